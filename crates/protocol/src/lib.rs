@@ -1,1 +1,29 @@
 #![doc = include_str!("../README.md")]
+
+mod clock;
+mod codec;
+mod error;
+mod event;
+mod ids;
+mod message;
+mod outcome;
+mod queue;
+mod retry;
+mod status;
+
+pub use clock::{Clock, Timestamp, WhenReached};
+pub use codec::DecodeError;
+pub use error::{ErrorKind, JobError};
+pub use event::{JobEvent, JobFacts, JobVersion, RecordLevel, What};
+pub use ids::{IdError, JobId};
+pub use message::{Arguments, CeleriacHeader, Continuation, TaskMessage, TimeLimits};
+pub use outcome::{Outcome, RunError, RunResult, judge};
+pub use queue::{Content, DEFAULT_PRIORITY, DEFAULT_QUEUE, Envelope, MAX_PRIORITY};
+pub use retry::{Backoff, DEFAULT_MAX_RETRIES, RetryPolicy};
+pub use status::{JobStatus, UnknownStatus};
+
+/// JSON text that passes through untouched, so that no number is rounded on the way.
+pub use serde_json::value::RawValue;
+
+#[cfg(feature = "testing")]
+pub use clock::ManualClock;

@@ -1,0 +1,122 @@
+//! A clock that a test moves by hand.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::{Clock, Timestamp, WhenReached};
+
+/// Stands still until a test moves it; everybody who sleeps on it wakes as their instant is passed.
+#[derive(Clone, Debug)]
+pub struct ManualClock {
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Debug)]
+struct State {
+    now: Timestamp,
+    sleepers: Vec<(u64, Timestamp, Waker)>,
+    next_sleeper: u64,
+}
+
+impl Default for ManualClock {
+    /// Starts at 2026-01-01T00:00:00Z.
+    fn default() -> Self {
+        Self::at(Timestamp::from_millis(1_767_225_600_000))
+    }
+}
+
+impl ManualClock {
+    /// Starts at `now`.
+    pub fn at(now: Timestamp) -> Self {
+        let state = State { now, sleepers: Vec::new(), next_sleeper: 0 };
+        Self { state: Arc::new((Mutex::new(state), Condvar::new())) }
+    }
+
+    /// Moves forward by `period` and wakes whoever is due.
+    pub fn advance(&self, period: Duration) {
+        let mut state = self.lock();
+        let now = state.now + period;
+        state.move_to(now);
+    }
+
+    /// Moves to `instant`, forwards or back, and wakes whoever is due.
+    pub fn set(&self, instant: Timestamp) {
+        self.lock().move_to(instant);
+    }
+
+    /// Blocks the calling thread until at least `count` sleepers wait on this clock.
+    ///
+    /// It is the signal by which a test knows that the code under it has come to rest.
+    pub fn wait_for_sleepers(&self, count: usize) {
+        let mut state = self.lock();
+        while state.sleepers.len() < count {
+            state = self.state.1.wait(state).expect("no holder of the clock's lock panics");
+        }
+    }
+
+    /// Returns the nearest instant that somebody sleeps for.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.lock().sleepers.iter().map(|(_, at, _)| *at).min()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().expect("no holder of the clock's lock panics")
+    }
+}
+
+impl State {
+    fn move_to(&mut self, instant: Timestamp) {
+        self.now = instant;
+        for (_, _, waker) in self.sleepers.extract_if(.., |(_, at, _)| *at <= instant) {
+            waker.wake();
+        }
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        self.lock().now
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {
+        Box::pin(Sleep { clock: self.clone(), instant, id: None })
+    }
+}
+
+struct Sleep {
+    clock: ManualClock,
+    instant: Timestamp,
+    id: Option<u64>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let clock = self.clock.clone();
+        let mut state = clock.lock();
+        if state.now >= self.instant {
+            return Poll::Ready(());
+        }
+        let id = self.id.unwrap_or(state.next_sleeper);
+        if self.id.is_none() {
+            state.next_sleeper += 1;
+            self.id = Some(id);
+        }
+        state.sleepers.retain(|(other, _, _)| *other != id);
+        state.sleepers.push((id, self.instant, cx.waker().clone()));
+        clock.state.1.notify_all();
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.clock.lock().sleepers.retain(|(other, _, _)| *other != id);
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Celery's message protocol 2, between [`TaskMessage`] and [`Envelope`].
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+
+use crate::{
+    Arguments, CeleriacHeader, Content, Continuation, Envelope, ErrorKind, JobError, JobId, RawValue,
+    TaskMessage, TimeLimits, Timestamp,
+};
+
+/// How many bytes of arguments are shown in `argsrepr` and `kwargsrepr`, as in Celery.
+const REPR_BYTES: usize = 1024;
+
+/// Why a message can't be read. It goes whole to the dead letters; the worker goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The headers are no JSON object.
+    #[error("read headers: {0}")]
+    Headers(#[source] serde_json::Error),
+    /// A header that every message needs is missing.
+    #[error("find header \"{0}\"")]
+    MissingHeader(&'static str),
+    /// A header has a value that it can't have.
+    #[error("read header \"{name}\": {reason}")]
+    Header {
+        /// The header.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The body is in a serializer that is not accepted.
+    #[error("accept content of type \"{0}\": only application/json is accepted")]
+    ContentType(String),
+    /// The body is compressed in a way that is not understood.
+    #[error("decompress body: compression \"{0}\" is not supported")]
+    Compression(String),
+    /// The body is no JSON, or not the triple that protocol 2 asks for.
+    #[error("read body as [args, kwargs, embed]: {0}")]
+    Body(#[source] serde_json::Error),
+    /// The arguments have the wrong shape.
+    #[error("read arguments: {0}")]
+    Arguments(&'static str),
+}
+
+impl DecodeError {
+    /// Returns the failure that is recorded for the job.
+    pub fn to_job_error(&self) -> JobError {
+        JobError::new(ErrorKind::Undecodable, format!("failed to {self}"))
+    }
+}
+
+impl TaskMessage {
+    /// Writes the message as Celery's protocol 2: all nineteen headers in Celery's order, then ours.
+    pub fn encode(&self) -> Envelope {
+        Envelope {
+            id: self.id.clone(),
+            queue: self.queue.clone(),
+            priority: self.priority,
+            due_at: self.eta,
+            unique_key: self.unique_key.clone(),
+            content: Content {
+                headers: encode_headers(self),
+                properties: encode_properties(self),
+                content_type: "application/json".to_owned(),
+                content_encoding: "utf-8".to_owned(),
+                body: encode_body(self),
+            },
+        }
+    }
+
+    /// Reads what a transport handed out.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; nothing is lost by it, since the envelope is only looked at.
+    pub fn decode(envelope: &Envelope) -> Result<Self, DecodeError> {
+        let content = &envelope.content;
+        let headers: Headers = serde_json::from_str(&content.headers).map_err(DecodeError::Headers)?;
+        if let Some(compression) = headers.compression {
+            return Err(DecodeError::Compression(compression));
+        }
+        if content.content_type != "application/json" {
+            return Err(DecodeError::ContentType(content.content_type.clone()));
+        }
+        let (args, continuation) = decode_body(&content.body)?;
+        let task = headers.task.ok_or(DecodeError::MissingHeader("task"))?;
+        let properties: Properties = serde_json::from_str(&content.properties).unwrap_or_default();
+        Ok(Self {
+            id: envelope.id.clone(),
+            task,
+            queue: envelope.queue.clone(),
+            priority: envelope.priority,
+            args,
+            continuation,
+            eta: instant("eta", headers.eta)?,
+            expires: instant("expires", headers.expires)?,
+            retries: headers.retries.unwrap_or(0),
+            time_limits: headers.time_limits,
+            root_id: headers.root_id,
+            parent_id: headers.parent_id,
+            group: headers.group,
+            group_index: headers.group_index,
+            shadow: headers.shadow,
+            ignore_result: headers.ignore_result,
+            origin: headers.origin.unwrap_or_default(),
+            replaced_task_nesting: headers.replaced_task_nesting.unwrap_or(0),
+            reply_to: properties.reply_to,
+            unique_key: envelope.unique_key.clone(),
+            celeriac: headers.celeriac.unwrap_or_default(),
+            extra: headers.extra,
+        })
+    }
+
+    /// Reads the task's name alone, from a message that can't be read whole.
+    pub fn peek_task(content: &Content) -> Option<String> {
+        serde_json::from_str::<Headers>(&content.headers).ok().and_then(|headers| headers.task)
+    }
+}
+
+fn instant(name: &'static str, text: Option<String>) -> Result<Option<Timestamp>, DecodeError> {
+    text.map(|text| {
+        text.parse().map_err(|e: jiff::Error| DecodeError::Header { name, reason: e.to_string() })
+    })
+    .transpose()
+}
+
+fn encode_body(message: &TaskMessage) -> Vec<u8> {
+    let embed = &message.continuation;
+    let triple = (&message.args.positional, &message.args.named, embed);
+    serde_json::to_vec(&triple).expect("raw JSON always serializes")
+}
+
+fn decode_body(body: &[u8]) -> Result<(Arguments, Continuation), DecodeError> {
+    type Triple = (Box<RawValue>, Box<RawValue>, Option<Continuation>);
+    let (positional, named, embed): Triple = serde_json::from_slice(body).map_err(DecodeError::Body)?;
+    if !positional.get().starts_with('[') {
+        return Err(DecodeError::Arguments("the positional arguments are no JSON array"));
+    }
+    if !named.get().starts_with('{') {
+        return Err(DecodeError::Arguments("the named arguments are no JSON object"));
+    }
+    Ok((Arguments { positional, named }, embed.unwrap_or_default()))
+}
+
+#[derive(Default, serde::Deserialize)]
+struct Properties {
+    #[serde(default)]
+    reply_to: Option<String>,
+}
+
+fn encode_properties(message: &TaskMessage) -> String {
+    #[derive(serde::Serialize)]
+    struct Out<'a> {
+        correlation_id: &'a JobId,
+        reply_to: Option<&'a str>,
+        delivery_mode: u8,
+    }
+    let out = Out { correlation_id: &message.id, reply_to: message.reply_to.as_deref(), delivery_mode: 2 };
+    serde_json::to_string(&out).expect("strings and numbers always serialize")
+}
+
+fn encode_headers(message: &TaskMessage) -> String {
+    let mut out = Vec::with_capacity(640);
+    write_headers(message, &mut serde_json::Serializer::new(&mut out))
+        .expect("writing to memory does not fail");
+    String::from_utf8(out).expect("JSON is UTF-8")
+}
+
+fn write_headers<W: std::io::Write>(
+    message: &TaskMessage,
+    serializer: &mut serde_json::Serializer<W>,
+) -> Result<(), serde_json::Error> {
+    let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("lang", "rs")?;
+    map.serialize_entry("task", &message.task)?;
+    map.serialize_entry("id", &message.id)?;
+    map.serialize_entry("shadow", &message.shadow)?;
+    map.serialize_entry("eta", &message.eta.map(|at| at.to_string()))?;
+    map.serialize_entry("expires", &message.expires.map(|at| at.to_string()))?;
+    map.serialize_entry("group", &message.group)?;
+    map.serialize_entry("group_index", &message.group_index)?;
+    map.serialize_entry("retries", &message.retries)?;
+    map.serialize_entry(
+        "timelimit",
+        &[seconds(message.time_limits.hard), seconds(message.time_limits.soft)],
+    )?;
+    map.serialize_entry("root_id", message.root_id.as_ref().unwrap_or(&message.id))?;
+    map.serialize_entry("parent_id", &message.parent_id)?;
+    map.serialize_entry("argsrepr", &repr(&message.args.positional, '(', ')'))?;
+    map.serialize_entry("kwargsrepr", &repr(&message.args.named, '{', '}'))?;
+    map.serialize_entry("origin", &message.origin)?;
+    map.serialize_entry("ignore_result", &message.ignore_result)?;
+    map.serialize_entry("replaced_task_nesting", &message.replaced_task_nesting)?;
+    for (name, default) in [("stamped_headers", "null"), ("stamps", "{}")] {
+        if !message.extra.iter().any(|(key, _)| key == name) {
+            map.serialize_entry(name, &RawValue::from_string(default.to_owned())?)?;
+        }
+    }
+    for (name, value) in &message.extra {
+        map.serialize_entry(name, value)?;
+    }
+    map.serialize_entry("celeriac", &message.celeriac)?;
+    SerializeMap::end(map)
+}
+
+/// Shows arguments to people: JSON, but with the brackets that Python's readers expect.
+fn repr(raw: &RawValue, open: char, close: char) -> String {
+    let json = raw.get();
+    let inner = json.get(1..json.len().saturating_sub(1)).unwrap_or("");
+    if inner.len() <= REPR_BYTES {
+        return format!("{open}{inner}{close}");
+    }
+    format!("{open}{}...{close}", &inner[..inner.floor_char_boundary(REPR_BYTES)])
+}
+
+/// The headers of protocol 2; what is not known here lands in `extra`, untouched.
+#[derive(Default)]
+struct Headers {
+    task: Option<String>,
+    shadow: Option<String>,
+    eta: Option<String>,
+    expires: Option<String>,
+    group: Option<String>,
+    group_index: Option<i64>,
+    retries: Option<u32>,
+    time_limits: TimeLimits,
+    root_id: Option<JobId>,
+    parent_id: Option<JobId>,
+    origin: Option<String>,
+    ignore_result: Option<bool>,
+    replaced_task_nesting: Option<u32>,
+    compression: Option<String>,
+    celeriac: Option<CeleriacHeader>,
+    extra: Vec<(String, Box<RawValue>)>,
+}
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeadersVisitor)
+    }
+}
+
+struct HeadersVisitor;
+
+impl<'de> Visitor<'de> for HeadersVisitor {
+    type Value = Headers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+        let mut headers = Headers::default();
+        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
+            match key.as_ref() {
+                "task" => headers.task = map.next_value()?,
+                "shadow" => headers.shadow = map.next_value()?,
+                "eta" => headers.eta = map.next_value()?,
+                "expires" => headers.expires = map.next_value()?,
+                "group" => headers.group = map.next_value()?,
+                "group_index" => headers.group_index = map.next_value()?,
+                "retries" => headers.retries = map.next_value()?,
+                "timelimit" => headers.time_limits = limits(map.next_value()?),
+                "root_id" => headers.root_id = map.next_value()?,
+                "parent_id" => headers.parent_id = map.next_value()?,
+                "origin" => headers.origin = map.next_value()?,
+                "ignore_result" => headers.ignore_result = map.next_value()?,
+                "replaced_task_nesting" => headers.replaced_task_nesting = map.next_value()?,
+                "compression" => headers.compression = map.next_value()?,
+                "celeriac" => headers.celeriac = map.next_value()?,
+                // The id is the envelope's; the texts are written anew; `lang` says nothing.
+                "id" | "lang" | "argsrepr" | "kwargsrepr" => {
+                    map.next_value::<serde::de::IgnoredAny>()?;
+                }
+                _ => headers.extra.push((key.into_owned(), map.next_value()?)),
+            }
+        }
+        Ok(headers)
+    }
+}
+
+/// Turns `[hard, soft]` in seconds into limits; what is no positive number sets none.
+fn limits(pair: Option<(Option<f64>, Option<f64>)>) -> TimeLimits {
+    let (hard, soft) = pair.unwrap_or_default();
+    let limit = |seconds: Option<f64>| {
+        seconds.filter(|s| *s > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
+    TimeLimits { hard: limit(hard), soft: limit(soft) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(headers: &str, body: &str) -> Envelope {
+        Envelope {
+            id: JobId::parse("my-id").unwrap(),
+            queue: "celery".into(),
+            priority: None,
+            due_at: None,
+            unique_key: None,
+            content: Content {
+                headers: headers.into(),
+                properties: "{}".into(),
+                content_type: "application/json".into(),
+                content_encoding: "utf-8".into(),
+                body: body.into(),
+            },
+        }
+    }
+
+    /// The headers of `apply_async` with every option, as Celery 5.7 sends them.
+    const FULL: &str = r#"{"lang": "py", "task": "wapp.add", "id": "my-id", "shadow": "shadowed",
+        "eta": "2026-11-22T03:44:17.619136+00:00", "expires": "2026-11-22T03:45:07.619136+00:00", "group": null,
+        "group_index": null, "retries": 1, "timelimit": [30, 20.5], "root_id": "my-id", "parent_id": null,
+        "argsrepr": "(2, 3)", "kwargsrepr": "{}", "origin": "gen19748@vm", "ignore_result": true,
+        "replaced_task_nesting": 0, "stamped_headers": ["tenant"], "stamps": {"tenant": "acme"}, "x-custom": 1e400}"#;
+
+    #[test]
+    fn a_celery_message_is_read_and_passes_through_whole() {
+        let body = r#"[[2, 123456789012345678901234567890], {"z": 1.0}, {"callbacks": null, "chain": [], "more": 1}]"#;
+        let message = TaskMessage::decode(&envelope(FULL, body)).unwrap();
+        assert_eq!(message.task, "wapp.add");
+        assert_eq!(message.time_limits.hard, Some(Duration::from_secs(30)));
+        assert_eq!(message.time_limits.soft, Some(Duration::from_millis(20_500)));
+        assert_eq!(message.retries, 1);
+        assert_eq!(message.continuation.parts(), Vec::<&str>::new());
+        let again = message.encode();
+        assert!(again.content.headers.contains(r#""x-custom":1e400"#), "{}", again.content.headers);
+        assert!(
+            again.content.headers.contains(r#""stamps":{"tenant": "acme"}"#),
+            "{}",
+            again.content.headers
+        );
+        assert!(String::from_utf8(again.content.body).unwrap().contains("123456789012345678901234567890"));
+    }
+
+    #[test]
+    fn the_smallest_message_that_a_python_worker_runs_is_read() {
+        for body in ["[[], {}, {}]", "[[], {}, null]"] {
+            let message = TaskMessage::decode(&envelope(r#"{"task": "t", "id": "my-id"}"#, body)).unwrap();
+            assert_eq!(message.retries, 0);
+        }
+    }
+
+    #[test]
+    fn what_we_write_has_celerys_headers_in_celerys_order() {
+        let message = TaskMessage::new(JobId::parse("my-id").unwrap(), "t", Arguments::default());
+        let headers: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&message.encode().content.headers).unwrap();
+        let names: Vec<&str> = headers.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "lang",
+                "task",
+                "id",
+                "shadow",
+                "eta",
+                "expires",
+                "group",
+                "group_index",
+                "retries",
+                "timelimit",
+                "root_id",
+                "parent_id",
+                "argsrepr",
+                "kwargsrepr",
+                "origin",
+                "ignore_result",
+                "replaced_task_nesting",
+                "stamped_headers",
+                "stamps",
+                "celeriac"
+            ]
+        );
+        assert_eq!(headers["root_id"], "my-id");
+    }
+
+    #[test]
+    fn poison_is_named() {
+        let good = r#"{"task": "t", "id": "my-id"}"#;
+        for (headers, body, expected) in [
+            ("{", "[[],{},{}]", "read headers"),
+            ("{}", "[[],{},{}]", "find header \"task\""),
+            (r#"{"task": "t", "eta": "soon"}"#, "[[],{},{}]", "read header \"eta\""),
+            (good, "not json", "read body"),
+            (good, "[[],{}]", "read body"),
+            (good, "{}", "read body"),
+            (good, "[{},{},{}]", "read arguments: the positional"),
+            (good, "[[],[],{}]", "read arguments: the named"),
+            (r#"{"task": "t", "compression": "application/zstd"}"#, "[[],{},{}]", "decompress body"),
+        ] {
+            let error = TaskMessage::decode(&envelope(headers, body)).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{error} / {expected}");
+        }
+    }
+
+    #[test]
+    fn a_newer_version_of_our_header_is_kept() {
+        let headers = r#"{"task": "t", "celeriac": {"v": 9, "generation": 2, "later": {"a": 1}}}"#;
+        let message = TaskMessage::decode(&envelope(headers, "[[],{},{}]")).unwrap();
+        assert_eq!(message.celeriac.generation, 2);
+        assert!(message.encode().content.headers.contains(r#""v":9,"generation":2,"later":{"a":1}"#));
+    }
+
+    #[test]
+    fn parts_that_ask_for_something_are_named() {
+        let body = r#"[[], {}, {"callbacks": [{}], "errbacks": [], "chain": null, "chord": {"task": "x"}}]"#;
+        let message = TaskMessage::decode(&envelope(r#"{"task": "t"}"#, body)).unwrap();
+        assert_eq!(message.continuation.parts(), ["callbacks", "chord"]);
+    }
+}
