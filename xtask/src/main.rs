@@ -1,3 +1,65 @@
-//! The project's own tooling.
+#![doc = include_str!("../README.md")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
-fn main() {}
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  test [--install] [FILTER]   run tidy, the workspace's tests and the doc tests;
+                              --install first fetches what the tests need
+  tidy                        check the rules of the house
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs one command; `false` means that it ran and found something wrong.
+fn run(arguments: &[String]) -> anyhow::Result<bool> {
+    let Some((command, rest)) = arguments.split_first() else {
+        print!("{HELP}");
+        return Ok(true);
+    };
+    match command.as_str() {
+        "test" => test::run(&root(), &test::Options::parse(rest)?),
+        "tidy" => tidy::run(&root()),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        unknown => anyhow::bail!("unknown command `{unknown}`\n{HELP}"),
+    }
+}
+
+/// Returns the workspace's folder: the parent of this package's.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().expect("xtask lies one folder below the workspace").to_path_buf()
+}
+
+/// Returns a call of the cargo that runs us, in the workspace's folder.
+#[expect(clippy::disallowed_methods, reason = "cargo names itself in the environment")]
+fn cargo(root: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root);
+    command
+}
+
+/// Returns whether we run unattended, by the variable that every CI sets.
+#[expect(clippy::disallowed_methods, reason = "CI is told by the environment and by nothing else")]
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some()
+}
