@@ -1,1 +1,20 @@
 #![doc = include_str!("../README.md")]
+
+mod error;
+mod migrator;
+mod options;
+mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod tx;
+mod writer;
+
+pub use error::{DbError, StorageFault};
+pub use migrator::{Migration, MigrationSet, MigrationState, MigrationStatus, Step};
+pub use options::{Durability, SqliteOptions};
+pub use sqlite::Database;
+pub use tx::DbTx;
+
+/// SeaORM, whose connection and entity types are part of this interface on purpose: enqueueing and
+/// recording happen inside the user's own transaction.
+pub use sea_orm;

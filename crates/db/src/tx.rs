@@ -1,0 +1,146 @@
+//! The writer's transaction, as a write sees it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Sqlite};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::{Mutex, MutexGuard};
+
+pub(crate) mod control;
+
+/// How many virtual-machine steps SQLite runs between two looks at the deadline.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Is responsible for one write's statements: hand it on to everything that must happen together.
+///
+/// It is a SeaORM connection ([`ConnectionTrait`]): entities, active models and built statements run
+/// on it. It is neither committed nor rolled back by its holder: a write that returns an error is
+/// undone, one that returns `Ok` is stored together with whatever else the writer took with it.
+pub struct DbTx {
+    connection: Mutex<SqliteConnection>,
+    health: Arc<Health>,
+    hooks: StdMutex<Vec<Hook>>,
+}
+
+/// What SQLite's hooks and the writer tell each other about the running transaction.
+#[derive(Default)]
+struct Health {
+    /// SQLite rolled the transaction back (by itself or because it was told to).
+    rolled_back: AtomicBool,
+    /// The running statement is to stop.
+    interrupted: AtomicBool,
+}
+
+impl DbTx {
+    pub(crate) async fn connect(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = options.connect().await?;
+        let health = Arc::new(Health::default());
+        let mut handle = connection.lock_handle().await?;
+        let seen = Arc::clone(&health);
+        handle.set_rollback_hook(move || seen.rolled_back.store(true, Ordering::Release));
+        let seen = Arc::clone(&health);
+        handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || !seen.interrupted.load(Ordering::Acquire));
+        drop(handle);
+        Ok(Self { connection: Mutex::new(connection), health, hooks: StdMutex::default() })
+    }
+
+    /// Runs `hook` on the writer's thread once the commit has succeeded, and never otherwise.
+    ///
+    /// For wake-ups: it must be short, must not block and cannot fail.
+    pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    pub(crate) fn hook_count(&self) -> usize {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    pub(crate) fn forget_hooks_from(&self, count: usize) {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).truncate(count);
+    }
+
+    pub(crate) fn take_hooks(&self) -> Vec<Hook> {
+        std::mem::take(&mut *self.hooks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns whether SQLite has given the transaction up.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.health.rolled_back.load(Ordering::Acquire)
+    }
+
+    /// Stops the running statement, if there is one, and returns when it has stopped.
+    pub(crate) async fn interrupt(&self) -> Result<(), sqlx::Error> {
+        self.health.interrupted.store(true, Ordering::Release);
+        let stopped = self.connection.lock().await.ping().await;
+        self.health.interrupted.store(false, Ordering::Release);
+        stopped
+    }
+
+    pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
+        self.connection.into_inner().close().await
+    }
+
+    /// Returns the connection, unless it would now run statements outside of the transaction.
+    async fn inside(&self) -> Result<MutexGuard<'_, SqliteConnection>, DbErr> {
+        let connection = self.connection.lock().await;
+        if self.is_lost() {
+            return Err(DbErr::Custom("the transaction was given up by SQLite".into()));
+        }
+        Ok(connection)
+    }
+}
+
+impl std::fmt::Debug for DbTx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DbTx").field("lost", &self.is_lost()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for DbTx {
+    fn get_database_backend(&self) -> DbBackend {
+        DbBackend::Sqlite
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        let mut connection = self.inside().await?;
+        bound(statement).execute(&mut *connection).await.map(Into::into).map_err(failed_execute)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut connection = self.inside().await?;
+        let statement = AssertSqlSafe(sql.to_owned());
+        (*connection).execute(statement).await.map(Into::into).map_err(failed_execute)
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut connection = self.inside().await?;
+        let row = bound(statement).fetch_optional(&mut *connection).await;
+        row.map(|row| row.map(Into::into)).map_err(failed_query)
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut connection = self.inside().await?;
+        let rows = bound(statement).fetch_all(&mut *connection).await;
+        rows.map(|rows| rows.into_iter().map(Into::into).collect()).map_err(failed_query)
+    }
+}
+
+/// Moves text and values into sqlx's query; message bodies are not copied on their way.
+fn bound(statement: Statement) -> sqlx::query::Query<'static, Sqlite, SqlxValues> {
+    let values = statement.values.unwrap_or(Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+pub(crate) fn failed_execute(error: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(error.into()))
+}
+
+pub(crate) fn failed_query(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(error.into()))
+}

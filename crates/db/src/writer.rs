@@ -1,0 +1,201 @@
+//! The writer: one thread that owns the one writing connection and commits callers' work in groups.
+//!
+//! It is a thread of its own and not a task, because a hop to SQLite's thread and back costs a third
+//! less from a parked thread than through the runtime, and because a runtime whose workers are all
+//! blocked must not keep leases from being renewed.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sea_orm::sqlx;
+use tokio::sync::{mpsc, oneshot};
+
+use self::call::Call;
+pub(crate) use self::call::{Waiting, call};
+use self::group::Group;
+use self::park::{Parker, Stopwatch};
+use crate::error::{BUSY, DbError, StorageFault, result_code};
+use crate::options::SqliteOptions;
+use crate::sqlite::connect;
+use crate::tx::DbTx;
+
+mod call;
+mod group;
+mod park;
+
+/// First pause while another process holds the write lock; it doubles up to the longest.
+const SHORTEST_LOCK_PAUSE: Duration = Duration::from_micros(100);
+
+/// Longest pause between two tries for the write lock.
+const LONGEST_LOCK_PAUSE: Duration = Duration::from_millis(1);
+
+/// What the writer is asked.
+pub(crate) enum Request {
+    /// Run this and commit it.
+    Write(Box<dyn Call>),
+    /// Close the connection, answer, and end.
+    Close(oneshot::Sender<()>),
+}
+
+thread_local! {
+    /// Which database's writer this thread is running a write for, and which write.
+    static RUNNING: Cell<Option<(u64, &'static str)>> = const { Cell::new(None) };
+}
+
+/// Returns the label of the write that this very code runs in, if it is one on database `id`.
+pub(crate) fn running_write(id: u64) -> Option<&'static str> {
+    RUNNING.get().filter(|(running, _)| *running == id).map(|(_, label)| label)
+}
+
+/// Returns a number that tells open databases of this process apart.
+pub(crate) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Starts the thread and returns where to send writes, once the connection is open.
+pub(crate) async fn start(id: u64, options: Arc<SqliteOptions>) -> Result<mpsc::Sender<Request>, DbError> {
+    let (requests, inbox) = mpsc::channel(options.write_queue);
+    let (opened, answer) = oneshot::channel();
+    let runtime = tokio::runtime::Handle::try_current().ok();
+    let path = options.path.clone();
+    std::thread::Builder::new()
+        .name("celeriac-db-writer".into())
+        .spawn(move || {
+            // Writes may use timers and the like of the runtime that opened the database.
+            let _context = runtime.as_ref().map(tokio::runtime::Handle::enter);
+            let mut writer = Writer { id, options, inbox, parker: Parker::here(), connection: None };
+            match writer.open() {
+                Ok(()) => {
+                    opened.send(Ok(())).ok();
+                    writer.run();
+                }
+                Err(error) => drop(opened.send(Err(error))),
+            }
+        })
+        .map_err(DbError::Thread)?;
+    answer.await.map_err(|_| DbError::Closed { path })??;
+    Ok(requests)
+}
+
+/// Is responsible for the writing connection and for the order of writes.
+struct Writer {
+    id: u64,
+    options: Arc<SqliteOptions>,
+    inbox: mpsc::Receiver<Request>,
+    parker: Parker,
+    /// Absent after a failure that left the connection in doubt; the next write opens it anew.
+    connection: Option<DbTx>,
+}
+
+impl Writer {
+    fn run(mut self) {
+        while let Some(request) = self.inbox.blocking_recv() {
+            let closing = match request {
+                Request::Write(call) => self.write(call),
+                Request::Close(answer) => Some(answer),
+            };
+            if let Some(answer) = closing {
+                return self.close(answer);
+            }
+        }
+    }
+
+    /// Runs one group that begins with `first`; returns the request to close, if it met one.
+    fn write(&mut self, first: Box<dyn Call>) -> Option<oneshot::Sender<()>> {
+        if let Err(error) = self.begin() {
+            first.fail(error);
+            return None;
+        }
+        let tx = self.connection.take()?;
+        let mut group = Group::new(&tx, &self.parker, self.id, &self.options);
+        let mut next = Some(first);
+        let mut closing = None;
+        while let Some(call) = next.take() {
+            group.run(call);
+            if !group.takes_more() {
+                break;
+            }
+            match self.inbox.try_recv() {
+                Ok(Request::Write(call)) => next = Some(call),
+                Ok(Request::Close(answer)) => closing = Some(answer),
+                Err(_) => {}
+            }
+        }
+        let healthy = group.finish();
+        self.connection = healthy.then_some(tx);
+        closing
+    }
+
+    /// Begins a transaction, opening the connection anew where the last one is in doubt.
+    fn begin(&mut self) -> Result<(), DbError> {
+        if self.connection.is_some() {
+            match self.take_lock() {
+                Err(DbError::Storage { fault: StorageFault::Locked, path, source }) => {
+                    return Err(DbError::Storage { fault: StorageFault::Locked, path, source });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "writing connection is in doubt, opening it anew");
+                    self.connection = None;
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.open()?;
+        self.take_lock()
+    }
+
+    /// Tries for the write lock until the busy timeout has passed.
+    fn take_lock(&self) -> Result<(), DbError> {
+        let Some(tx) = &self.connection else {
+            return Err(DbError::Closed { path: self.options.path.clone() });
+        };
+        self.patiently(|| {
+            self.parker.drive(tx.begin()).map_err(|error| {
+                let busy = result_code(&error) == Some(BUSY);
+                (busy, DbError::on_file(&self.options.path, crate::tx::failed_execute(error)))
+            })
+        })
+    }
+
+    fn open(&mut self) -> Result<(), DbError> {
+        let opened = self.patiently(|| {
+            let opened = self.parker.drive(connect::open_writer(&self.options));
+            opened.map_err(|error| (error.fault() == Some(StorageFault::Locked), error))
+        })?;
+        self.connection = Some(opened);
+        Ok(())
+    }
+
+    /// Repeats `attempt` while it says that the file is locked, up to the busy timeout.
+    fn patiently<T>(&self, attempt: impl Fn() -> Result<T, (bool, DbError)>) -> Result<T, DbError> {
+        let waited = Stopwatch::start();
+        let mut pause = SHORTEST_LOCK_PAUSE;
+        loop {
+            match attempt() {
+                Ok(done) => return Ok(done),
+                Err((true, _)) if waited.elapsed() < self.options.busy_timeout => self.parker.pause(pause),
+                Err((_, error)) => return Err(error),
+            }
+            pause = (pause * 2).min(LONGEST_LOCK_PAUSE);
+        }
+    }
+
+    fn close(mut self, answer: oneshot::Sender<()>) {
+        self.inbox.close();
+        while let Ok(request) = self.inbox.try_recv() {
+            match request {
+                Request::Write(call) => drop(self.write(call)),
+                Request::Close(also) => drop(also),
+            }
+        }
+        let closed: Result<(), sqlx::Error> =
+            self.connection.take().map_or(Ok(()), |tx| self.parker.drive(tx.close()));
+        if let Err(error) = closed {
+            tracing::warn!(%error, "database did not close cleanly");
+        }
+        answer.send(()).ok();
+    }
+}
