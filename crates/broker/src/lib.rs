@@ -1,1 +1,17 @@
 #![doc = include_str!("../README.md")]
+
+mod admin;
+mod broker;
+mod capabilities;
+mod delivery;
+mod error;
+mod memory;
+mod notifier;
+
+pub use admin::{BrokerAdmin, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, QueueDepth};
+pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
+pub use capabilities::Capabilities;
+pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
+pub use error::BrokerError;
+pub use memory::MemoryBroker;
+pub use notifier::{Notice, Notices, Notifier};

@@ -1,1 +1,50 @@
 #![doc = include_str!("../README.md")]
+
+mod arguments;
+mod client;
+mod clock;
+mod ctx;
+mod eager;
+mod error;
+mod events;
+mod recorder;
+mod registry;
+mod signature;
+mod states;
+mod task;
+mod worker;
+
+pub use client::{CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, WaitError};
+pub use clock::SystemClock;
+pub use ctx::{Ctx, StopReason};
+pub use eager::eager_client;
+pub use error::{EnqueueError, IntoTaskFailure, TaskError};
+pub use events::{EventHub, EventSink};
+pub use recorder::{JobSnapshot, MemoryRecorder, NoRecorder, RecordError, Recorder, SqlRecorder};
+pub use registry::{ROOT_MODULE, RegisteredTask, Registry, RegistryBuilder, RegistryError};
+pub use signature::{Call, Signature};
+pub use states::States;
+pub use task::{Need, Param, Task, TaskOptions};
+pub use worker::{MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
+
+/// Turns a function into a [`Task`]; see the crate `celeriac-macros`.
+pub use celeriac_macros::task;
+
+/// What code written by `#[task]` refers to. Not for anybody else.
+#[doc(hidden)]
+pub mod export {
+    pub use anyhow;
+    pub use serde;
+}
+
+/// Joins an error and its causes into one line, for a log.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,113 @@
+//! The hot path of a transport: publish, fetch, settle, renew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_db::{Database, DbTx};
+use celeriac_protocol::{Envelope, JobId, Timestamp};
+
+use crate::{
+    BrokerAdmin, BrokerError, Cancellation, Capabilities, Delivery, LeaseTag, Notifier, Renewal, Settled,
+    Settlement,
+};
+
+/// Moves messages. It knows nothing of what they mean.
+///
+/// Every transport passes the same conformance suite, so what is written here holds for all.
+/// Time comes from the clock that the transport was made with. Every call is done, or has failed,
+/// within the transport's deadline; none waits for messages to come (see [`Notifier`] for that).
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Says what this transport can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Stores messages, all or none, and returns one answer for each in the given order.
+    ///
+    /// Once it returns they are as durable as the transport is. A message whose id or unique key
+    /// is in a queue already is not stored again and answers [`Publication::Duplicate`].
+    async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError>;
+
+    /// Leases up to `request.max` messages that are due, without waiting.
+    ///
+    /// The highest priority comes first within each queue, then the oldest; queues take turns at
+    /// being asked first. A message whose holder let its lease end is among them again, with `lost`
+    /// counted up. Paused queues give nothing.
+    async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError>;
+
+    /// Settles deliveries, all or none, and returns one answer for each in the given order.
+    ///
+    /// Fenced: a delivery whose lease has ended *and* was handed on or swept answers
+    /// [`Settled::LeaseLost`] and changes nothing.
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
+
+    /// Lengthens leases to `lease` from now and returns one answer for each in the given order.
+    async fn renew(&self, tags: &[LeaseTag], lease: Duration) -> Result<Vec<Renewal>, BrokerError>;
+
+    /// Returns the wake-up line between the processes that use this transport.
+    fn notifier(&self) -> Arc<dyn Notifier>;
+
+    /// Returns what is off the hot path: find, cancel, depth, purge, pause, dead letters.
+    fn admin(&self) -> &dyn BrokerAdmin;
+
+    /// Returns the transactional side, where the queue lives in a database.
+    fn sql(&self) -> Option<&dyn SqlBroker> {
+        None
+    }
+}
+
+/// The side of a transport that takes part in the caller's own transaction.
+#[async_trait]
+pub trait SqlBroker: Send + Sync {
+    /// Returns the database that the queue lives in.
+    fn database(&self) -> &Database;
+
+    /// Does what [`Broker::publish`] does, as part of `tx`; listeners are woken when it commits.
+    async fn publish_in(&self, tx: &DbTx, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError>;
+
+    /// Does what [`Broker::settle`] does, as part of `tx`.
+    async fn settle_in(&self, tx: &DbTx, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
+
+    /// Does what [`BrokerAdmin::cancel`] does, as part of `tx`.
+    async fn cancel_in(&self, tx: &DbTx, id: &JobId) -> Result<Cancellation, BrokerError>;
+
+    /// Does what [`BrokerAdmin::revive`] does, as part of `tx`.
+    async fn revive_in(
+        &self,
+        tx: &DbTx,
+        key: i64,
+        envelope: Envelope,
+    ) -> Result<Option<Publication>, BrokerError>;
+}
+
+/// Asks for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchRequest<'a> {
+    /// The queues to take from.
+    pub queues: &'a [String],
+    /// How many at most: the worker's free slots, never more.
+    pub max: usize,
+    /// How long each is leased.
+    pub lease: Duration,
+    /// Who holds them: the worker's name, shown to operators.
+    pub holder: &'a str,
+}
+
+/// What a fetch gave.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// The leased messages.
+    pub deliveries: Vec<Delivery>,
+    /// The next instant at which a delayed message falls due or a lease ends, where one is known:
+    /// no later than that a fetch is worth trying again.
+    pub next_due_at: Option<Timestamp>,
+}
+
+/// What became of a message that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// It is in its queue.
+    Accepted,
+    /// A message with this id or unique key is there already, as this job; nothing was stored.
+    Duplicate(JobId),
+}

@@ -1,0 +1,21 @@
+//! What a transport can do, asked rather than guessed.
+
+/// Says what one transport can do. Nothing is faked to look equal: what is missing here is refused
+/// with an error where it is asked for, and the conformance suite skips it with a visible line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The transport's name: `memory`, `sqlite`.
+    pub name: &'static str,
+    /// It holds a message back until its due time by itself.
+    pub native_delay: bool,
+    /// It counts how often it handed a message out, also across crashes.
+    pub delivery_count: bool,
+    /// It keeps a second message with the same unique key out.
+    pub unique_keys: bool,
+    /// It can look a message up by id, and count exactly.
+    pub lookup: bool,
+    /// It writes inside the caller's own database transaction ([`crate::SqlBroker`]).
+    pub transactional: bool,
+    /// Messages outlive the process that published them.
+    pub durable: bool,
+}

@@ -1,0 +1,564 @@
+//! Asks for jobs, and looks after those that were asked for.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, Cancellation, DeadLetter, Notice, Publication, SqlBroker};
+use celeriac_db::DbTx;
+use celeriac_protocol::{
+    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, TaskMessage, What,
+};
+use serde::de::DeserializeOwned;
+
+use crate::recorder::SqlRecorder;
+use crate::signature::Prepared;
+use crate::{Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Signature, Task};
+
+/// The largest message that is published, headers and body together.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many messages go to the transport in one call; more are sent in several.
+const PUBLISH_CHUNK: usize = 1_000;
+
+/// Asks for jobs, and looks after those that were asked for. Cloning is cheap.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    broker: Arc<dyn Broker>,
+    recorder: Arc<dyn Recorder>,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    events: EventHub,
+    origin: String,
+    eager: Option<crate::eager::Eager>,
+}
+
+/// What a client is made of.
+#[derive(Clone)]
+pub struct ClientParts {
+    /// The transport.
+    pub broker: Arc<dyn Broker>,
+    /// Who keeps the record.
+    pub recorder: Arc<dyn Recorder>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The tasks known here; calls by name take their options from it.
+    pub registry: Registry,
+    /// Who listens to what happens.
+    pub events: EventHub,
+    /// Who sends, `gen<pid>@<host>` in Celery's manner.
+    pub origin: String,
+}
+
+impl Client {
+    /// Makes a client.
+    pub fn new(parts: ClientParts) -> Self {
+        Self::build(parts, None)
+    }
+
+    pub(crate) fn build(parts: ClientParts, eager: Option<crate::eager::Eager>) -> Self {
+        let ClientParts { broker, recorder, clock, registry, events, origin } = parts;
+        Self { inner: Arc::new(Inner { broker, recorder, clock, registry, events, origin, eager }) }
+    }
+
+    /// Enqueues one job. Once it returns, the job is as durable as the transport is.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]. Inside a transaction of the queue's own database it fails at once;
+    /// use [`Client::enqueue_in`] there.
+    pub async fn enqueue<T: Task>(
+        &self,
+        signature: Signature<T>,
+    ) -> Result<JobHandle<T::Output>, EnqueueError> {
+        Ok(self.send(signature.into_call()).await?.typed())
+    }
+
+    /// Enqueues many jobs in few round trips, in the given order.
+    ///
+    /// They are stored in chunks of a thousand, each whole or not at all.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]. Nothing is stored if one of them can't be made into a message.
+    pub async fn enqueue_many<T: Task>(
+        &self,
+        signatures: impl IntoIterator<Item = Signature<T>>,
+    ) -> Result<Vec<JobHandle<T::Output>>, EnqueueError> {
+        let handles = self.send_many(signatures.into_iter().map(Signature::into_call)).await?;
+        Ok(handles.into_iter().map(JobHandle::typed).collect())
+    }
+
+    /// Enqueues one job as part of the caller's transaction: it exists if and when that commits.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`]; the transport must keep its queue in that very database.
+    pub async fn enqueue_in<T: Task>(
+        &self,
+        tx: &DbTx,
+        signature: Signature<T>,
+    ) -> Result<JobHandle<T::Output>, EnqueueError> {
+        let handles = self.send_many_in(tx, [signature.into_call()]).await?;
+        let handle = handles.into_iter().next().expect("one call gives one handle");
+        Ok(handle.typed())
+    }
+
+    /// Enqueues one job by its task's name.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn send(&self, call: Call) -> Result<JobHandle, EnqueueError> {
+        let handles = self.send_many([call]).await?;
+        Ok(handles.into_iter().next().expect("one call gives one handle"))
+    }
+
+    /// Enqueues many jobs by their tasks' names, in chunks of a thousand.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn send_many(
+        &self,
+        calls: impl IntoIterator<Item = Call>,
+    ) -> Result<Vec<JobHandle>, EnqueueError> {
+        let mut prepared = self.prepare(calls)?;
+        let mut ids = Vec::with_capacity(prepared.len());
+        while !prepared.is_empty() {
+            let rest = prepared.split_off(prepared.len().min(PUBLISH_CHUNK));
+            ids.extend(self.publish(std::mem::replace(&mut prepared, rest)).await?);
+        }
+        if let Some(eager) = &self.inner.eager {
+            eager.run().await;
+        }
+        Ok(ids.into_iter().map(|id| self.handle(id)).collect())
+    }
+
+    /// Enqueues many jobs by their tasks' names as part of the caller's transaction.
+    ///
+    /// # Errors
+    /// See [`EnqueueError`].
+    pub async fn send_many_in(
+        &self,
+        tx: &DbTx,
+        calls: impl IntoIterator<Item = Call>,
+    ) -> Result<Vec<JobHandle>, EnqueueError> {
+        let transport = self.inner.broker.capabilities().name;
+        let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
+        let prepared = self.prepare(calls)?;
+        let ids = publish_in(broker, self.inner.recorder.sql(), tx, prepared).await?;
+        Ok(ids.into_iter().map(|id| self.handle(id)).collect())
+    }
+
+    /// Returns a handle on a job that was enqueued before, by anybody.
+    pub fn handle(&self, id: JobId) -> JobHandle {
+        JobHandle { id, client: self.clone(), output: PhantomData }
+    }
+
+    /// Reads where a job stands.
+    ///
+    /// # Errors
+    /// The record can't be read.
+    pub async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
+        self.inner.recorder.snapshot(id).await
+    }
+
+    /// Cancels a job, from any process: a waiting one is taken out of its queue, a running one is
+    /// told to stop.
+    ///
+    /// # Errors
+    /// The transport or the record can't be reached; nothing was changed then.
+    pub async fn cancel(&self, id: &JobId, reason: &str) -> Result<CancelOutcome, EnqueueError> {
+        match self.cancel_message(id, reason).await? {
+            Cancellation::Removed(_) => Ok(CancelOutcome::Cancelled),
+            Cancellation::Requested => {
+                self.inner.broker.notifier().notify(Notice::Cancel(id.clone()));
+                Ok(CancelOutcome::Requested)
+            }
+            Cancellation::NotFound => Ok(match self.snapshot(id).await? {
+                Some(snapshot) if snapshot.status.is_final() => {
+                    CancelOutcome::AlreadyFinished(snapshot.status)
+                }
+                _ => CancelOutcome::NotFound,
+            }),
+        }
+    }
+
+    /// Puts a dead letter back into its queue, under the same id, with its generation raised and
+    /// its retries forgotten. `false`: there is no such dead letter any more.
+    ///
+    /// # Errors
+    /// The transport or the record can't be reached; nothing was changed then.
+    pub async fn revive(&self, letter: DeadLetter) -> Result<bool, EnqueueError> {
+        let Ok(mut message) = TaskMessage::decode(&letter.envelope) else {
+            let reason = "the message can't be read, so it would only die again".to_owned();
+            return Err(EnqueueError::Option { task: letter.envelope.id.to_string(), reason });
+        };
+        message.celeriac.generation += 1;
+        message.retries = 0;
+        message.eta = None;
+        message.expires = None;
+        let now = self.inner.clock.now();
+        let event = self.event(now, self.facts_of(&message), What::Enqueued);
+        let envelope = message.encode();
+        if let Some(sql) = self.shared_database() {
+            let this = self.clone();
+            return sql
+                .database()
+                .write("revive dead letter", async move |tx| {
+                    this.revive_in(tx, letter.key, envelope, event).await
+                })
+                .await;
+        }
+        let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
+        if matches!(revived, Some(Publication::Accepted)) {
+            self.inner.recorder.record(&[event]).await?;
+        }
+        Ok(revived.is_some())
+    }
+
+    /// Returns the queue's transactional side where queue and record live in one database, so that
+    /// both can change as one.
+    pub(crate) fn shared_database(&self) -> Option<&dyn SqlBroker> {
+        let (broker, recorder) = (self.inner.broker.sql()?, self.inner.recorder.sql()?);
+        (broker.database().path() == recorder.database().path()).then_some(broker)
+    }
+
+    /// Returns the transport.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.inner.broker
+    }
+
+    /// Returns who keeps the record.
+    pub fn recorder(&self) -> &Arc<dyn Recorder> {
+        &self.inner.recorder
+    }
+
+    /// Returns the clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Returns the tasks known here.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.registry
+    }
+
+    /// Returns who listens to what happens.
+    pub fn events(&self) -> &EventHub {
+        &self.inner.events
+    }
+
+    fn prepare(&self, calls: impl IntoIterator<Item = Call>) -> Result<Vec<Prepared>, EnqueueError> {
+        calls.into_iter().map(|call| self.prepare_one(call)).collect()
+    }
+
+    fn prepare_one(&self, call: Call) -> Result<Prepared, EnqueueError> {
+        let known = self.inner.registry.find(call.task());
+        let call = if let Some(task) = known { call.for_task(task) } else { call };
+        let prepared = call.into_message(self.inner.clock.as_ref(), &self.inner.origin)?;
+        let size = prepared.message.args.positional.get().len() + prepared.message.args.named.get().len();
+        if size > MAX_MESSAGE_BYTES {
+            let reason = format!("the arguments have {size} bytes, {MAX_MESSAGE_BYTES} are allowed");
+            return Err(EnqueueError::Option { task: prepared.message.task, reason });
+        }
+        Ok(prepared)
+    }
+
+    async fn publish(&self, prepared: Vec<Prepared>) -> Result<Vec<JobId>, EnqueueError> {
+        let (broker, recorder) = (&self.inner.broker, &self.inner.recorder);
+        if let Some(sql) = self.shared_database() {
+            let (broker, recorder) = (Arc::clone(broker), Arc::clone(recorder));
+            return sql
+                .database()
+                .write("enqueue", async move |tx| {
+                    let sql = broker.sql().expect("the broker has a transactional side, as it was just used");
+                    publish_in(sql, recorder.sql(), tx, prepared).await
+                })
+                .await;
+        }
+        let (envelopes, events) = split(prepared);
+        let publications = broker.publish(envelopes).await?;
+        let (ids, events) = keep_accepted(&publications, events);
+        recorder.record(&events).await?;
+        Ok(ids)
+    }
+
+    async fn cancel_message(&self, id: &JobId, reason: &str) -> Result<Cancellation, EnqueueError> {
+        if let Some(sql) = self.shared_database() {
+            let (this, id, reason) = (self.clone(), id.clone(), reason.to_owned());
+            return sql
+                .database()
+                .write("cancel job", async move |tx| this.cancel_in(tx, &id, &reason).await)
+                .await;
+        }
+        let cancellation = self.inner.broker.admin().cancel(id).await?;
+        if let Cancellation::Removed(found) = &cancellation {
+            self.inner
+                .recorder
+                .record(&[self.cancelled(&found.envelope, found.delivery, found.attempt, reason)])
+                .await?;
+        }
+        Ok(cancellation)
+    }
+
+    async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, EnqueueError> {
+        let sql = self.shared_database().expect("the caller has looked");
+        let cancellation = sql.cancel_in(tx, id).await?;
+        if let (Cancellation::Removed(found), Some(recorder)) = (&cancellation, self.inner.recorder.sql()) {
+            let event = self.cancelled(&found.envelope, found.delivery, found.attempt, reason);
+            recorder.record_in(tx, &[event]).await?;
+        }
+        Ok(cancellation)
+    }
+
+    async fn revive_in(
+        &self,
+        tx: &DbTx,
+        key: i64,
+        envelope: Envelope,
+        event: JobEvent,
+    ) -> Result<bool, EnqueueError> {
+        let sql = self.shared_database().expect("the caller has looked");
+        let revived = sql.revive_in(tx, key, envelope).await?;
+        if let (Some(Publication::Accepted), Some(recorder)) = (&revived, self.inner.recorder.sql()) {
+            recorder.record_in(tx, &[event]).await?;
+        }
+        Ok(revived.is_some())
+    }
+
+    /// Describes the cancellation of a message that was taken out of its queue.
+    pub(crate) fn cancelled(
+        &self,
+        envelope: &Envelope,
+        delivery: u32,
+        attempt: u32,
+        reason: &str,
+    ) -> JobEvent {
+        let facts = match TaskMessage::decode(envelope) {
+            Ok(message) => self.facts_of(&message),
+            Err(_) => facts_of_unreadable(envelope),
+        };
+        let what = What::Cancelled { reason: reason.to_owned() };
+        JobEvent { at: self.inner.clock.now(), job: Arc::new(facts), delivery, attempt, what }
+    }
+
+    /// Returns what is known of a job, with what its task's options add.
+    pub(crate) fn facts_of(&self, message: &TaskMessage) -> JobFacts {
+        match self.inner.registry.find(&message.task) {
+            Some(task) => message.facts(task.job_type(), task.options.retry.max_retries, task.options.record),
+            None => message.facts(&message.task, None, RecordLevel::All),
+        }
+    }
+
+    fn event(&self, at: celeriac_protocol::Timestamp, job: JobFacts, what: What) -> JobEvent {
+        JobEvent { at, job: Arc::new(job), delivery: 0, attempt: 0, what }
+    }
+}
+
+/// Publishes and records in one transaction.
+async fn publish_in(
+    broker: &dyn SqlBroker,
+    recorder: Option<&dyn SqlRecorder>,
+    tx: &DbTx,
+    prepared: Vec<Prepared>,
+) -> Result<Vec<JobId>, EnqueueError> {
+    let (envelopes, events) = split(prepared);
+    let publications = broker.publish_in(tx, envelopes).await?;
+    let (ids, events) = keep_accepted(&publications, events);
+    if let Some(recorder) = recorder {
+        recorder.record_in(tx, &events).await?;
+    }
+    Ok(ids)
+}
+
+fn split(prepared: Vec<Prepared>) -> (Vec<Envelope>, Vec<JobEvent>) {
+    prepared
+        .into_iter()
+        .map(|Prepared { message, facts, enqueued_at: at }| {
+            let event = JobEvent { at, job: Arc::new(facts), delivery: 0, attempt: 0, what: What::Enqueued };
+            (message.encode(), event)
+        })
+        .unzip()
+}
+
+/// Returns the id that each message ended up under, and the events of those that were stored.
+fn keep_accepted(publications: &[Publication], events: Vec<JobEvent>) -> (Vec<JobId>, Vec<JobEvent>) {
+    let mut ids = Vec::with_capacity(events.len());
+    let mut kept = Vec::with_capacity(events.len());
+    for (publication, event) in publications.iter().zip(events) {
+        match publication {
+            Publication::Accepted => {
+                ids.push(event.job.id.clone());
+                if event.is_recorded() {
+                    kept.push(event);
+                }
+            }
+            Publication::Duplicate(existing) => ids.push(existing.clone()),
+        }
+    }
+    (ids, kept)
+}
+
+/// Returns what can be said of a message that can't be read: its id, its queue, perhaps its task.
+pub(crate) fn facts_of_unreadable(envelope: &Envelope) -> JobFacts {
+    let task = TaskMessage::peek_task(&envelope.content).unwrap_or_default();
+    let mut message = TaskMessage::new(envelope.id.clone(), task, celeriac_protocol::Arguments::default());
+    message.queue.clone_from(&envelope.queue);
+    message.priority = envelope.priority;
+    let job_type = message.task.clone();
+    message.facts(&job_type, None, RecordLevel::All)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("origin", &self.inner.origin).finish_non_exhaustive()
+    }
+}
+
+/// What a cancellation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelOutcome {
+    /// The job had not begun and never will.
+    Cancelled,
+    /// The job runs; its worker has been told.
+    Requested,
+    /// The job had come to its end before.
+    AlreadyFinished(JobStatus),
+    /// Nobody knows the job.
+    NotFound,
+}
+
+/// A job that was asked for; `R` is its result's type.
+pub struct JobHandle<R = serde_json::Value> {
+    id: JobId,
+    client: Client,
+    output: PhantomData<fn() -> R>,
+}
+
+impl<R> JobHandle<R> {
+    /// How often a waiting handle looks at the record at first, and at last.
+    const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(200));
+
+    /// Returns the job's id.
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Reads where the job stands; `None` where nothing is recorded of it.
+    ///
+    /// # Errors
+    /// The record can't be read.
+    pub async fn status(&self) -> Result<Option<JobSnapshot>, RecordError> {
+        self.client.snapshot(&self.id).await
+    }
+
+    /// Cancels the job.
+    ///
+    /// # Errors
+    /// See [`Client::cancel`].
+    pub async fn cancel(&self) -> Result<CancelOutcome, EnqueueError> {
+        self.client.cancel(&self.id, "cancelled by its sender").await
+    }
+
+    /// Waits until the job has ended, at most `timeout`.
+    ///
+    /// # Errors
+    /// The time is over, or the record can't be read.
+    pub async fn wait_ended(&self, timeout: Duration) -> Result<JobSnapshot, WaitError> {
+        let clock = self.client.clock();
+        let deadline = clock.now() + timeout;
+        let (mut pause, longest) = Self::POLL;
+        loop {
+            match self.status().await? {
+                Some(snapshot) if snapshot.status.is_final() => return Ok(snapshot),
+                seen if clock.now() >= deadline => {
+                    return Err(WaitError::TimedOut { id: self.id.clone(), status: seen.map(|s| s.status) });
+                }
+                _ => {}
+            }
+            clock.sleep_until(deadline.min(clock.now() + pause)).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    pub(crate) fn typed<T>(self) -> JobHandle<T> {
+        JobHandle { id: self.id, client: self.client, output: PhantomData }
+    }
+}
+
+impl<R: DeserializeOwned> JobHandle<R> {
+    /// Waits for the job to end, at most `timeout`, and returns its result.
+    ///
+    /// # Errors
+    /// The job ended otherwise, its result has another shape, or the time is over.
+    pub async fn wait(&self, timeout: Duration) -> Result<R, WaitError> {
+        let ended = self.wait_ended(timeout).await?;
+        match ended.status {
+            JobStatus::Completed => {
+                let json = ended.result.as_ref().map_or("null", |raw| raw.get());
+                serde_json::from_str(json).map_err(|source| WaitError::Shape { id: self.id.clone(), source })
+            }
+            JobStatus::Cancelled => {
+                let reason = ended.cancel_reason.unwrap_or_default();
+                Err(WaitError::Cancelled { id: self.id.clone(), reason })
+            }
+            _ => Err(WaitError::Failed { id: self.id.clone(), source: ended.error }),
+        }
+    }
+}
+
+impl<R> Clone for JobHandle<R> {
+    fn clone(&self) -> Self {
+        Self { id: self.id.clone(), client: self.client.clone(), output: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for JobHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("JobHandle").field(&self.id).finish()
+    }
+}
+
+/// A job's result could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    /// The job has not ended in time; it goes on.
+    #[error("wait for job {id}: still {} when the time was over", status.map_or("unknown", JobStatus::as_str))]
+    TimedOut {
+        /// The job.
+        id: JobId,
+        /// Where it stood, as far as recorded.
+        status: Option<JobStatus>,
+    },
+    /// The job failed for good.
+    #[error("get the result of job {id}: it failed")]
+    Failed {
+        /// The job.
+        id: JobId,
+        /// Why.
+        #[source]
+        source: Option<celeriac_protocol::JobError>,
+    },
+    /// The job was cancelled.
+    #[error("get the result of job {id}: it was cancelled ({reason})")]
+    Cancelled {
+        /// The job.
+        id: JobId,
+        /// Why.
+        reason: String,
+    },
+    /// The result is of another type.
+    #[error("read the result of job {id}")]
+    Shape {
+        /// The job.
+        id: JobId,
+        /// What does not fit.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The record can't be read.
+    #[error("read the record")]
+    Record(#[from] RecordError),
+}

@@ -1,0 +1,33 @@
+//! The node's own clock: the one place that asks the system for the time.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use celeriac_protocol::{Clock, Timestamp, WhenReached};
+
+/// How long one sleep lasts at most before the time is looked at again, so that a clock that was
+/// set forward is noticed.
+const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// Tells the node's wall-clock time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is handed")]
+    fn now(&self) -> Timestamp {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::EPOCH + since_epoch
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {
+        Box::pin(async move {
+            loop {
+                let left = instant.since(self.now());
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(LONGEST_NAP)).await;
+            }
+        })
+    }
+}

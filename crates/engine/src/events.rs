@@ -1,0 +1,42 @@
+//! Tells whoever listens what happened to jobs: live frames, metrics, Celery's events. It may lose.
+
+use std::sync::{Arc, RwLock};
+
+use celeriac_protocol::JobEvent;
+
+/// Listens to what happens to jobs. It is called on the worker's own path: return at once, and
+/// hand longer work to a bounded queue of your own.
+pub trait EventSink: Send + Sync + 'static {
+    /// Takes one event, after it was recorded.
+    fn tell(&self, event: &JobEvent);
+}
+
+/// Passes events to every sink. Cloning is cheap and shares the sinks.
+#[derive(Clone, Default)]
+pub struct EventHub {
+    sinks: Arc<RwLock<Vec<Arc<dyn EventSink>>>>,
+}
+
+impl EventHub {
+    /// Adds a sink.
+    pub fn add(&self, sink: Arc<dyn EventSink>) {
+        self.sinks.write().expect("no sink list holder panics").push(sink);
+    }
+
+    /// Tells every sink.
+    pub fn tell(&self, events: &[JobEvent]) {
+        let sinks = self.sinks.read().expect("no sink list holder panics");
+        for sink in sinks.iter() {
+            for event in events {
+                sink.tell(event);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for EventHub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.sinks.read().map_or(0, |sinks| sinks.len());
+        f.debug_struct("EventHub").field("sinks", &count).finish()
+    }
+}

@@ -1,0 +1,245 @@
+//! Runs one delivery: gate, execute, judge. What it came to is handed to the settler.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{Delivery, LeaseTag, Settle, Settled, Settlement};
+use celeriac_protocol::{
+    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, Timestamp, judge,
+};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::Shared;
+use super::gate::{self, Admitted, Passage, Refusal};
+use super::held::Begun;
+use crate::ctx::{Ctx, CtxParts, Progress, ProgressCell, StopReason, StopSignal};
+
+/// A delivery that has come to its end here, and how.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// The lease it was held under.
+    pub(crate) tag: LeaseTag,
+    /// The message, unless it was acknowledged before it ran.
+    pub(crate) delivery: Option<Delivery>,
+    /// The job.
+    pub(crate) job: Arc<JobFacts>,
+    /// Which hand-out it was.
+    pub(crate) number: u32,
+    /// Which attempt it was.
+    pub(crate) attempt: u32,
+    /// The run, if it came to one.
+    pub(crate) run: Option<RunTimes>,
+    /// What was told last of its progress and is not written yet.
+    pub(crate) progress: Option<Progress>,
+    /// How it ended.
+    pub(crate) ending: Ending,
+}
+
+/// When an attempt began, and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunTimes {
+    pub(crate) started_at: Timestamp,
+    pub(crate) took: Duration,
+}
+
+/// How a delivery ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The task ran, or was refused, and this is what it came to.
+    Outcome {
+        /// What it came to.
+        outcome: Outcome,
+        /// The message as it goes back into the queue, where it does.
+        again: Option<Box<TaskMessage>>,
+        /// Whether the result is thrown away.
+        ignore_result: bool,
+    },
+    /// It is given back, uncharged; with the message where that was acknowledged early.
+    Released(Option<Box<TaskMessage>>),
+    /// The lease was lost: it is somebody else's.
+    LeaseLost,
+}
+
+/// Runs one delivery to its end.
+pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSignal) -> Finished {
+    match gate::check(shared, &delivery, shared.clock().now()) {
+        Passage::Admitted(admitted) => admit(shared, delivery, *admitted, stop).await,
+        Passage::Refused(job, refusal) => {
+            let outcome = match refusal {
+                Refusal::Cancelled(reason) => Outcome::Cancelled { reason },
+                Refusal::Dead(error) => Outcome::Failed { error },
+            };
+            Finished::unrun(delivery, job, Ending::Outcome { outcome, again: None, ignore_result: false })
+        }
+    }
+}
+
+/// Acknowledges first where the task wants at most once, then runs it.
+async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, stop: StopSignal) -> Finished {
+    if stop.reason() == Some(StopReason::Shutdown) {
+        return Finished::unrun(delivery, admitted.facts, Ending::Released(None));
+    }
+    if admitted.task.options.acks_late {
+        return execute(shared, Ok(delivery), admitted, stop).await;
+    }
+    let (tag, numbers) = (delivery.tag, (delivery.delivery, delivery.attempt));
+    let settlement = [Settlement { delivery, settle: Settle::Ack }];
+    match shared.client.broker().settle(&settlement).await.map(|settled| settled[0]) {
+        Ok(Settled::Done) => {
+            shared.held.forget_lease(tag);
+            execute(shared, Err((tag, numbers)), admitted, stop).await
+        }
+        // Without the acknowledgement it must not run: the message comes again when its lease ends.
+        Ok(Settled::LeaseLost) | Err(_) => {
+            let [Settlement { delivery, .. }] = settlement;
+            Finished::unrun(delivery, admitted.facts, Ending::LeaseLost)
+        }
+    }
+}
+
+type Early = (LeaseTag, (u32, u32));
+
+async fn execute(
+    shared: &Arc<Shared>,
+    delivery: Result<Delivery, Early>,
+    admitted: Admitted,
+    stop: StopSignal,
+) -> Finished {
+    let Admitted { message, task, facts } = admitted;
+    let (tag, (number, attempt)) = match &delivery {
+        Ok(delivery) => (delivery.tag, (delivery.delivery, delivery.attempt)),
+        Err(early) => *early,
+    };
+    let progress = Arc::new(ProgressCell::default());
+    let started_at = shared.clock().now();
+    let begun = Begun {
+        job: Arc::clone(&facts),
+        delivery: number,
+        attempt,
+        started_at,
+        progress: Arc::clone(&progress),
+    };
+    shared.held.begin(tag, begun);
+    let ctx = Ctx::new(CtxParts {
+        job: Arc::clone(&facts),
+        attempt,
+        retries: message.retries,
+        worker: Arc::clone(&shared.name),
+        states: shared.states.clone(),
+        client: shared.client.clone(),
+        stop: stop.clone(),
+        progress: Arc::clone(&progress),
+    });
+    let ran = match task.start(&message.args, ctx.clone()) {
+        Ok(run) => {
+            let soft = message.time_limits.soft.or(task.options.soft_limit);
+            supervise(shared, tag, run, &ctx, &stop, soft).await
+        }
+        Err(error) => Ran::Result(Err(RunError::Discard(error))),
+    };
+    let now = shared.clock().now();
+    shared.held.end(tag);
+    let ending = match ran {
+        Ran::Released => Ending::Released(delivery.is_err().then(|| Box::new(message))),
+        Ran::LeaseLost => Ending::LeaseLost,
+        Ran::Result(result) => {
+            let max_retries = facts.max_retries.or(task.options.retry.max_retries);
+            let policy = RetryPolicy { max_retries, ..task.options.retry };
+            let outcome = judge(result, message.retries, &policy, now, rand::random());
+            let ignore_result = message.ignore_result.unwrap_or(task.options.ignore_result);
+            let again =
+                matches!(outcome, Outcome::Retry { .. } | Outcome::Snoozed { .. }).then(|| Box::new(message));
+            Ending::Outcome { outcome, again, ignore_result }
+        }
+    };
+    let run = Some(RunTimes { started_at, took: now.since(started_at) });
+    Finished {
+        tag,
+        delivery: delivery.ok(),
+        job: facts,
+        number,
+        attempt,
+        run,
+        progress: progress.take(),
+        ending,
+    }
+}
+
+/// What running came to.
+enum Ran {
+    Result(RunResult),
+    Released,
+    LeaseLost,
+}
+
+/// Polls the task to its end, tells it to stop when it must, and drops it when it will not.
+async fn supervise(
+    shared: &Shared,
+    tag: LeaseTag,
+    run: BoxFuture<'static, RunResult>,
+    ctx: &Ctx,
+    stop: &StopSignal,
+    soft: Option<Duration>,
+) -> Ran {
+    let mut run = pin!(AssertUnwindSafe(run).catch_unwind().map(|caught| caught.unwrap_or_else(panicked)));
+    tokio::select! {
+        biased;
+        result = &mut run => return Ran::Result(result),
+        () = stop.stopped() => {}
+        () = over_soft_limit(shared, soft) => shared.held.stop(tag, StopReason::SoftLimit, shared.clock().now()),
+    }
+    let result = tokio::select! {
+        biased;
+        result = &mut run => Some(result),
+        () = shared.clock().sleep(shared.options.stop_grace) => None,
+    };
+    // A thread can't be dropped: its slot stays accounted for, and the job is reported as stuck.
+    let result = match result {
+        None if ctx.is_blocking() => Some(run.await),
+        result => result,
+    };
+    after_stop(result, stop.reason().unwrap_or(StopReason::Shutdown), soft)
+}
+
+async fn over_soft_limit(shared: &Shared, soft: Option<Duration>) {
+    match soft {
+        Some(limit) => shared.clock().sleep(limit).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads what a task made of being told to stop; `None` means it was dropped.
+fn after_stop(result: Option<RunResult>, reason: StopReason, soft: Option<Duration>) -> Ran {
+    match (reason, result) {
+        (StopReason::LeaseLost, _) => Ran::LeaseLost,
+        (_, Some(Ok(value))) => Ran::Result(Ok(value)),
+        (StopReason::Shutdown, _) => Ran::Released,
+        (StopReason::Cancelled, _) => Ran::Result(Err(RunError::Cancel("cancelled while it ran".to_owned()))),
+        (StopReason::SoftLimit, _) => {
+            let text = format!("the task ran longer than its soft limit of {:?}", soft.unwrap_or_default());
+            let error = JobError::new(ErrorKind::TimeLimit, text).with_type("SoftTimeLimitExceeded");
+            Ran::Result(Err(RunError::Retry(error)))
+        }
+    }
+}
+
+/// Makes an ordinary failure of a panic.
+#[expect(clippy::needless_pass_by_value, reason = "this is the shape in which a panic is caught")]
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> RunResult {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the task panicked with a value that is no text".to_owned());
+    Err(RunError::Retry(JobError::new(ErrorKind::Panic, text).with_type("panic")))
+}
+
+impl Finished {
+    fn unrun(delivery: Delivery, job: Arc<JobFacts>, ending: Ending) -> Self {
+        let (tag, number, attempt) = (delivery.tag, delivery.delivery, delivery.attempt);
+        Self { tag, delivery: Some(delivery), job, number, attempt, run: None, progress: None, ending }
+    }
+}

@@ -1,0 +1,181 @@
+//! Keeps the worker's slots filled: fetches as many messages as there are free slots, never more.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::{BrokerError, Delivery, FetchRequest, Fetched, Notice, Notices};
+use celeriac_protocol::Timestamp;
+use futures_util::future::BoxFuture;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::settler::Outbox;
+use super::{Shared, executor};
+use crate::chain;
+use crate::ctx::StopReason;
+
+/// How long to wait before fetching again when the transport fails, at first and at most.
+const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Fetches and runs until told to stop, then drains.
+pub(super) async fn run(shared: &Arc<Shared>, outbox: Outbox, stop: CancellationToken) {
+    let mut fetcher = Fetcher::new(shared, outbox);
+    fetcher.fill(&stop).await;
+    fetcher.drain().await;
+}
+
+struct Fetcher<'a> {
+    shared: &'a Arc<Shared>,
+    outbox: Outbox,
+    notices: Notices,
+    running: JoinSet<()>,
+    /// Whether there may be messages that have not been asked for.
+    hungry: bool,
+    /// When to ask again without having heard anything.
+    ask_again_at: Timestamp,
+    retry_pause: Duration,
+}
+
+type Asking = BoxFuture<'static, Result<Fetched, BrokerError>>;
+
+impl<'a> Fetcher<'a> {
+    fn new(shared: &'a Arc<Shared>, outbox: Outbox) -> Self {
+        Self {
+            shared,
+            outbox,
+            notices: shared.client.broker().notifier().listen(),
+            running: JoinSet::new(),
+            hungry: true,
+            ask_again_at: shared.clock().now(),
+            retry_pause: RETRY_PAUSE.0,
+        }
+    }
+
+    async fn fill(&mut self, stop: &CancellationToken) {
+        let mut asking: Option<Asking> = None;
+        let clock = Arc::clone(self.shared.client.clock());
+        let mut alarm_at = self.ask_again_at;
+        let mut alarm = clock.sleep_until(alarm_at);
+        loop {
+            while self.running.try_join_next().is_some() {}
+            if asking.is_none() && self.hungry && self.free_slots() > 0 && !stop.is_cancelled() {
+                asking = Some(self.ask());
+            }
+            if alarm_at != self.ask_again_at {
+                alarm_at = self.ask_again_at;
+                alarm = clock.sleep_until(alarm_at);
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if asking.is_none() => return,
+                fetched = answer(&mut asking) => {
+                    asking = None;
+                    self.take(fetched);
+                }
+                Some(_) = self.running.join_next() => {}
+                notice = self.notices.recv() => self.hear(notice),
+                () = &mut alarm, if !self.hungry => self.hungry = true,
+            }
+        }
+    }
+
+    fn free_slots(&self) -> usize {
+        self.shared.options.concurrency.saturating_sub(self.running.len())
+    }
+
+    fn ask(&self) -> Asking {
+        let (shared, max) = (Arc::clone(self.shared), self.free_slots());
+        Box::pin(async move {
+            let options = &shared.options;
+            let request =
+                FetchRequest { queues: &options.queues, max, lease: options.lease, holder: &shared.name };
+            shared.client.broker().fetch(&request).await
+        })
+    }
+
+    fn take(&mut self, fetched: Result<Fetched, BrokerError>) {
+        let now = self.shared.clock().now();
+        match fetched {
+            Ok(Fetched { deliveries, next_due_at }) => {
+                self.retry_pause = RETRY_PAUSE.0;
+                // Whatever was asked for was there, so there may be more.
+                self.hungry = !deliveries.is_empty();
+                let poll_at = now + self.shared.options.poll_interval;
+                self.ask_again_at = next_due_at.map_or(poll_at, |due| due.min(poll_at));
+                for delivery in deliveries {
+                    self.start(delivery);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(worker = %self.shared.name, error = chain(&error), "messages could not be fetched, trying again");
+                self.hungry = false;
+                self.ask_again_at = now + self.retry_pause;
+                self.retry_pause = (self.retry_pause * 2).min(RETRY_PAUSE.1);
+            }
+        }
+    }
+
+    fn start(&mut self, delivery: Delivery) {
+        let stop = self.shared.held.hold(delivery.tag, delivery.envelope.id.clone());
+        let (shared, outbox) = (Arc::clone(self.shared), self.outbox.clone());
+        self.running.spawn(async move {
+            let finished = executor::run(&shared, delivery, stop).await;
+            // The slot is free only once the settler has room, so unrecorded outcomes are bounded.
+            // The settler outlives every job, so sending fails only while the runtime is torn down.
+            let _ = outbox.send(finished).await;
+        });
+    }
+
+    fn hear(&mut self, notice: Result<Notice, RecvError>) {
+        match notice {
+            Ok(Notice::Queue(queue)) => self.hungry |= self.shared.options.queues.contains(&queue),
+            Ok(Notice::Cancel(id)) => {
+                self.shared.held.stop_job(&id, StopReason::Cancelled, self.shared.clock().now());
+            }
+            Ok(Notice::Loop(_)) => {}
+            Err(RecvError::Lagged(_)) => self.hungry = true,
+            // Nobody will wake us any more; polling goes on.
+            Err(RecvError::Closed) => self.notices = self.shared.client.broker().notifier().listen(),
+        }
+    }
+
+    /// Lets running jobs finish, tells what is left to stop, and waits for it.
+    async fn drain(mut self) {
+        let clock = Arc::clone(self.shared.client.clock());
+        if !self.running.is_empty() {
+            tracing::info!(worker = %self.shared.name, running = self.running.len(), "worker is stopping, waiting for running jobs");
+        }
+        let mut patience = clock.sleep(self.shared.options.shutdown_patience);
+        if !self.finish_until(&mut patience).await {
+            self.shared.held.stop_all(StopReason::Shutdown, clock.now());
+            // Dropped jobs are gone after the grace; a blocking thread can't be dropped, and a
+            // little more than the grace is all the time it gets.
+            let mut last_call = clock.sleep(self.shared.options.stop_grace + Duration::from_millis(500));
+            if !self.finish_until(&mut last_call).await {
+                let running = self.running.len();
+                tracing::error!(worker = %self.shared.name, running, "jobs that can't be stopped are left behind; their leases will bring them back");
+                self.running.detach_all();
+            }
+        }
+    }
+
+    /// Returns whether every job has ended before `deadline` resolved.
+    async fn finish_until(&mut self, deadline: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>) -> bool {
+        loop {
+            tokio::select! {
+                joined = self.running.join_next() => if joined.is_none() { return true },
+                notice = self.notices.recv() => self.hear(notice),
+                () = &mut *deadline => return self.running.is_empty(),
+            }
+        }
+    }
+}
+
+async fn answer(asking: &mut Option<Asking>) -> Result<Fetched, BrokerError> {
+    match asking {
+        Some(asking) => asking.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,76 @@
+//! Decides whether a delivery may run at all.
+
+use std::sync::Arc;
+
+use celeriac_broker::Delivery;
+use celeriac_protocol::{ErrorKind, JobError, JobFacts, TaskMessage, Timestamp};
+
+use super::Shared;
+use crate::RegisteredTask;
+use crate::client::facts_of_unreadable;
+
+/// What the gate decided.
+pub(super) enum Passage {
+    /// It runs.
+    Admitted(Box<Admitted>),
+    /// It does not; this is what is recorded and done instead.
+    Refused(Arc<JobFacts>, Refusal),
+}
+
+/// A delivery that may run, understood.
+pub(super) struct Admitted {
+    pub(super) message: TaskMessage,
+    pub(super) task: Arc<RegisteredTask>,
+    pub(super) facts: Arc<JobFacts>,
+}
+
+/// Why a delivery does not run.
+pub(super) enum Refusal {
+    /// It is over before it began.
+    Cancelled(String),
+    /// It goes to the dead letters.
+    Dead(JobError),
+}
+
+/// Looks at a delivery. Nothing is changed by it.
+pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Passage {
+    let message = match TaskMessage::decode(&delivery.envelope) {
+        Ok(message) => message,
+        Err(error) => {
+            let facts = Arc::new(facts_of_unreadable(&delivery.envelope));
+            return Passage::Refused(facts, Refusal::Dead(error.to_job_error()));
+        }
+    };
+    let facts = Arc::new(shared.client.facts_of(&message));
+    if let Some(refusal) = refuse(shared, delivery, &message, now) {
+        return Passage::Refused(facts, refusal);
+    }
+    match shared.registry.find(&message.task).cloned() {
+        Some(task) => Passage::Admitted(Box::new(Admitted { message, task, facts })),
+        None => Passage::Refused(facts, Refusal::Dead(unknown_task(&message.task))),
+    }
+}
+
+fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Timestamp) -> Option<Refusal> {
+    if delivery.cancel_requested {
+        return Some(Refusal::Cancelled("cancelled while its worker was lost".to_owned()));
+    }
+    if message.expires.is_some_and(|expires| expires <= now) {
+        return Some(Refusal::Cancelled("expired".to_owned()));
+    }
+    if delivery.lost >= shared.options.max_deliveries {
+        let text = format!("{} workers in a row vanished while they held this message", delivery.lost);
+        return Some(Refusal::Dead(JobError::new(ErrorKind::WorkerLost, text).with_type("WorkerLostError")));
+    }
+    let parts = message.continuation.parts();
+    if !parts.is_empty() {
+        let text = format!("the message carries {}, which this version can't run whole", parts.join(" and "));
+        return Some(Refusal::Dead(JobError::new(ErrorKind::Unsupported, text)));
+    }
+    None
+}
+
+fn unknown_task(name: &str) -> JobError {
+    let text = format!("task \"{name}\" is not registered with this worker");
+    JobError::new(ErrorKind::UnknownTask, text).with_type("NotRegistered")
+}
