@@ -13,9 +13,11 @@ use std::time::Duration;
 use url::Url;
 
 mod lines;
+mod outcome;
 mod pattern;
 
 use lines::Line;
+pub use outcome::RobotsOutcome;
 use pattern::Pattern;
 
 /// How much of a file is read, in bytes: what RFC 9309 asks a crawler to read at least.
