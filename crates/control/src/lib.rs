@@ -1,1 +1,7 @@
 #![doc = include_str!("../README.md")]
+
+mod app;
+mod environment;
+
+pub use app::{App, AppError, AppParts, StateMakers};
+pub use environment::Environment;

@@ -1,0 +1,235 @@
+//! What a user's binary is made of: its tasks, what they may use, and its tables.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+
+use celeriac_db::MigrationSet;
+use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::Environment;
+
+/// Lines of migrations that belong to the platform; an application's have names of their own.
+const RESERVED_OWNERS: &[&str] = &["broker", "platform", "collect", "workflow"];
+
+/// What a user's binary is made of. It does nothing until a command line or a test runs it.
+///
+/// ```
+/// use celeriac_control::App;
+/// # use celeriac_engine::{Ctx, Param, Task, TaskError};
+/// # struct Greet;
+/// # impl Task for Greet {
+/// #     type Args = ();
+/// #     type Output = ();
+/// #     const NAME: &'static str = "greet";
+/// #     const PARAMS: &'static [Param] = &[];
+/// #     async fn run(_: (), _: Ctx) -> Result<(), TaskError> { Ok(()) }
+/// # }
+/// struct Mailer;
+///
+/// let app = App::new("shop").version("1.2.0").state(Mailer).module("mail", |mail| mail.task::<Greet>());
+/// let parts = app.build()?;
+/// assert!(parts.registry.find("greet").is_some());
+/// # Ok::<(), celeriac_control::AppError>(())
+/// ```
+#[must_use = "an app does nothing until it is run"]
+pub struct App {
+    name: String,
+    version: Option<String>,
+    tasks: RegistryBuilder,
+    states: Vec<StateMaker>,
+    migrations: Vec<MigrationSet>,
+}
+
+impl App {
+    /// Begins an app; `name` is what its command line, logs and workers are called by.
+    pub fn new(name: impl Into<String>) -> Self {
+        let tasks = Registry::builder();
+        Self { name: name.into(), version: None, tasks, states: Vec::new(), migrations: Vec::new() }
+    }
+
+    /// Names the version that the command line reports, usually `env!("CARGO_PKG_VERSION")`.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Adds a task.
+    pub fn task<T: Task>(mut self) -> Self {
+        self.tasks = self.tasks.task::<T>();
+        self
+    }
+
+    /// Adds the tasks that `fill` adds, under a module's name; a worker may be given some modules only.
+    pub fn module(
+        mut self,
+        name: &'static str,
+        fill: impl FnOnce(RegistryBuilder) -> RegistryBuilder,
+    ) -> Self {
+        self.tasks = self.tasks.module(name, fill);
+        self
+    }
+
+    /// Adds a value that tasks reach by `ctx.state::<T>()`.
+    pub fn state<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.state_with(move |_| Ok::<_, std::convert::Infallible>(value))
+    }
+
+    /// Adds a value that is made when a worker starts, from the database, the clock and the client.
+    pub fn state_with<T, E, F>(self, make: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: FnOnce(&Environment) -> Result<T, E> + Send + 'static,
+    {
+        self.made(type_name::<T>(), move |environment| {
+            let made = make(&environment).map_err(Into::into);
+            std::future::ready(made).boxed()
+        })
+    }
+
+    /// Adds a value that is made when a worker starts and has to wait for something meanwhile.
+    pub fn state_with_async<T, E, F, Made>(self, make: F) -> Self
+    where
+        T: Send + Sync + 'static,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        Made: Future<Output = Result<T, E>> + Send + 'static,
+        F: FnOnce(Environment) -> Made + Send + 'static,
+    {
+        self.made(type_name::<T>(), move |environment| {
+            make(environment).map(|made| made.map_err(Into::into)).boxed()
+        })
+    }
+
+    /// Adds a line of migrations of the app's own tables. It is made after the platform's, in the
+    /// order in which lines are added.
+    pub fn migrations(mut self, set: MigrationSet) -> Self {
+        self.migrations.push(set);
+        self
+    }
+
+    /// Returns the app's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Checks that its parts fit together, and takes it apart for whoever runs it.
+    ///
+    /// # Errors
+    /// [`AppError`]: two tasks of one name, two lines of migrations of one owner.
+    pub fn build(self) -> Result<AppParts, AppError> {
+        let Self { name, version, tasks, states, migrations } = self;
+        check_owners(&migrations)?;
+        let registry = tasks.build()?;
+        Ok(AppParts { name, version, registry, migrations, states: StateMakers(states) })
+    }
+
+    fn made<T: Send + Sync + 'static>(
+        mut self,
+        name: &'static str,
+        make: impl FnOnce(Environment) -> BoxFuture<'static, Result<T, Box<dyn Error + Send + Sync>>>
+        + Send
+        + 'static,
+    ) -> Self {
+        self.states.push(Box::new(move |environment, states: States| {
+            make(environment)
+                .map(move |made| match made {
+                    Ok(value) => Ok(states.with(value)),
+                    Err(source) => Err(AppError::State { state: name, source }),
+                })
+                .boxed()
+        }));
+        self
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// An app taken apart, its parts checked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AppParts {
+    /// What it is called.
+    pub name: String,
+    /// Its version, where it says one.
+    pub version: Option<String>,
+    /// Its tasks.
+    pub registry: Registry,
+    /// Its own lines of migrations.
+    pub migrations: Vec<MigrationSet>,
+    /// What makes the values that its tasks reach.
+    pub states: StateMakers,
+}
+
+type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Result<States, AppError>> + Send>;
+
+/// Makes the values that tasks reach by `ctx.state::<T>()`, once, when a worker starts.
+#[must_use = "tasks that ask for a state are refused without it"]
+pub struct StateMakers(Vec<StateMaker>);
+
+impl StateMakers {
+    /// Makes the values one after the other and adds them to `states`.
+    ///
+    /// # Errors
+    /// [`AppError::State`] with the first that could not be made.
+    pub async fn make(self, environment: &Environment, mut states: States) -> Result<States, AppError> {
+        for make in self.0 {
+            states = make(environment.clone(), states).await?;
+        }
+        Ok(states)
+    }
+}
+
+impl fmt::Debug for StateMakers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StateMakers").field(&self.0.len()).finish()
+    }
+}
+
+/// An app whose parts do not fit together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// Its tasks can't be registered.
+    #[error("put the app together")]
+    Registry(#[from] RegistryError),
+    /// Two lines of migrations have one owner, or an owner of the platform's.
+    #[error("add migrations of \"{owner}\": {reason}")]
+    Owner {
+        /// The owner.
+        owner: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A state could not be made.
+    #[error("make state {state}")]
+    State {
+        /// The state's type.
+        state: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}
+
+fn check_owners(sets: &[MigrationSet]) -> Result<(), AppError> {
+    let mut seen = BTreeMap::new();
+    for set in sets {
+        if RESERVED_OWNERS.contains(&set.owner) {
+            let reason = "that name belongs to the platform; choose the app's own";
+            return Err(AppError::Owner { owner: set.owner, reason });
+        }
+        if seen.insert(set.owner, ()).is_some() {
+            return Err(AppError::Owner { owner: set.owner, reason: "it was added twice" });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! An app is checked before it runs, and makes its states when it starts.
+
+use std::sync::Arc;
+
+use celeriac_broker::MemoryBroker;
+use celeriac_control::{App, AppError, Environment};
+use celeriac_db::MigrationSet;
+use celeriac_db::testing::TestDatabase;
+use celeriac_engine::{
+    Client, ClientParts, Ctx, EventHub, NoRecorder, Param, Registry, States, SystemClock, Task, TaskError,
+};
+
+struct Noop;
+
+impl Task for Noop {
+    type Args = ();
+    type Output = ();
+    const NAME: &'static str = "noop";
+    const PARAMS: &'static [Param] = &[];
+
+    async fn run(_args: (), _ctx: Ctx) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+async fn environment() -> (TestDatabase, Environment) {
+    let database = TestDatabase::open().await.unwrap();
+    let clock = Arc::new(SystemClock);
+    let client = Client::new(ClientParts {
+        broker: Arc::new(MemoryBroker::new(Arc::clone(&clock) as _)),
+        recorder: Arc::new(NoRecorder),
+        clock,
+        registry: Registry::default(),
+        events: EventHub::default(),
+        origin: "test".to_owned(),
+    });
+    let environment = Environment::new(database.database().clone(), client);
+    (database, environment)
+}
+
+#[test]
+fn tasks_keep_the_module_they_were_added_under() {
+    let parts = App::new("shop").module("mail", |mail| mail.task::<Noop>()).build().unwrap();
+    assert_eq!(parts.registry.find("noop").unwrap().module, "mail");
+}
+
+#[test]
+fn a_task_added_twice_is_refused_with_its_name() {
+    let error = App::new("shop").task::<Noop>().task::<Noop>().build().unwrap_err();
+    let AppError::Registry(cause) = error else { panic!("{error}") };
+    assert!(cause.to_string().contains("\"noop\""), "{cause}");
+}
+
+#[test]
+fn owners_of_migrations_are_the_apps_own_and_added_once() {
+    let set = |owner| MigrationSet { owner, migrations: &[] };
+    for (owners, reason) in [
+        (vec!["shop", "shop"], "it was added twice"),
+        (vec!["platform"], "that name belongs to the platform; choose the app's own"),
+    ] {
+        let app = owners.into_iter().fold(App::new("shop"), |app, owner| app.migrations(set(owner)));
+        let error = app.build().unwrap_err();
+        assert!(error.to_string().ends_with(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn states_are_made_from_the_environment_in_the_order_given() {
+    let (_database, environment) = environment().await;
+    let app = App::new("shop")
+        .state(1_u8)
+        .state_with(|environment| Ok::<_, String>(environment.database().path().to_owned()))
+        .state_with_async(async |environment| {
+            let now = environment.clock().now();
+            environment.clock().sleep_until(now).await;
+            Ok::<_, String>(now)
+        });
+    let states = app.build().unwrap().states.make(&environment, States::default()).await.unwrap();
+    assert_eq!(states.get::<u8>(), Some(&1));
+    assert_eq!(states.get::<std::path::PathBuf>().unwrap(), environment.database().path());
+    assert!(states.get::<celeriac_protocol::Timestamp>().is_some());
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_made_is_named() {
+    let (_database, environment) = environment().await;
+    let app = App::new("shop").state_with(|_| Err::<u8, _>("no such host"));
+    let error = app.build().unwrap().states.make(&environment, States::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "make state u8");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such host");
+}

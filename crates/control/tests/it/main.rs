@@ -1,0 +1,3 @@
+//! What the users of this crate rely on.
+
+mod app;
