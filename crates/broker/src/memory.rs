@@ -35,6 +35,15 @@ impl MemoryBroker {
         }
     }
 
+    /// Returns the messages that wait, in the order in which they were published.
+    pub fn waiting(&self) -> Vec<Envelope> {
+        let state = self.lock();
+        let mut waiting: Vec<(&i64, &Row)> =
+            state.rows.iter().filter(|(_, row)| !matches!(row.place, Place::Leased { .. })).collect();
+        waiting.sort_unstable_by_key(|(key, _)| **key);
+        waiting.into_iter().map(|(_, row)| row.envelope.clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no holder of the queue's lock panics")
     }

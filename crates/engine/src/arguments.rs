@@ -1,5 +1,6 @@
 //! Fits the arguments of a message, positional and named, to a task's parameters.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use celeriac_protocol::{Arguments, ErrorKind, JobError, RawValue};
@@ -23,8 +24,18 @@ pub(crate) fn bind<T: DeserializeOwned>(
         serde_json::from_str(args.positional.get()).map_err(|e| mismatch(e.to_string()))?;
     let named: Named<'_> = serde_json::from_str(args.named.get()).map_err(|e| mismatch(e.to_string()))?;
     let pairs = pair(task, params, positional, named.0).map_err(mismatch)?;
-    T::deserialize(MapDeserializer::new(pairs.into_iter()))
-        .map_err(|e: serde_json::Error| mismatch(format!("{task}(): {e}")))
+    // Values are read one after the other, so the last name that was asked for is the one that does not fit.
+    let reading = Cell::new("");
+    let pairs = pairs.into_iter().inspect(|(name, _)| reading.set(name));
+    T::deserialize(MapDeserializer::new(pairs)).map_err(|e: serde_json::Error| {
+        mismatch(format!("{task}() argument '{}': {}", reading.get(), plain(&e)))
+    })
+}
+
+/// Leaves out the position, which says nothing about a single value.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
 type Pairs<'a> = Vec<(&'a str, &'a RawValue)>;
@@ -129,6 +140,7 @@ mod tests {
         check("[]", "{}", Err("add() missing 1 required argument: 'x'"));
         check("[1]", r#"{"x": 1}"#, Err("add() got multiple values for argument 'x'"));
         check("[1]", r#"{"z": 1}"#, Err("add() got an unexpected keyword argument 'z'"));
-        check("[\"no\"]", "{}", Err("add(): invalid type"));
+        check("[1, 2]", "{}", Err("add() argument 'y': invalid type: integer `2`, expected a string"));
+        check("[\"no\"]", "{}", Err("add() argument 'x': invalid number"));
     }
 }

@@ -12,6 +12,8 @@ mod registry;
 mod signature;
 mod states;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod worker;
 
 pub use client::{CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, WaitError};
@@ -29,6 +31,8 @@ pub use worker::{MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
 
 /// Turns a function into a [`Task`]; see the crate `celeriac-macros`.
 pub use celeriac_macros::task;
+
+pub use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
 
 /// What code written by `#[task]` refers to. Not for anybody else.
 #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! The tasks that a process knows, by name: explicit, so that a test can have its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -40,10 +40,9 @@ impl Registry {
     /// # Errors
     /// A module that no task belongs to.
     pub fn subset(&self, modules: &[String]) -> Result<Self, RegistryError> {
-        let known: Vec<&str> = self.tasks().map(|task| task.module).collect();
-        if let Some(unknown) = modules.iter().find(|module| !known.contains(&module.as_str())) {
-            let mut known: Vec<String> = known.into_iter().map(str::to_owned).collect();
-            known.dedup();
+        let known: BTreeSet<&str> = self.tasks().map(|task| task.module).collect();
+        if let Some(unknown) = modules.iter().find(|module| !known.contains(module.as_str())) {
+            let known = known.into_iter().map(str::to_owned).collect();
             return Err(RegistryError::UnknownModule { module: unknown.clone(), known });
         }
         let wanted = self.tasks().filter(|task| modules.iter().any(|m| m == task.module)).cloned();

@@ -18,6 +18,8 @@ mod held;
 mod lease;
 mod settler;
 
+#[cfg(feature = "testing")]
+pub(crate) use drain::Drained;
 pub(crate) use drain::drain;
 use held::Held;
 

@@ -2,8 +2,17 @@
 
 use proc_macro::TokenStream;
 
-/// Turns a function into a task.
+mod expand;
+mod options;
+mod signature;
+
+/// Turns a function into a task; the crate's page has the options.
 #[proc_macro_attribute]
-pub fn task(_options: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
+    let options = syn::parse_macro_input!(options as options::Options);
+    let function = syn::parse_macro_input!(item as syn::ItemFn);
+    match signature::Function::read(function) {
+        Ok(function) => expand::task(&options, &function).into(),
+        Err(error) => error.into_compile_error().into(),
+    }
 }

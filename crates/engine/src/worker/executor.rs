@@ -187,7 +187,10 @@ async fn supervise(
     let mut run = pin!(AssertUnwindSafe(run).catch_unwind().map(|caught| caught.unwrap_or_else(panicked)));
     tokio::select! {
         biased;
-        result = &mut run => return Ran::Result(result),
+        result = &mut run => return match stop.reason() {
+            Some(reason) => after_stop(Some(result), reason, soft),
+            None => Ran::Result(result),
+        },
         () = stop.stopped() => {}
         () = over_soft_limit(shared, soft) => shared.held.stop(tag, StopReason::SoftLimit, shared.clock().now()),
     }
@@ -227,7 +230,6 @@ fn after_stop(result: Option<RunResult>, reason: StopReason, soft: Option<Durati
 }
 
 /// Makes an ordinary failure of a panic.
-#[expect(clippy::needless_pass_by_value, reason = "this is the shape in which a panic is caught")]
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> RunResult {
     let text = payload
         .downcast_ref::<&str>()

@@ -1,0 +1,12 @@
+//! The engine from outside: what a user relies on.
+
+#[cfg(test)]
+mod eager;
+#[cfg(test)]
+mod path;
+#[cfg(test)]
+mod registry;
+#[cfg(test)]
+mod tasks;
+#[cfg(test)]
+mod worker;

@@ -1,0 +1,212 @@
+//! A running worker: slots, stopping, cancelling, leases.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, FetchRequest, MemoryBroker, MessageState};
+use celeriac_engine::testing::TestKit;
+use celeriac_engine::{
+    CancelOutcome, Client, ClientParts, EventHub, JobHandle, MemoryRecorder, States, Worker, WorkerOptions,
+};
+use celeriac_protocol::{Clock, ErrorKind, JobStatus, ManualClock};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::tasks::{self, Gate, Runs, at_most_once, deaf, gate, obedient};
+
+/// A worker in the background of a test, on the queue in memory and a clock moved by hand.
+struct Bench {
+    clock: ManualClock,
+    broker: Arc<MemoryBroker>,
+    client: Client,
+    gate: Gate,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(concurrency: usize) -> Self {
+        let clock = ManualClock::default();
+        let broker = Arc::new(MemoryBroker::new(Arc::new(clock.clone())));
+        let client = Client::new(ClientParts {
+            broker: Arc::clone(&broker) as Arc<dyn Broker>,
+            recorder: Arc::new(MemoryRecorder::default()),
+            clock: Arc::new(clock.clone()) as Arc<dyn Clock>,
+            registry: tasks::registry(),
+            events: EventHub::default(),
+            origin: "test".to_owned(),
+        });
+        let gate = Gate::default();
+        let states = States::default().with(gate.clone()).with(Runs::default());
+        let options = WorkerOptions { concurrency, ..WorkerOptions::default() };
+        let worker = Worker::new(client.clone(), tasks::registry(), states, options).unwrap();
+        let stop = CancellationToken::new();
+        let running = TaskTracker::new().spawn(worker.run(stop.clone()));
+        Self { clock, broker, client, gate, stop, running }
+    }
+
+    async fn ended<T>(&self, job: &JobHandle<T>) -> JobStatus {
+        loop {
+            if let Some(snapshot) = job.status().await.unwrap()
+                && snapshot.status.is_final()
+            {
+                return snapshot.status;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Moves the clock on in steps until `ready` says so.
+    async fn advance_until(&self, step: Duration, mut ready: impl AsyncFnMut() -> bool) {
+        for _ in 0..10_000 {
+            if ready().await {
+                return;
+            }
+            self.clock.advance(step);
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+        unreachable!("what was waited for never came")
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn no_more_jobs_run_or_are_held_than_there_are_slots() {
+    let bench = Bench::start(3);
+    let jobs = bench.client.enqueue_many((0..10).map(|_| gate())).await.unwrap();
+    bench.gate.entered(3).await;
+    let depth = bench.broker.admin().depths().await.unwrap().remove(0);
+    assert_eq!((depth.held, depth.ready), (3, 7));
+    bench.gate.open.add_permits(10);
+    for job in &jobs {
+        assert_eq!(bench.ended(job).await, JobStatus::Completed);
+    }
+    assert_eq!(bench.gate.most.load(Ordering::SeqCst), 3);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_worker_lets_its_jobs_finish() {
+    let bench = Bench::start(2);
+    let jobs = bench.client.enqueue_many((0..3).map(|_| gate())).await.unwrap();
+    bench.gate.entered(2).await;
+    bench.stop.cancel();
+    bench.gate.open.add_permits(2);
+    let (client, broker) = (bench.client.clone(), Arc::clone(&bench.broker));
+    bench.running.await.unwrap();
+    let mut ends = Vec::new();
+    for job in &jobs {
+        ends.push(client.snapshot(job.id()).await.unwrap().unwrap().status);
+    }
+    assert_eq!(ends, [JobStatus::Completed, JobStatus::Completed, JobStatus::Pending]);
+    assert_eq!(broker.waiting().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_given_back_at_the_end_of_patience_is_not_charged() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(deaf()).await.unwrap();
+    bench.gate.entered(1).await;
+    bench.stop.cancel();
+    bench.advance_until(Duration::from_secs(1), async || bench.running.is_finished()).await;
+    let found = bench.broker.admin().find(job.id()).await.unwrap().unwrap();
+    assert_eq!((found.state, found.delivery, found.attempt), (MessageState::Ready, 1, 0));
+    assert_eq!(job.status().await.unwrap().unwrap().status, JobStatus::Pending);
+}
+
+#[tokio::test]
+async fn a_running_job_is_cancelled_and_one_that_does_not_listen_is_dropped() {
+    let bench = Bench::start(2);
+    let listens = bench.client.enqueue(obedient()).await.unwrap();
+    let ignores = bench.client.enqueue(deaf()).await.unwrap();
+    bench.gate.entered(2).await;
+    assert_eq!(listens.cancel().await.unwrap(), CancelOutcome::Requested);
+    assert_eq!(ignores.cancel().await.unwrap(), CancelOutcome::Requested);
+    assert_eq!(bench.ended(&listens).await, JobStatus::Cancelled);
+    bench
+        .advance_until(Duration::from_secs(1), async || {
+            ignores.status().await.unwrap().unwrap().status == JobStatus::Cancelled
+        })
+        .await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_over_its_soft_limit_is_told_and_the_record_says_which_limit() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(obedient()).await.unwrap();
+    bench.gate.entered(1).await;
+    bench
+        .advance_until(Duration::from_secs(1), async || {
+            job.status().await.unwrap().is_some_and(|snapshot| snapshot.status.is_final())
+        })
+        .await;
+    let error = job.status().await.unwrap().unwrap().error.unwrap();
+    assert_eq!(error.kind, ErrorKind::TimeLimit);
+    assert_eq!(error.message, "the task ran longer than its soft limit of 60s");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_job_keeps_its_lease() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(gate()).await.unwrap();
+    bench.gate.entered(1).await;
+    let began = bench.clock.now();
+    bench
+        .advance_until(Duration::from_secs(1), async || {
+            bench.clock.now().since(began) > Duration::from_secs(300)
+        })
+        .await;
+    let queues = ["celery".to_owned()];
+    let request = FetchRequest { queues: &queues, max: 1, lease: Duration::from_secs(1), holder: "thief" };
+    assert!(bench.broker.fetch(&request).await.unwrap().deliveries.is_empty(), "the lease was let go");
+    bench.gate.open.add_permits(1);
+    assert_eq!(bench.ended(&job).await, JobStatus::Completed);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_whose_holders_vanish_is_run_again_and_at_last_dies() {
+    let states = States::default().with(Gate::default()).with(Runs::default());
+    let kit = TestKit::new(tasks::registry(), states).unwrap();
+    let job = kit.client().enqueue(tasks::add(1, 1, None)).await.unwrap();
+    let queues = ["celery".to_owned()];
+    let request = FetchRequest { queues: &queues, max: 1, lease: Duration::from_secs(30), holder: "doomed" };
+    for lost in 0..5 {
+        let fetched = kit.broker().fetch(&request).await.unwrap();
+        assert_eq!(fetched.deliveries[0].lost, lost);
+        kit.clock().advance(Duration::from_secs(30));
+    }
+    assert_eq!(kit.drain().await, 1);
+    let snapshot = job.status().await.unwrap().unwrap();
+    let error = snapshot.error.unwrap();
+    assert_eq!((snapshot.status, error.kind), (JobStatus::Failed, ErrorKind::WorkerLost));
+    assert_eq!(kit.broker().admin().dead_letter(job.id()).await.unwrap().unwrap().reason, "worker_lost");
+}
+
+#[tokio::test]
+async fn at_most_once_is_acknowledged_before_it_runs_and_still_retried() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(at_most_once()).await.unwrap();
+    bench.gate.entered(1).await;
+    assert!(
+        bench.broker.admin().find(job.id()).await.unwrap().is_none(),
+        "the message is gone while it runs"
+    );
+    bench.gate.open.add_permits(2);
+    bench
+        .advance_until(Duration::from_millis(100), async || {
+            job.status().await.unwrap().is_some_and(|snapshot| snapshot.status == JobStatus::Completed)
+        })
+        .await;
+    bench.stop().await;
+}
