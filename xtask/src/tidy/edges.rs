@@ -27,7 +27,7 @@ const ABSENT: &[(&str, &str, &str)] = &[
 /// Crates from outside that only some of ours may use, and why.
 const OUTSIDE: &[(&str, &[&str], &str)] = &[
     ("reqwest", &["collect"], "the web is fetched in `collect/src/fetch` only"),
-    ("scraper", &["collect"], "foreign pages are parsed in `collect` only"),
+    ("html5gum", &["collect"], "foreign pages are parsed in `collect` only"),
     ("quick-xml", &["collect"], "foreign documents are parsed in `collect` only"),
     ("axum", &["server"], "HTTP is served in `server` only"),
     ("clap", &["cli"], "the command line is read in `cli` only"),

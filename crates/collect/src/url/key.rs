@@ -1,11 +1,13 @@
 //! The fingerprint of an address.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+use crate::hex::hex;
 
 /// Identifies a canonical address in 16 bytes: the first half of its SHA-256.
 ///
@@ -36,12 +38,7 @@ impl UrlKey {
 
 impl fmt::Display for UrlKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.0 {
-            for digit in [byte >> 4, byte & 15] {
-                f.write_char(char::from(b"0123456789abcdef"[usize::from(digit)]))?;
-            }
-        }
-        Ok(())
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -1,0 +1,3 @@
+//! Domains: what a site says of itself on its home page.
+
+pub mod extract;

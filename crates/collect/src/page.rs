@@ -1,0 +1,4 @@
+//! Pages: what stands at one address.
+
+pub mod directives;
+pub mod extract;
