@@ -2,6 +2,7 @@
 
 mod app;
 mod environment;
+pub mod workflow;
 
 pub use app::{App, AppError, AppParts, StateMakers};
 pub use environment::Environment;

@@ -1,3 +1,4 @@
-//! What the users of this crate rely on.
+//! What a user of this crate may rely on, tried from outside.
 
-mod app;
+#[cfg(test)]
+mod workflow;

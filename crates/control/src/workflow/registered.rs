@@ -1,0 +1,359 @@
+//! The workflows that a process knows, by name, and what operators ask of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_db::{Database, DbError};
+use celeriac_engine::Ctx;
+use celeriac_protocol::Timestamp;
+use sea_orm::prelude::Expr;
+use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr, QueryFilter, QueryOrder, QuerySelect};
+use serde::Serialize;
+
+use super::{
+    ItemStatus, RunReport, SettingsError, Workflow, WorkflowError, WorkflowSettings, WorkflowTable,
+    run_job_loop,
+};
+
+/// The span over which a check counts what was done.
+const THROUGHPUT_SPAN: Duration = Duration::from_secs(3_600);
+
+/// How many rows one reset changes in one transaction.
+const RESET_ROWS: u64 = 1_000;
+
+/// The workflows that a process knows. Cloning is cheap.
+#[derive(Clone, Default)]
+pub struct Workflows {
+    by_name: Arc<BTreeMap<&'static str, Arc<dyn RegisteredWorkflow>>>,
+}
+
+impl Workflows {
+    /// Adds a workflow, in place of one of the same name.
+    ///
+    /// # Errors
+    /// A setting with a value that it can't have.
+    pub fn with<W: Workflow>(
+        mut self,
+        workflow: W,
+        settings: WorkflowSettings,
+    ) -> Result<Self, SettingsError> {
+        settings.validate()?;
+        let registered = Registered { workflow: Arc::new(workflow), settings, table: PhantomData };
+        Arc::make_mut(&mut self.by_name).insert(W::NAME, Arc::new(registered));
+        Ok(self)
+    }
+
+    /// Finds a workflow.
+    ///
+    /// # Errors
+    /// There is none of this name; the error lists those that are.
+    pub fn find(&self, name: &str) -> Result<&Arc<dyn RegisteredWorkflow>, WorkflowError> {
+        let known = || self.by_name.keys().copied().collect();
+        self.by_name.get(name).ok_or_else(|| WorkflowError::Unknown { name: name.to_owned(), known: known() })
+    }
+
+    /// Returns all workflows by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RegisteredWorkflow>> {
+        self.by_name.values()
+    }
+}
+
+impl fmt::Debug for Workflows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.by_name.keys()).finish()
+    }
+}
+
+/// A workflow without its types, as the loop and the command line use it.
+#[async_trait]
+pub trait RegisteredWorkflow: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// What it does, in one line for people.
+    fn description(&self) -> &'static str;
+
+    /// How it runs.
+    fn settings(&self) -> &WorkflowSettings;
+
+    /// Runs it once; see [`run_job_loop`].
+    async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError>;
+
+    /// Says whether a row is due, or a claim has run out. Cheap.
+    async fn is_due(&self, reader: &DatabaseConnection, now: Timestamp) -> Result<bool, WorkflowError>;
+
+    /// Counts its rows and shows its last errors.
+    async fn check(
+        &self,
+        reader: &DatabaseConnection,
+        now: Timestamp,
+    ) -> Result<WorkflowCheck, WorkflowError>;
+
+    /// Puts rows back to waiting, attempts and errors forgotten, and returns how many there are; a
+    /// dry run only counts.
+    async fn reset(
+        &self,
+        database: &Database,
+        filter: ResetFilter,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<u64, WorkflowError>;
+}
+
+/// Which rows to put back. What is not given does not restrict; rows that are being processed are
+/// never touched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResetFilter {
+    /// Only rows in one of these statuses; *done* and *error* where none is given.
+    pub statuses: Vec<ItemStatus>,
+    /// Only rows last changed before.
+    pub before: Option<Timestamp>,
+    /// Only these rows.
+    pub ids: Vec<i64>,
+}
+
+/// How a workflow's table stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkflowCheck {
+    /// The workflow.
+    pub name: &'static str,
+    /// Rows by the table's own words, in the order of a row's life; other words after.
+    pub counts: Vec<(String, u64)>,
+    /// When the row that has waited longest fell due.
+    pub oldest_waiting_at: Option<Timestamp>,
+    /// Rows that were done within the last hour.
+    pub done_last_hour: u64,
+    /// The last rows that ended in *error*, newest first.
+    pub last_errors: Vec<RowError>,
+}
+
+/// A row that ended in *error*.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RowError {
+    /// Its id.
+    pub id: i64,
+    /// What people call it.
+    pub label: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+struct Registered<W: Workflow> {
+    workflow: Arc<W>,
+    settings: WorkflowSettings,
+    table: PhantomData<fn() -> W::Table>,
+}
+
+impl<W: Workflow> Registered<W> {
+    fn fail(action: &'static str) -> impl Fn(DbErr) -> WorkflowError {
+        move |source| WorkflowError::Database { workflow: W::NAME, action, source: source.into() }
+    }
+}
+
+#[async_trait]
+impl<W: Workflow> RegisteredWorkflow for Registered<W> {
+    fn name(&self) -> &'static str {
+        W::NAME
+    }
+
+    fn description(&self) -> &'static str {
+        W::DESCRIPTION
+    }
+
+    fn settings(&self) -> &WorkflowSettings {
+        &self.settings
+    }
+
+    async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError> {
+        run_job_loop(Arc::clone(&self.workflow), &self.settings, database, ctx).await
+    }
+
+    async fn is_due(&self, reader: &DatabaseConnection, now: Timestamp) -> Result<bool, WorkflowError> {
+        let fail = Self::fail("look for due rows");
+        if W::Table::next_due_at(reader).await.map_err(&fail)?.is_some_and(|due| due <= now) {
+            return Ok(true);
+        }
+        Ok(lapsed::<W::Table>(reader, now).await.map_err(&fail)?)
+    }
+
+    async fn check(
+        &self,
+        reader: &DatabaseConnection,
+        now: Timestamp,
+    ) -> Result<WorkflowCheck, WorkflowError> {
+        check::<W::Table>(W::NAME, reader, now).await.map_err(Self::fail("check rows"))
+    }
+
+    async fn reset(
+        &self,
+        database: &Database,
+        filter: ResetFilter,
+        now: Timestamp,
+        dry_run: bool,
+    ) -> Result<u64, WorkflowError> {
+        let fail = Self::fail("reset rows");
+        if dry_run {
+            return count::<W::Table>(database.reader(), condition::<W::Table>(&filter)).await.map_err(fail);
+        }
+        let mut total = 0;
+        loop {
+            let filter = filter.clone();
+            let changed = database.write("reset rows", async move |tx| {
+                reset::<W::Table>(tx, &filter, now).await.map_err(DbError::from)
+            });
+            match changed.await {
+                Ok(0) => return Ok(total),
+                Ok(changed) => total += changed,
+                Err(source) => {
+                    return Err(WorkflowError::Database { workflow: W::NAME, action: "reset rows", source });
+                }
+            }
+        }
+    }
+}
+
+async fn lapsed<E: WorkflowTable>(reader: &DatabaseConnection, now: Timestamp) -> Result<bool, DbErr> {
+    let c = E::columns();
+    let row: Option<i64> = E::find()
+        .select_only()
+        .column(c.id)
+        .filter(c.status.eq(E::STATUSES.processing))
+        .filter(c.claimed_until.lte(now.as_micros()))
+        .into_tuple()
+        .one(reader)
+        .await?;
+    Ok(row.is_some())
+}
+
+async fn check<E: WorkflowTable>(
+    name: &'static str,
+    reader: &DatabaseConnection,
+    now: Timestamp,
+) -> Result<WorkflowCheck, DbErr> {
+    let c = E::columns();
+    let counted: Vec<(String, i64)> = E::find()
+        .select_only()
+        .column(c.status)
+        .column_as(c.id.count(), "rows")
+        .group_by(c.status)
+        .into_tuple()
+        .all(reader)
+        .await?;
+    let since = (now - THROUGHPUT_SPAN).as_micros();
+    let done = Condition::all().add(c.status.eq(E::STATUSES.done)).add(c.updated_at.gte(since));
+    Ok(WorkflowCheck {
+        name,
+        counts: in_order(E::STATUSES, counted),
+        oldest_waiting_at: E::next_due_at(reader).await?,
+        done_last_hour: count::<E>(reader, done).await?,
+        last_errors: last_errors::<E>(reader).await?,
+    })
+}
+
+fn in_order(statuses: super::Statuses, counted: Vec<(String, i64)>) -> Vec<(String, u64)> {
+    let mut counts: Vec<(String, u64)> =
+        ItemStatus::ALL.into_iter().map(|status| (statuses.word(status).to_owned(), 0)).collect();
+    for (word, rows) in counted {
+        let rows = u64::try_from(rows).unwrap_or(0);
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count = rows,
+            None => counts.push((word, rows)),
+        }
+    }
+    counts
+}
+
+async fn count<E: WorkflowTable>(reader: &DatabaseConnection, condition: Condition) -> Result<u64, DbErr> {
+    let rows: Option<i64> = E::find()
+        .select_only()
+        .column_as(E::columns().id.count(), "rows")
+        .filter(condition)
+        .into_tuple()
+        .one(reader)
+        .await?;
+    Ok(rows.and_then(|rows| u64::try_from(rows).ok()).unwrap_or(0))
+}
+
+/// How many errors a check shows.
+const LAST_ERRORS: u64 = 5;
+
+async fn last_errors<E: WorkflowTable>(reader: &DatabaseConnection) -> Result<Vec<RowError>, DbErr> {
+    let c = E::columns();
+    let failed = c.status.eq(E::STATUSES.error);
+    let rows =
+        E::find().filter(failed.clone()).order_by_desc(c.updated_at).limit(LAST_ERRORS).all(reader).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| E::state(row).id).collect();
+    let reasons: Vec<(i64, Option<String>, i64)> = E::find()
+        .select_only()
+        .columns([c.id, c.error, c.updated_at])
+        .filter(c.id.is_in(ids))
+        .into_tuple()
+        .all(reader)
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let state = E::state(row);
+            let found = reasons.iter().find(|(id, ..)| *id == state.id);
+            let (reason, at) = found.map_or((None, 0), |(_, reason, at)| (reason.clone(), *at));
+            let (reason, at) = (reason.unwrap_or_default(), Timestamp::from_micros(at));
+            RowError { id: state.id, label: state.label, reason, at }
+        })
+        .collect())
+}
+
+fn condition<E: WorkflowTable>(filter: &ResetFilter) -> Condition {
+    let c = E::columns();
+    let wanted = |status: &ItemStatus| !matches!(status, ItemStatus::Processing);
+    let statuses: Vec<&str> = if filter.statuses.is_empty() {
+        vec![E::STATUSES.done, E::STATUSES.error]
+    } else {
+        filter.statuses.iter().filter(|s| wanted(s)).map(|status| E::STATUSES.word(*status)).collect()
+    };
+    let mut condition = Condition::all().add(c.status.is_in(statuses));
+    if let Some(before) = filter.before {
+        condition = condition.add(c.updated_at.lt(before.as_micros()));
+    }
+    if !filter.ids.is_empty() {
+        condition = condition.add(c.id.is_in(filter.ids.iter().copied()));
+    }
+    condition
+}
+
+async fn reset<E: WorkflowTable>(
+    tx: &celeriac_db::DbTx,
+    filter: &ResetFilter,
+    now: Timestamp,
+) -> Result<u64, DbErr> {
+    use sea_orm::QueryTrait;
+    let c = E::columns();
+    // Rows that this reset has changed already are not changed again, so it comes to its end.
+    let untouched = Condition::any()
+        .add(c.status.ne(E::STATUSES.waiting))
+        .add(c.attempts.ne(0))
+        .add(c.due_at.gt(now.as_micros()));
+    let rows = E::find()
+        .select_only()
+        .column(c.id)
+        .filter(condition::<E>(filter))
+        .filter(untouched)
+        .limit(RESET_ROWS)
+        .into_query();
+    let changed = E::update_many()
+        .col_expr(c.status, Expr::value(E::STATUSES.waiting))
+        .col_expr(c.due_at, Expr::value(now.as_micros()))
+        .col_expr(c.attempts, Expr::value(0))
+        .col_expr(c.error, Expr::value(None::<String>))
+        .col_expr(c.history, Expr::value("[]"))
+        .col_expr(c.updated_at, Expr::value(now.as_micros()))
+        .filter(c.id.in_subquery(rows))
+        .exec(tx)
+        .await?;
+    Ok(changed.rows_affected)
+}
