@@ -48,16 +48,42 @@ pub(super) fn seconds(value: &[u8]) -> Option<Duration> {
 
 fn read_line(line: &[u8]) -> Option<Line<'_>> {
     let end = memchr::memchr(b'#', line).unwrap_or(line.len());
-    let line = line[..end].trim_ascii();
+    let line = trim(&line[..end]);
     if line.is_empty() || line.len() > LINE_BYTES_MAX {
         return None;
     }
     with_colon(line).or_else(|| without_colon(line))
 }
 
+/// Drops white space from both ends, also the kinds that text editors and office programs leave behind
+/// and nobody sees: no-break, typographic and zero-width spaces, direction marks, byte-order marks.
+fn trim(text: &[u8]) -> &[u8] {
+    let mut text = text.trim_ascii();
+    loop {
+        let before = text.len();
+        if let [0xC2, 0xA0, rest @ ..]
+        | [0xE2, 0x80, 0x80..=0x8F | 0xA8 | 0xA9 | 0xAF, rest @ ..]
+        | [0xEF, 0xBB, 0xBF, rest @ ..]
+        | [0xE3, 0x80, 0x80, rest @ ..] = text
+        {
+            text = rest.trim_ascii_start();
+        }
+        if let [rest @ .., 0xC2, 0xA0]
+        | [rest @ .., 0xE2, 0x80, 0x80..=0x8F | 0xA8 | 0xA9 | 0xAF]
+        | [rest @ .., 0xEF, 0xBB, 0xBF]
+        | [rest @ .., 0xE3, 0x80, 0x80] = text
+        {
+            text = rest.trim_ascii_end();
+        }
+        if text.len() == before {
+            return text;
+        }
+    }
+}
+
 fn with_colon(line: &[u8]) -> Option<Line<'_>> {
     let colon = memchr::memchr(b':', line)?;
-    named(line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii_start())
+    named(trim(&line[..colon]), trim(&line[colon + 1..]))
 }
 
 /// `Disallow /private` counts, prose that begins with a field's name does not.
@@ -137,6 +163,16 @@ mod tests {
         }
         let long = format!("Disallow: /{}", "a".repeat(LINE_BYTES_MAX));
         assert_eq!(only(&long), None);
+    }
+
+    #[test]
+    fn white_space_that_nobody_sees_does_not_count() {
+        for blank in ["\u{a0}", "\u{200b}", "\u{200e} ", " \u{2002}", "\u{feff}", "\u{3000}\u{a0}\t\u{200b}"]
+        {
+            let line = format!("{blank}Disallow{blank}:{blank}/a{blank}");
+            assert_eq!(only(&line), Some(Line::Disallow(b"/a")), "{line:?}");
+        }
+        assert_eq!(only("Disallow: /caf\u{e9}"), Some(Line::Disallow("/caf\u{e9}".as_bytes())));
     }
 
     #[test]
