@@ -9,6 +9,7 @@ mod beds;
 mod calendar;
 mod catalogue;
 mod discovery;
+mod drawing;
 mod guides;
 mod journal;
 mod library;

@@ -53,7 +53,7 @@ impl Reply {
     /// Returns a reply that sends the reader to another address.
     pub(super) fn redirect(status: StatusCode, location: &str) -> Self {
         let body = format!(
-            "<!doctype html>\n<title>Moved</title>\n<p>Moved to <a href=\"{location}\">{location}</a>.\n"
+            "<!doctype html>\n<html lang=\"en\"><title>Moved</title>\n<p>Moved to <a href=\"{location}\">{location}</a>.\n"
         );
         Self::new(status, HTML, body).with(LOCATION, location)
     }

@@ -1,6 +1,6 @@
 //! The home page, who we are, how to find us, and what is not here.
 
-use super::catalogue::picture;
+use super::drawing::picture;
 use super::library::Library;
 use super::page::{Link, Page, bind};
 use super::phrases::{self, Die};
@@ -25,7 +25,7 @@ pub(super) fn not_found() -> Page {
 
 fn home(library: &Library) -> Page {
     let description = "A seed catalogue and growing handbook: 44 crops, 176 varieties, an almanac of the year, and the notes of six gardeners.";
-    let mut page = Page::new("/", "a seed catalogue and growing handbook", description);
+    let mut page = Page::new("/", "A seed catalogue and growing handbook", description);
     let families = library.families.iter().map(|family| {
         let part = library.crops_of(family).next().map_or("leaf", |crop| crop.part);
         let (hue, link) = (family.hue, family.link().html());

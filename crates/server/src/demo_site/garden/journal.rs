@@ -62,7 +62,7 @@ fn note(number: usize, library: &Library) -> Page {
     let fill = |text: &str| {
         text.replace("{crop}", &crop.name.to_lowercase())
             .replace("{variety}", &variety.name)
-            .replace("{place}", place.name)
+            .replace("{place}", &place.in_a_sentence())
             .replace("{person}", person.name)
             .replace("{month}", month_name)
     };

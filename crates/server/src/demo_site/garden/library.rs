@@ -215,6 +215,11 @@ impl Place {
     pub(super) fn link(&self) -> Link {
         Link::new(format!("/garden/{}/", slug(self.name)), self.name)
     }
+
+    /// Returns the name as it stands within a sentence.
+    pub(super) fn in_a_sentence(&self) -> String {
+        self.name.strip_prefix("The ").map_or_else(|| self.name.to_owned(), |name| format!("the {name}"))
+    }
 }
 
 impl Guide {

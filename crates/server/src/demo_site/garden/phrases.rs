@@ -192,19 +192,43 @@ pub(super) const SHAPES: &[(&str, &[&str])] = &[
     ),
 ];
 
-pub(super) const COLOURS: &[&str] = &[
-    "cream",
-    "deep red",
-    "pale green",
-    "golden",
-    "white with a violet flush",
-    "dark green",
-    "straw yellow",
-    "rose",
-    "bronze",
-    "ivory",
-    "copper",
-    "blue-green",
+/// Which colour the eaten part has, unless the name says it.
+pub(super) const COLOURS: &[(&str, &[&str])] = &[
+    (
+        "root",
+        &[
+            "cream",
+            "deep red",
+            "golden",
+            "white with a violet flush",
+            "straw yellow",
+            "ivory",
+            "copper",
+            "rose",
+        ],
+    ),
+    ("leaf", &["pale green", "dark green", "blue-green", "bronze", "green with red veins", "silver-grey"]),
+    ("herb", &["bright green", "dark green", "grey-green", "bronze", "purple-tinged", "golden green"]),
+    ("head", &["pale green", "dark green", "blue-green", "violet", "white", "green, flecked with red"]),
+    ("pod", &["bright green", "pale yellow", "violet", "dark green", "green, flecked with red"]),
+    ("fruit", &["deep red", "golden", "dark green", "almost black", "orange", "cream, striped with green"]),
+    ("bulb", &["straw yellow", "copper", "rose", "white", "brown-skinned", "white with a violet flush"]),
+    ("cob", &["golden", "cream", "white", "pale yellow"]),
+];
+
+/// What a name tells of the colour.
+pub(super) const TOLD: &[(&str, &str)] = &[
+    ("White", "white"),
+    ("Crimson", "crimson"),
+    ("Ruby", "ruby red"),
+    ("Red", "red"),
+    ("Silver", "silvery white"),
+    ("Gold", "golden"),
+    ("Purple", "purple"),
+    ("Scarlet", "green, streaked with scarlet"),
+    ("Green", "bright green"),
+    ("Striped", "green, striped with cream"),
+    ("Bicolour", "white and golden"),
 ];
 
 pub(super) const TOWNS: &[&str] = &[

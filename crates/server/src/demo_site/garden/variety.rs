@@ -1,5 +1,6 @@
 //! One variety of a crop: what makes it different, and the page that tells it.
 
+use super::drawing;
 use super::library::{Crop, Library, slug};
 use super::page::{Link, Listing, Page};
 use super::phrases::{self, Die};
@@ -33,13 +34,15 @@ impl Variety {
         // Twelve apart, so that the four names of a crop differ.
         let first = phrases::NAMES[(number * 7 + nth * 12) % phrases::NAMES.len()];
         let mut die = Die::of(&format!("{first} {}", crop.name));
-        let name = format!("{first} {}", die.pick(of_part(phrases::SURNAMES, crop.part)));
+        let surname = die.word(of_part(phrases::SURNAMES, crop.part));
+        let name = format!("{first} {surname}");
+        let told = phrases::TOLD.iter().find(|(word, _)| *word == surname).map(|(_, colour)| *colour);
         let days = crop.days * die.between(86, 112) / 100;
         let trials = (2022..=2026).map(|year| Trial::held(&mut die, year, days)).collect();
         Self {
             path: format!("{}{}/", crop.path(), slug(&name)),
             name,
-            colour: die.word(phrases::COLOURS),
+            colour: told.unwrap_or_else(|| die.word(of_part(phrases::COLOURS, crop.part))),
             town: die.word(phrases::TOWNS),
             year: die.between(1871, 2011),
             days,
@@ -56,7 +59,7 @@ impl Variety {
         let family = library.family(crop);
         let kind = crop.name.to_lowercase();
         let description = format!(
-            "{}, a {} {kind} from {}: when to sow it, how it did in five years of trials, and what it is good for.",
+            "{}, {} {kind} from {}: when to sow it, how it did in five years of trials, and what it is good for.",
             self.name, self.colour, self.town
         );
         let mut page = Page::new(self.path.clone(), format!("{} {kind}", self.name), description);
@@ -158,12 +161,7 @@ impl Variety {
             ("Ready in", format!("{} days", self.days)),
             ("In a packet", format!("{} seeds", die.between(2, 40) * 10)),
         ];
-        let rows = rows.map(|(name, value)| format!("<dt>{name}</dt><dd>{value}</dd>")).concat();
-        let (name, picture) = (&self.name, super::catalogue::picture(crop.part));
-        format!(
-            "<aside class=\"packet\">{picture}<p class=\"label\">{name}<small>{}</small></p><dl>{rows}</dl></aside>\n",
-            crop.latin
-        )
+        drawing::packet(crop, &self.name, &rows)
     }
 
     fn table(&self, library: &Library) -> String {
