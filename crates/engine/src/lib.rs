@@ -27,7 +27,7 @@ pub use registry::{ROOT_MODULE, RegisteredTask, Registry, RegistryBuilder, Regis
 pub use signature::{Call, Signature};
 pub use states::States;
 pub use task::{Need, Param, Task, TaskOptions};
-pub use worker::{MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
+pub use worker::{Checkpoints, MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
 
 /// Turns a function into a [`Task`]; see the crate `celeriac-macros`.
 pub use celeriac_macros::task;

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Client, Registry, RegistryError, States};
 
+mod checkpoint;
 mod drain;
 mod executor;
 mod fetcher;
@@ -18,6 +19,7 @@ mod held;
 mod lease;
 mod settler;
 
+pub use checkpoint::Checkpoints;
 #[cfg(feature = "testing")]
 pub(crate) use drain::Drained;
 pub(crate) use drain::drain;
@@ -43,6 +45,8 @@ pub struct WorkerOptions {
     pub stop_grace: Duration,
     /// How long an idle worker waits at most before it looks again, should no wake-up have come.
     pub poll_interval: Duration,
+    /// Told of each step of the path; for tests that end a worker at a named point.
+    pub checkpoints: Checkpoints,
 }
 
 impl Default for WorkerOptions {
@@ -56,6 +60,7 @@ impl Default for WorkerOptions {
             shutdown_patience: Duration::from_secs(30),
             stop_grace: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
+            checkpoints: Checkpoints::default(),
         }
     }
 }
@@ -135,6 +140,10 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn clock(&self) -> &dyn Clock {
         self.client.clock().as_ref()
+    }
+
+    fn reach(&self, checkpoint: &'static str) {
+        self.options.checkpoints.reach(checkpoint);
     }
 }
 

@@ -12,9 +12,9 @@ use celeriac_protocol::{
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::Shared;
 use super::gate::{self, Admitted, Passage, Refusal};
 use super::held::Begun;
+use super::{Checkpoints, Shared};
 use crate::ctx::{Ctx, CtxParts, Progress, ProgressCell, StopReason, StopSignal};
 
 /// A delivery that has come to its end here, and how.
@@ -133,6 +133,7 @@ async fn execute(
         stop: stop.clone(),
         progress: Arc::clone(&progress),
     });
+    shared.reach(Checkpoints::STARTING);
     let ran = match task.start(&message.args, ctx.clone()) {
         Ok(run) => {
             let soft = message.time_limits.soft.or(task.options.soft_limit);

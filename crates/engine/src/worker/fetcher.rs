@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::settler::Outbox;
-use super::{Shared, executor};
+use super::{Checkpoints, Shared, executor};
 use crate::chain;
 use crate::ctx::StopReason;
 
@@ -121,7 +121,9 @@ impl<'a> Fetcher<'a> {
         let stop = self.shared.held.hold(delivery.tag, delivery.envelope.id.clone());
         let (shared, outbox) = (Arc::clone(self.shared), self.outbox.clone());
         self.running.spawn(async move {
+            shared.reach(Checkpoints::FETCHED);
             let finished = executor::run(&shared, delivery, stop).await;
+            shared.reach(Checkpoints::RAN);
             // The slot is free only once the settler has room, so unrecorded outcomes are bounded.
             // The settler outlives every job, so sending fails only while the runtime is torn down.
             let _ = outbox.send(finished).await;

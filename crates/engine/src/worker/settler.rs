@@ -13,8 +13,8 @@ use celeriac_protocol::{Envelope, JobEvent, Outcome, RecordLevel, TaskMessage, T
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::executor::{Ending, Finished};
+use super::{Checkpoints, Shared};
 use crate::{RecordError, chain};
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
@@ -91,9 +91,14 @@ pub(super) async fn settle(shared: &Arc<Shared>, finished: Vec<Finished>) {
     let tags: Vec<_> = finished.iter().map(|one| one.tag).collect();
     let batch = Arc::new(Batch::of(shared, finished));
     let (mut pause, longest) = RETRY_PAUSE;
+    shared.reach(Checkpoints::SETTLING);
     loop {
         match write(shared, &batch).await {
-            Ok(lost) => break tell(shared, &batch, &lost),
+            Ok(lost) => {
+                shared.reach(Checkpoints::WRITTEN);
+                tell(shared, &batch, &lost);
+                break;
+            }
             Err(error) if error.is_retryable() => {
                 tracing::warn!(worker = %shared.name, outcomes = tags.len(), error = chain(&error), "outcomes could not be recorded, trying again");
                 shared.clock().sleep(pause).await;
@@ -240,6 +245,7 @@ async fn write(shared: &Arc<Shared>, batch: &Arc<Batch>) -> Result<Vec<bool>, Se
     }
     let events: Vec<JobEvent> = batch.events.iter().flatten().chain(&batch.early_events).cloned().collect();
     shared.client.recorder().record(&recorded(&events)).await?;
+    shared.reach(Checkpoints::RECORDED);
     if !batch.republished.is_empty() {
         shared.client.broker().publish(batch.republished.clone()).await?;
     }
@@ -247,6 +253,7 @@ async fn write(shared: &Arc<Shared>, batch: &Arc<Batch>) -> Result<Vec<bool>, Se
         return Ok(Vec::new());
     }
     let settled = shared.client.broker().settle(&batch.settlements).await?;
+    shared.reach(Checkpoints::SETTLED);
     Ok(settled.into_iter().map(|one| one == Settled::LeaseLost).collect())
 }
 
@@ -256,6 +263,7 @@ async fn write_in(shared: &Shared, batch: &Batch, tx: &DbTx) -> Result<Vec<bool>
     let sql = shared.client.broker().sql().expect("the caller has looked");
     let recorder = shared.client.recorder().sql().expect("the caller has looked");
     let settled = sql.settle_in(tx, &batch.settlements).await?;
+    shared.reach(Checkpoints::SETTLED);
     let lost: Vec<bool> = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
     if !batch.republished.is_empty() {
         sql.publish_in(tx, batch.republished.clone()).await?;
@@ -266,6 +274,7 @@ async fn write_in(shared: &Shared, batch: &Batch, tx: &DbTx) -> Result<Vec<bool>
     if !events.is_empty() {
         recorder.record_in(tx, &events).await?;
     }
+    shared.reach(Checkpoints::RECORDED);
     Ok(lost)
 }
 
