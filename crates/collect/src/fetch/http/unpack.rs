@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use brotli_decompressor::Decompressor;
+use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
@@ -198,8 +198,17 @@ fn open(encoding: Encoding, first: Vec<u8>, inner: Source) -> Source {
         Encoding::Gzip => Box::new(whole),
         Encoding::Deflate if is_zlib => Box::new(ZlibDecoder::new(whole)),
         Encoding::Deflate => Box::new(DeflateDecoder::new(whole)),
-        Encoding::Brotli => Box::new(Decompressor::new(whole, BROTLI_BUFFER_BYTES)),
+        Encoding::Brotli => Box::new(brotli(whole)),
     }
+}
+
+/// The decoder also knows windows of up to a gigabyte, which are no part of HTTP's `br` (RFC 7932) and which
+/// a few bytes would make it set aside.
+fn brotli<R: Read>(source: R) -> Decompressor<R> {
+    let mut decoder = Decompressor::new(source, BROTLI_BUFFER_BYTES);
+    let is_off = decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
+    debug_assert!(is_off, "parameters can be set until the first read");
+    decoder
 }
 
 /// Gzip of one or several members (RFC 1952, 2.2); padding behind the last one is ignored, as browsers do.

@@ -121,6 +121,14 @@ async fn brotli_is_unpacked() {
 }
 
 #[tokio::test]
+async fn brotli_windows_of_a_gigabyte_are_refused() {
+    // Nothing at all, with a window of 2^30 bytes.
+    let server = serving_encoded("br", &b"\x11\xde"[..]).await;
+    let error = get(server.url("/")).await.unwrap_err();
+    assert!(matches!(error, FetchError::Damaged { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn an_empty_body_is_empty_whatever_it_claims() {
     for encoding in ["gzip", "deflate", "br"] {
         let server = serving_encoded(encoding, "").await;

@@ -1,12 +1,17 @@
 //! HTTPS: whom we believe, and what we say if we don't.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -22,16 +27,21 @@ struct TlsServer {
 
 /// Serves one page over TLS with a certificate of its own making.
 async fn serve(params: CertificateParams) -> TlsServer {
+    serve_as(params, "http/1.1").await
+}
+
+async fn serve_as(params: CertificateParams, protocol: &'static str) -> TlsServer {
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     let key_der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key_der)
         .unwrap();
+    config.alpn_protocols = vec![protocol.into()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,11 +49,12 @@ async fn serve(params: CertificateParams) -> TlsServer {
     running.spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             // A client that does not believe the certificate hangs up here.
-            let Ok(mut secured) = acceptor.accept(socket).await else { continue };
-            let mut request = [0; 4096];
-            let _ = secured.read(&mut request).await;
-            let _ = secured.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret").await;
-            let _ = secured.shutdown().await;
+            let Ok(secured) = acceptor.accept(socket).await else { continue };
+            let answer = service_fn(|request: Request<Incoming>| async move {
+                Ok::<_, Infallible>(Response::new(format!("{:?}", request.version())))
+            });
+            let executor = TokioExecutor::new();
+            let _ = auto::Builder::new(executor).serve_connection(TokioIo::new(secured), answer).await;
         }
     });
     TlsServer { address, certificate: certificate.der().to_vec(), _running: running }
@@ -72,9 +83,15 @@ fn reason(result: Result<Fetched, FetchError>) -> String {
 #[tokio::test]
 async fn certificates_are_believed_only_if_they_prove_the_name() {
     let server = serve(CertificateParams::new(["good.test".to_owned()]).unwrap()).await;
-    assert_eq!(get_securely(&server, "good.test", true).await.unwrap().body, "secret");
+    assert_eq!(get_securely(&server, "good.test", true).await.unwrap().body, "HTTP/1.1");
     assert!(reason(get_securely(&server, "other.test", true).await).ends_with("it is for another name"));
     assert!(reason(get_securely(&server, "good.test", false).await).contains("is not trusted here"));
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_where_the_server_does() {
+    let server = serve_as(CertificateParams::new(["good.test".to_owned()]).unwrap(), "h2").await;
+    assert_eq!(get_securely(&server, "good.test", true).await.unwrap().body, "HTTP/2.0");
 }
 
 #[tokio::test]
