@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     Rule { name: "header", holds: "every file begins by saying what it is", check: headers::missing },
     Rule { name: "readme", holds: "every crate's README is its documentation", check: headers::readme },
     Rule { name: "allow", holds: "a lint is expected with a reason, never allowed", check: headers::allows },
+    Rule { name: "ignored", holds: "a test that does not run says why", check: headers::ignored },
     Rule { name: "edges", holds: "crates use only the floors below them", check: edges::floors },
     Rule { name: "outside", holds: "outside crates stay on their floor", check: edges::outside },
     Rule { name: "testing", holds: "test kits stay out of what ships", check: edges::testing },

@@ -19,9 +19,9 @@ pub(crate) struct Need {
 const NEEDS: &[Need] = &[Need {
     name: "cargo-nextest",
     what_for: "runs each test in a process of its own",
-    by_hand: "cargo install --locked cargo-nextest",
+    by_hand: "cargo install --locked --version 0.9.143 cargo-nextest",
     is_there: |root| succeeds(root, &["cargo", "nextest", "--version"]),
-    install: |root| run(root, &["cargo", "install", "--locked", "cargo-nextest"]),
+    install: |root| run(root, &["cargo", "install", "--locked", "--version", "0.9.143", "cargo-nextest"]),
 }];
 
 /// Returns what is missing; with `install` it is fetched first, and only what still lacks is returned.

@@ -62,6 +62,29 @@ pub(crate) fn allows(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
+/// Finds tests that do not run and do not say why.
+pub(crate) fn ignored(workspace: &Workspace) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in &workspace.sources {
+        for window in source.tokens.windows(4) {
+            if window[0].kind == Kind::Punct('#')
+                && window[1].kind == Kind::Open('[')
+                && matches!(&window[2].kind, Kind::Ident(word) if word == "ignore")
+                && window[3].kind != Kind::Punct('=')
+            {
+                let instead = "`#[ignore = \"is ... that another test starts\"]`; what is missing fails, it is not skipped";
+                findings.push(Finding::new(
+                    &source.path,
+                    window[2].line,
+                    "a test is ignored without a reason",
+                    instead,
+                ));
+            }
+        }
+    }
+    findings
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::workspace::findings;
@@ -105,6 +128,15 @@ mod tests {
         let found =
             findings(allows, &[("crates/a/src/b.rs", "//! B.\n#![allow(x)]\n#[allow(y)]\nfn f() {}")]);
         assert_eq!(found, ["crates/a/src/b.rs:2 a lint is allowed", "crates/a/src/b.rs:3 a lint is allowed"]);
+    }
+
+    #[test]
+    fn an_ignored_test_says_why() {
+        let good = "//! B.\n#[test]\n#[ignore = \"is started by another test\"]\nfn f() {}";
+        assert!(findings(ignored, &[("crates/a/tests/b.rs", good)]).is_empty());
+        let bad = "//! B.\n#[test]\n#[ignore]\nfn f() {}";
+        let expected = ["crates/a/tests/b.rs:3 a test is ignored without a reason"];
+        assert_eq!(findings(ignored, &[("crates/a/tests/b.rs", bad)]), expected);
     }
 
     #[test]

@@ -12,6 +12,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("celeriac_migration*", "db"),
     ("celeriac_job*", "store"),
     ("celeriac_attempt*", "store"),
+    ("celeriac_count*", "store"),
     ("celeriac_workflow*", "store"),
     ("celeriac_host*", "collect"),
     ("celeriac_domain*", "collect"),
