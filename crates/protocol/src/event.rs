@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobError, JobId, JobStatus, RawValue, Timestamp};
+use crate::{ErrorKind, JobError, JobId, JobStatus, RawValue, Timestamp};
 
 /// How much of a task's jobs is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +65,16 @@ impl JobVersion {
     pub fn new(generation: u32, delivery: u32, rank: u8) -> Self {
         let generation = i64::from(generation.min(0x3f_ffff));
         Self(generation << 40 | i64::from(delivery) << 8 | i64::from(rank))
+    }
+
+    /// Returns how often the job had been revived.
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 40) as u32
+    }
+
+    /// Returns which hand-out of the message it was.
+    pub const fn delivery(self) -> u32 {
+        ((self.0 >> 8) & 0xffff_ffff) as u32
     }
 
     /// Returns the integer that rows hold.
@@ -166,15 +176,23 @@ impl JobEvent {
     ///
     /// Within one delivery: enqueued or given back last seen, then started and its progress, then
     /// what the attempt came to. A stop from outside, which takes the message from the queue, ranks
-    /// above all of the delivery that it ended.
+    /// above all of the delivery that it ended. A guess (see [`JobEvent::is_guess`]) ranks below
+    /// every word of the worker's on how the attempt ended.
     pub fn version(&self) -> JobVersion {
         let rank = match &self.what {
             What::Enqueued => 0,
             What::Started { .. } | What::Progressed { .. } => 1,
-            What::Succeeded { .. } | What::Retried { .. } | What::Snoozed { .. } | What::Released => 2,
-            What::Failed { .. } | What::Cancelled { .. } => 3,
+            What::Failed { .. } if self.is_guess() => 2,
+            What::Succeeded { .. } | What::Retried { .. } | What::Snoozed { .. } | What::Released => 3,
+            What::Failed { .. } | What::Cancelled { .. } => 4,
         };
         JobVersion::new(self.job.generation, self.delivery, rank)
+    }
+
+    /// Says whether this was concluded from silence: the job was given up because neither its
+    /// message nor its worker can be found. What a worker says later outweighs it.
+    pub fn is_guess(&self) -> bool {
+        matches!(&self.what, What::Failed { error, dead_lettered: false } if error.kind == ErrorKind::WorkerLost)
     }
 
     /// Says whether the task's record level keeps this event.
@@ -199,5 +217,13 @@ mod tests {
             assert!(a < b, "{pair:?}");
         }
         assert!(JobVersion::new(u32::MAX, u32::MAX, u8::MAX).as_i64() > 0);
+    }
+
+    #[test]
+    fn a_version_gives_back_what_was_packed() {
+        for (generation, delivery) in [(0, 0), (0, 1), (3, u32::MAX), (0x3f_ffff, 7)] {
+            let version = JobVersion::new(generation, delivery, 4);
+            assert_eq!((version.generation(), version.delivery()), (generation, delivery));
+        }
     }
 }
