@@ -1,0 +1,15 @@
+//! The platform's line of migrations, oldest first.
+
+use celeriac_db::{Migration, MigrationSet};
+
+mod m20261122_jobs;
+
+/// The tables that this crate owns.
+pub const MIGRATIONS: MigrationSet = MigrationSet {
+    owner: "platform",
+    migrations: &[Migration {
+        name: "m20261122_jobs",
+        up: m20261122_jobs::up,
+        down: Some(m20261122_jobs::down),
+    }],
+};

@@ -1,0 +1,13 @@
+//! Jobs: found, listed, counted, and removed when their time is over.
+
+mod counts;
+mod find;
+mod list;
+mod remove;
+mod stalled;
+
+pub use counts::{JobCounts, counts, counts_by_task};
+pub use find::{find, progress};
+pub use list::{JobFilter, JobPage, MAX_PAGE, StatusFilter, list};
+pub use remove::{Cutoffs, Expired, Removal, drop_empty_counts, expired, remove, remove_finished};
+pub use stalled::{Silent, silent};

@@ -1,0 +1,242 @@
+//! Lists of jobs, newest first, page by page.
+
+use celeriac_protocol::{JobStatus, JobVersion, Timestamp};
+use sea_orm::sea_query::{Condition, LikeExpr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+use super::find::{job_id, small};
+use crate::StoreError;
+use crate::entity::job::{self, COLUMN, Column, Entity, Word};
+use crate::micros::Micros;
+use crate::query::not_completed;
+use crate::record::{JobSummary, error_from};
+
+/// The most jobs that one page holds.
+pub const MAX_PAGE: u64 = 1_000;
+
+/// Which jobs a list shows; the default shows all.
+#[derive(Clone, Debug, Default)]
+pub struct JobFilter {
+    /// Only those that stand so.
+    pub status: Option<StatusFilter>,
+    /// Only this task's, by its whole name.
+    pub task: Option<String>,
+    /// Only those listed under this label.
+    pub job_type: Option<String>,
+    /// Only those of this queue.
+    pub queue: Option<String>,
+    /// Only those whose newest attempt this worker ran.
+    pub worker: Option<String>,
+    /// Only those with this account key.
+    pub account_key: Option<String>,
+    /// Only those made at or after this instant.
+    pub since: Option<Timestamp>,
+    /// Only those made before this instant.
+    pub until: Option<Timestamp>,
+    /// Only those whose error message has this text in it, in upper or lower case.
+    pub error_text: Option<String>,
+}
+
+/// What a list by status can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// Jobs of a status.
+    In(JobStatus),
+    /// Failed jobs whose message is among the dead letters.
+    Dead,
+}
+
+impl std::str::FromStr for StatusFilter {
+    type Err = celeriac_protocol::UnknownStatus;
+
+    /// Reads one of the seven words, or `dead`.
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        if word == "dead" { Ok(Self::Dead) } else { word.parse().map(Self::In) }
+    }
+}
+
+/// Some jobs, and where to go on.
+#[derive(Clone, Debug, Default)]
+pub struct JobPage {
+    /// The jobs, newest first.
+    pub jobs: Vec<JobSummary>,
+    /// Pass as `before` for the next page; `None` on the last.
+    pub next: Option<i64>,
+}
+
+/// Lists up to `limit` jobs that were first heard of before the cursor, newest first.
+///
+/// `limit` is moved into 1 to [`MAX_PAGE`].
+///
+/// # Errors
+/// What the database says; [`StoreError::Corrupt`] where a row can't be read.
+pub async fn list(
+    reader: &impl ConnectionTrait,
+    filter: &JobFilter,
+    before: Option<i64>,
+    limit: u64,
+) -> Result<JobPage, StoreError> {
+    let limit = limit.clamp(1, MAX_PAGE);
+    let mut rows = Entity::find()
+        .filter(condition(filter, before))
+        .order_by_desc(Column::Seq)
+        .limit(limit + 1)
+        .into_partial_model::<Row>()
+        .all(reader)
+        .await
+        .map_err(StoreError::doing("list jobs"))?;
+    let has_more = rows.len() as u64 > limit;
+    if has_more {
+        rows.pop();
+    }
+    let next = rows.last().map(|row| row.seq).filter(|_| has_more);
+    let jobs = rows.into_iter().map(Row::into_summary).collect::<Result<_, _>>()?;
+    Ok(JobPage { jobs, next })
+}
+
+fn condition(filter: &JobFilter, before: Option<i64>) -> Condition {
+    let text = |column: Column, wanted: &Option<String>| wanted.as_deref().map(|wanted| column.eq(wanted));
+    Condition::all()
+        .add_option(before.map(|before| COLUMN.seq.lt(before)))
+        .add_option(filter.status.map(status))
+        .add_option(text(Column::Task, &filter.task))
+        .add_option(text(Column::JobType, &filter.job_type))
+        .add_option(text(Column::Queue, &filter.queue))
+        .add_option(text(Column::Worker, &filter.worker))
+        .add_option(text(Column::AccountKey, &filter.account_key))
+        .add_option(filter.since.map(|since| COLUMN.created_at.gte(Micros::from(since))))
+        .add_option(filter.until.map(|until| COLUMN.created_at.lt(Micros::from(until))))
+        .add_option(filter.error_text.as_deref().map(|text| Column::ErrorMessage.like(containing(text))))
+}
+
+fn status(filter: StatusFilter) -> Condition {
+    match filter {
+        // Nearly every row is one, so the index leaves them out.
+        StatusFilter::In(JobStatus::Completed) => Condition::all().add(Column::Status.eq(Word::Completed)),
+        StatusFilter::In(status) => is_in(&[status]),
+        StatusFilter::Dead => is_in(&[JobStatus::Failed]).add(Column::DeadLetteredAt.is_not_null()),
+    }
+}
+
+/// Asks for statuses other than completed in the way in which the index by status can answer.
+pub(super) fn is_in(statuses: &[JobStatus]) -> Condition {
+    let words = statuses.iter().map(|status| Word::from(*status));
+    Condition::all().add(Column::Status.is_in(words)).add(not_completed())
+}
+
+/// What escapes a wildcard in a pattern.
+const ESCAPE: char = '\\';
+
+fn containing(text: &str) -> LikeExpr {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | ESCAPE) {
+            pattern.push(ESCAPE);
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape(ESCAPE)
+}
+
+/// What of a row a list reads: all but what can be very long.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "job::Entity")]
+pub(super) struct Row {
+    seq: i64,
+    id: String,
+    job_type: String,
+    task: String,
+    queue: String,
+    status: Word,
+    version: i64,
+    priority: Option<i16>,
+    account_key: Option<String>,
+    created_at: Micros,
+    scheduled_for: Option<Micros>,
+    expires_at: Option<Micros>,
+    started_at: Option<Micros>,
+    completed_at: Option<Micros>,
+    updated_at: Micros,
+    worker: Option<String>,
+    attempt: i64,
+    max_retries: Option<i64>,
+    progress: i16,
+    progress_message: Option<String>,
+    error_kind: Option<String>,
+    error_type: Option<String>,
+    error_message: Option<String>,
+    #[sea_orm(skip)]
+    traceback: Option<String>,
+    cancel_reason: Option<String>,
+    dead_lettered_at: Option<Micros>,
+    dead_reason: Option<String>,
+}
+
+impl Row {
+    pub(super) fn into_summary(self) -> Result<JobSummary, StoreError> {
+        Ok(JobSummary {
+            seq: self.seq,
+            id: job_id(&self.id, "id")?,
+            job_type: self.job_type,
+            task: self.task,
+            queue: self.queue,
+            status: self.status.into(),
+            priority: self.priority.map(|priority| small(priority.into())),
+            account_key: self.account_key,
+            created_at: self.created_at.into(),
+            scheduled_for: self.scheduled_for.map(Into::into),
+            expires_at: self.expires_at.map(Into::into),
+            started_at: self.started_at.map(Into::into),
+            completed_at: self.completed_at.map(Into::into),
+            updated_at: self.updated_at.into(),
+            worker: self.worker,
+            attempt: small(self.attempt),
+            max_retries: self.max_retries.map(small),
+            generation: JobVersion::from_i64(self.version).generation(),
+            delivery: JobVersion::from_i64(self.version).delivery(),
+            progress: small(self.progress.into()),
+            progress_message: self.progress_message,
+            error: error_from(self.error_kind, self.error_type, self.error_message, self.traceback),
+            cancel_reason: self.cancel_reason,
+            dead_lettered_at: self.dead_lettered_at.map(Into::into),
+            dead_reason: self.dead_reason,
+        })
+    }
+}
+
+impl From<job::Model> for Row {
+    fn from(row: job::Model) -> Self {
+        Self {
+            seq: row.seq,
+            id: row.id,
+            job_type: row.job_type,
+            task: row.task,
+            queue: row.queue,
+            status: row.status,
+            version: row.version,
+            priority: row.priority,
+            account_key: row.account_key,
+            created_at: row.created_at,
+            scheduled_for: row.scheduled_for,
+            expires_at: row.expires_at,
+            started_at: row.started_at,
+            completed_at: row.completed_at,
+            updated_at: row.updated_at,
+            worker: row.worker,
+            attempt: row.attempt,
+            max_retries: row.max_retries,
+            progress: row.progress,
+            progress_message: row.progress_message,
+            error_kind: row.error_kind,
+            error_type: row.error_type,
+            error_message: row.error_message,
+            traceback: row.traceback,
+            cancel_reason: row.cancel_reason,
+            dead_lettered_at: row.dead_lettered_at,
+            dead_reason: row.dead_reason,
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What the floors above rely on, tried on a real database.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+mod histories;
+mod kit;
+mod lists;
+mod migrations;
+mod recording;
+mod removal;
