@@ -1,7 +1,7 @@
 //! The writer's transaction, as a write sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError};
 
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Sqlite};
@@ -14,7 +14,11 @@ pub(crate) mod control;
 /// How many virtual-machine steps SQLite runs between two looks at the deadline.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
-type Hook = Box<dyn FnOnce() + Send>;
+/// What runs after the commit, and a name by which a second one like it is known.
+struct Hook {
+    name: Option<String>,
+    run: Box<dyn FnOnce() + Send>,
+}
 
 /// Is responsible for one write's statements: hand it on to everything that must happen together.
 ///
@@ -53,19 +57,32 @@ impl DbTx {
     ///
     /// For wake-ups: it must be short, must not block and cannot fail.
     pub fn after_commit(&self, hook: impl FnOnce() + Send + 'static) {
-        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+        self.hooks().push(Hook { name: None, run: Box::new(hook) });
+    }
+
+    /// Does what [`after_commit`](Self::after_commit) does, but once for each `name`, however many
+    /// writes of the same commit ask for it.
+    pub fn after_commit_once(&self, name: &str, hook: impl FnOnce() + Send + 'static) {
+        let mut hooks = self.hooks();
+        if !hooks.iter().any(|known| known.name.as_deref() == Some(name)) {
+            hooks.push(Hook { name: Some(name.to_owned()), run: Box::new(hook) });
+        }
+    }
+
+    fn hooks(&self) -> StdMutexGuard<'_, Vec<Hook>> {
+        self.hooks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn hook_count(&self) -> usize {
-        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.hooks().len()
     }
 
     pub(crate) fn forget_hooks_from(&self, count: usize) {
-        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).truncate(count);
+        self.hooks().truncate(count);
     }
 
-    pub(crate) fn take_hooks(&self) -> Vec<Hook> {
-        std::mem::take(&mut *self.hooks.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn take_hooks(&self) -> impl Iterator<Item = Box<dyn FnOnce() + Send>> {
+        std::mem::take(&mut *self.hooks()).into_iter().map(|hook| hook.run)
     }
 
     /// Returns whether SQLite has given the transaction up.

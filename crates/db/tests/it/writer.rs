@@ -270,6 +270,29 @@ async fn hook_runs_after_the_commit_and_never_after_a_failure() {
     assert_eq!(runs.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn named_hook_runs_once_for_a_commit_whoever_asks() {
+    let db = notes_database().await;
+    let runs = Arc::new(AtomicUsize::new(0));
+    let ask = |fails: bool| {
+        let seen = Arc::clone(&runs);
+        hand_in(&db, async move |tx: &DbTx| {
+            tx.after_commit_once("wake", move || {
+                seen.fetch_add(1, Ordering::SeqCst);
+            });
+            if fails { Err(DbError::Option { name: "n", reason: "fails" }) } else { Ok(()) }
+        })
+    };
+    let (held, release) = hold(&db).await;
+    let (failed, one, two) = (ask(true), ask(false), ask(false));
+    release.send(()).unwrap();
+    held.await.unwrap();
+    failed.await.unwrap_err();
+    one.await.unwrap();
+    two.await.unwrap();
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn many_callers_side_by_side_lose_nothing() {
     let db = TestDatabase::open_with(|options| SqliteOptions { write_queue: 8, ..options }).await.unwrap();
