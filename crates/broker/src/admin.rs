@@ -12,7 +12,7 @@ pub trait BrokerAdmin: Send + Sync {
     async fn find(&self, id: &JobId) -> Result<Option<Found>, BrokerError>;
 
     /// Takes a waiting message out, or marks a held one, whose holder hears of it by
-    /// [`Notice::Cancel`](crate::Notice::Cancel) or at its next renewal.
+    /// [`Notice::Cancel`](crate::Notice::Cancel), which the transport sends, or at its next renewal.
     async fn cancel(&self, id: &JobId) -> Result<Cancellation, BrokerError>;
 
     /// Counts the messages of every queue that has any or is paused, by name.
@@ -38,7 +38,8 @@ pub trait BrokerAdmin: Send + Sync {
     async fn drop_dead(&self, keys: &[i64]) -> Result<u64, BrokerError>;
 
     /// Puts a dead letter back into a queue as `envelope`, in one step. `None`: there is no such
-    /// dead letter (any more), and nothing was published.
+    /// dead letter (any more), and nothing was published. It stays a dead letter where its id or
+    /// unique key is in a queue already ([`Publication::Duplicate`]).
     async fn revive(&self, key: i64, envelope: Envelope) -> Result<Option<Publication>, BrokerError>;
 }
 
@@ -100,6 +101,19 @@ pub struct QueueDepth {
     pub oldest_ready_at: Option<Timestamp>,
     /// When the queue was paused.
     pub paused_at: Option<Timestamp>,
+}
+
+impl QueueDepth {
+    /// Makes the counts of a queue without messages.
+    pub(crate) fn empty(queue: String) -> Self {
+        Self { queue, ready: 0, delayed: 0, held: 0, oldest_ready_at: None, paused_at: None }
+    }
+
+    /// Counts messages that are ready, the first of them since `since`.
+    pub(crate) fn add_ready(&mut self, messages: u64, since: Timestamp) {
+        self.ready += messages;
+        self.oldest_ready_at = Some(self.oldest_ready_at.map_or(since, |oldest| oldest.min(since)));
+    }
 }
 
 /// A message that nobody could or would run, kept with its bytes.

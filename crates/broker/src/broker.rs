@@ -32,7 +32,8 @@ pub trait Broker: Send + Sync + 'static {
     ///
     /// The highest priority comes first within each queue, then the oldest; queues take turns at
     /// being asked first. A message whose holder let its lease end is among them again, with `lost`
-    /// counted up. Paused queues give nothing.
+    /// counted up. Paused queues give nothing. A caller that goes away while it waits may have been
+    /// given messages all the same; they come back when their leases end.
     async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError>;
 
     /// Settles deliveries, all or none, and returns one answer for each in the given order.

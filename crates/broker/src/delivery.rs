@@ -45,7 +45,8 @@ pub enum Settle {
     Requeue {
         /// New content (a retry counts up in the headers); `None` leaves it as it is.
         content: Option<Content>,
-        /// Not before; `None` is at once and at its old place in the queue.
+        /// Not before, and from now on the envelope's due time; `None` is at once and at its old place in
+        /// the queue.
         due_at: Option<Timestamp>,
         /// Whether this hand-out counts as an attempt.
         charged: bool,

@@ -3,10 +3,13 @@
 mod admin;
 mod broker;
 mod capabilities;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod delivery;
 mod error;
 mod memory;
 mod notifier;
+mod sqlite;
 
 pub use admin::{BrokerAdmin, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, QueueDepth};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
@@ -15,3 +18,4 @@ pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
 pub use error::BrokerError;
 pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
+pub use sqlite::SqliteBroker;

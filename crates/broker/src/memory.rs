@@ -234,6 +234,7 @@ impl State {
                     row.envelope.content = content.clone();
                 }
                 if due_at.is_some() {
+                    row.envelope.due_at = *due_at;
                     row.ready_at = now;
                 }
                 self.put(tag.key, *due_at, now);
@@ -348,7 +349,7 @@ impl Broker for MemoryBroker {
 impl BrokerAdmin for MemoryBroker {
     async fn find(&self, id: &JobId) -> Result<Option<Found>, BrokerError> {
         let state = self.lock();
-        Ok(state.by_id.get(id).map(|key| found(&state.rows[key])))
+        Ok(state.by_id.get(id).map(|key| found(&state.rows[key], self.clock.now())))
     }
 
     async fn cancel(&self, id: &JobId) -> Result<Cancellation, BrokerError> {
@@ -359,9 +360,11 @@ impl BrokerAdmin for MemoryBroker {
         let row = state.rows.get_mut(&key).expect("ids point at rows that exist");
         if matches!(row.place, Place::Leased { .. }) {
             row.cancel_requested = true;
+            drop(state);
+            self.notifier.notify(Notice::Cancel(id.clone()));
             return Ok(Cancellation::Requested);
         }
-        Ok(Cancellation::Removed(Box::new(found(&state.remove(key)))))
+        Ok(Cancellation::Removed(Box::new(found(&state.remove(key), self.clock.now()))))
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError> {
@@ -392,7 +395,8 @@ impl BrokerAdmin for MemoryBroker {
         let waits = |row: &Row| row.envelope.queue == queue && !matches!(row.place, Place::Leased { .. });
         let keys: Vec<i64> =
             state.rows.iter().filter(|(_, row)| waits(row)).map(|(key, _)| *key).take(max).collect();
-        Ok(keys.into_iter().map(|key| found(&state.remove(key))).collect())
+        let now = self.clock.now();
+        Ok(keys.into_iter().map(|key| found(&state.remove(key), now)).collect())
     }
 
     async fn pause(&self, queue: &str) -> Result<(), BrokerError> {
@@ -429,20 +433,23 @@ impl BrokerAdmin for MemoryBroker {
         let now = self.clock.now();
         let queue = envelope.queue.clone();
         let mut state = self.lock();
-        if state.dead.remove(&key).is_none() {
+        if !state.dead.contains_key(&key) {
             return Ok(None);
         }
         let publication = state.insert(envelope, now);
+        if publication == Publication::Accepted {
+            state.dead.remove(&key);
+        }
         drop(state);
         self.wake([queue]);
         Ok(Some(publication))
     }
 }
 
-fn found(row: &Row) -> Found {
+fn found(row: &Row, now: Timestamp) -> Found {
     let state = match &row.place {
-        Place::Ready => MessageState::Ready,
-        Place::Delayed { until } => MessageState::Delayed { until: *until },
+        Place::Delayed { until } if *until > now => MessageState::Delayed { until: *until },
+        Place::Ready | Place::Delayed { .. } => MessageState::Ready,
         Place::Leased { until, holder, .. } => MessageState::Held { holder: holder.clone(), until: *until },
     };
     Found { envelope: row.envelope.clone(), state, delivery: row.delivery, attempt: row.attempt }

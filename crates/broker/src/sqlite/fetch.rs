@@ -1,0 +1,141 @@
+//! Handing messages out: what is due becomes ready, the first in line are leased, leases are renewed.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use celeriac_db::DbTx;
+use celeriac_protocol::Timestamp;
+use sea_orm::{DbErr, QueryResult, Value};
+
+use super::rows::{ENVELOPE, ENVELOPE_COLUMNS, count, envelope, int, leases};
+use super::statement::{column, query};
+use crate::{Delivery, Fetched, LeaseTag, Renewal};
+
+/// What has fallen due becomes ready, and what a holder let go by is ready again and counted: a
+/// thousand at most, so that a flood of them does not hold up other writes; the next fetch goes on.
+pub(super) const PROMOTE: &str = "UPDATE celeriac_queue \
+    SET state = 0, ready_at = at, at = NULL, fence = 0, holder = NULL, lost = lost + (state = 2) \
+    WHERE seq IN (SELECT seq FROM celeriac_queue INDEXED BY celeriac_queue_timed \
+        WHERE state > 0 AND at <= ?1 ORDER BY at LIMIT 1000)";
+
+/// Reads the first in line of a queue with their contents, then leases the same ones.
+static CLAIM: LazyLock<String> = LazyLock::new(|| {
+    let read = first_in_line(
+        &format!("{ENVELOPE}, q.seq, q.delivery, q.attempt, q.lost, q.cancel_requested"),
+        "CROSS JOIN celeriac_queue_content AS c ON c.seq = q.seq",
+    );
+    let lease = format!(
+        "UPDATE celeriac_queue SET state = 2, at = ?4, fence = ?5, holder = ?6, \
+            delivery = delivery + 1, attempt = attempt + 1 WHERE seq IN ({})",
+        first_in_line("q.seq", "")
+    );
+    format!("{read}; {lease}")
+});
+
+static PROMOTE_AND_CLAIM: LazyLock<String> = LazyLock::new(|| format!("{PROMOTE}; {}", *CLAIM));
+
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(at) FROM celeriac_queue INDEXED BY celeriac_queue_timed WHERE state > 0";
+
+pub(super) const RENEW: &str = "UPDATE celeriac_queue SET at = ?2 FROM json_each(?1) AS s \
+    WHERE celeriac_queue.seq = CAST(s.key AS INTEGER) AND celeriac_queue.fence = s.value \
+    RETURNING seq, cancel_requested";
+
+/// Returns the parts of a claim, for a look at their plans.
+#[cfg(test)]
+pub(super) fn claim_statements() -> Vec<String> {
+    CLAIM.split(';').map(str::to_owned).collect()
+}
+
+/// Selects from the first `?3` in line of queue `?2`; it names `?1` only to leave no number out.
+fn first_in_line(columns: &str, join: &str) -> String {
+    format!(
+        "SELECT {columns} FROM celeriac_queue AS q INDEXED BY celeriac_queue_ready {join} \
+            WHERE ?1 IS NOT NULL AND q.state = 0 AND q.queue = ?2 \
+            AND NOT EXISTS (SELECT 1 FROM celeriac_queue_pause WHERE queue = ?2) \
+            ORDER BY q.priority DESC, q.seq LIMIT ?3"
+    )
+}
+
+/// What a worker asks for, in the order in which its queues are asked this time.
+pub(super) struct Claim {
+    pub(super) queues: Vec<String>,
+    pub(super) max: usize,
+    pub(super) lease: Duration,
+    pub(super) holder: String,
+}
+
+impl Claim {
+    /// Leases messages.
+    pub(super) async fn run(self, tx: &DbTx, now: Timestamp) -> Result<Fetched, DbErr> {
+        let leased_until = now + self.lease;
+        let fence = fresh_fence();
+        let mut deliveries = Vec::with_capacity(self.max.min(1_024));
+        let mut sql: &str = &PROMOTE_AND_CLAIM;
+        for queue in &self.queues {
+            let values = self.values(queue, now, leased_until, fence, deliveries.len());
+            for row in &query(tx, sql, values).await? {
+                deliveries.push(delivery(row, fence, leased_until)?);
+            }
+            if deliveries.len() >= self.max {
+                // Whoever got all that was asked for asks again anyway.
+                return Ok(Fetched { deliveries, next_due_at: None });
+            }
+            sql = &CLAIM;
+        }
+        Ok(Fetched { deliveries, next_due_at: next_due(tx).await? })
+    }
+
+    fn values(&self, queue: &str, now: Timestamp, until: Timestamp, fence: i64, taken: usize) -> Vec<Value> {
+        vec![
+            now.as_micros().into(),
+            queue.into(),
+            int(self.max - taken).into(),
+            until.as_micros().into(),
+            fence.into(),
+            self.holder.as_str().into(),
+        ]
+    }
+}
+
+/// Lengthens leases and returns one answer for each in the given order.
+pub(super) async fn renew(tx: &DbTx, tags: &[LeaseTag], until: Timestamp) -> Result<Vec<Renewal>, DbErr> {
+    let values = vec![leases(tags.iter().copied()).into(), until.as_micros().into()];
+    let rows = query(tx, RENEW, values).await?;
+    let held: HashMap<i64, bool> = rows
+        .iter()
+        .map(|row| Ok((column(row, 0)?, column::<i64>(row, 1)? != 0)))
+        .collect::<Result<_, DbErr>>()?;
+    Ok(tags
+        .iter()
+        .map(|tag| match held.get(&tag.key) {
+            Some(&cancel_requested) => Renewal::Held { cancel_requested },
+            None => Renewal::Lost,
+        })
+        .collect())
+}
+
+async fn next_due(tx: &DbTx) -> Result<Option<Timestamp>, DbErr> {
+    let rows = query(tx, NEXT_DUE, Vec::new()).await?;
+    let next = rows.first().map(|row| column::<Option<i64>>(row, 0)).transpose()?.flatten();
+    Ok(next.map(Timestamp::from_micros))
+}
+
+/// Makes a fence that no other fetch of any process has: random, above zero, exact in JSON.
+fn fresh_fence() -> i64 {
+    ((rand::random::<u64>() >> 1) | 1).cast_signed()
+}
+
+fn delivery(row: &QueryResult, fence: i64, leased_until: Timestamp) -> Result<Delivery, DbErr> {
+    let at = |place: usize| ENVELOPE_COLUMNS + place;
+    Ok(Delivery {
+        envelope: envelope(row)?,
+        tag: LeaseTag { key: column(row, at(0))?, fence },
+        delivery: count(row, at(1))?.saturating_add(1),
+        attempt: count(row, at(2))?.saturating_add(1),
+        lost: count(row, at(3))?,
+        leased_until,
+        cancel_requested: column::<i64>(row, at(4))? != 0,
+    })
+}

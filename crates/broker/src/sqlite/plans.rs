@@ -1,0 +1,47 @@
+//! How SQLite goes about the statements of the hot path: by the index that is meant, without sorting.
+
+use celeriac_db::testing::TestDatabase;
+use sea_orm::Value;
+
+use super::SqliteBroker;
+use super::statement::{column, query};
+
+/// Returns what SQLite plans for a statement, one step a line.
+async fn plan(statement: &str, values: usize) -> String {
+    let db = TestDatabase::open().await.unwrap();
+    SqliteBroker::MIGRATIONS.up(&db, 0).await.unwrap();
+    let values = vec![Value::BigInt(Some(1)); values];
+    let rows = query(db.reader(), format!("EXPLAIN QUERY PLAN {statement}"), values).await.unwrap();
+    rows.iter().map(|row| column::<String>(row, 3).unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn claim_walks_its_index_in_order() {
+    for statement in super::fetch::claim_statements() {
+        let plan = plan(&statement, 6).await;
+        assert!(plan.contains("celeriac_queue_ready (queue=?)"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+        assert!(!plan.contains("SCAN q"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_by_its_time() {
+    for statement in [super::fetch::PROMOTE, super::fetch::NEXT_DUE] {
+        let plan = plan(statement, 1).await;
+        assert!(plan.contains("celeriac_queue_timed"), "{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn lists_of_leases_lead_to_their_rows() {
+    let statements = super::settle::statements().into_iter().chain([super::fetch::RENEW]);
+    for statement in statements.flat_map(|text| text.split(';')) {
+        let plan = plan(statement, 2).await;
+        let by_number = plan.contains("SEARCH q USING INTEGER PRIMARY KEY (rowid=?)")
+            || plan.contains("SEARCH celeriac_queue USING INTEGER PRIMARY KEY (rowid=?)");
+        assert!(by_number, "{statement}:\n{plan}");
+        assert!(!plan.contains("SCAN q") && !plan.contains("SCAN celeriac_queue"), "{plan}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading messages out of rows, and lists of leases into one value.
+
+use celeriac_protocol::{Content, Envelope, JobId, Timestamp};
+use sea_orm::{DbErr, QueryResult};
+
+use super::statement::column;
+use crate::{DeadLetter, Found, LeaseTag, MessageState};
+
+/// The columns of [`envelope`], of a message `q` and its content `c`.
+pub(super) const ENVELOPE: &str = "q.id, q.queue, q.said_priority, q.due_at, q.unique_key, \
+    c.headers, c.properties, c.content_type, c.content_encoding, c.body";
+
+/// How many columns [`ENVELOPE`] has.
+pub(super) const ENVELOPE_COLUMNS: usize = 10;
+
+/// The columns of [`found`]: those of [`ENVELOPE`] and then where it stands.
+pub(super) const STANDING: &str = "q.seq, q.state, q.at, q.holder, q.delivery, q.attempt";
+
+/// Message states, as the column holds them.
+pub(super) const DELAYED: i64 = 1;
+/// See [`DELAYED`].
+pub(super) const HELD: i64 = 2;
+
+/// Reads an envelope from the columns of [`ENVELOPE`].
+pub(super) fn envelope(row: &QueryResult) -> Result<Envelope, DbErr> {
+    Ok(Envelope {
+        id: job_id(row, 0)?,
+        queue: column(row, 1)?,
+        priority: column::<Option<i64>>(row, 2)?.map(|said| u8::try_from(said).unwrap_or(u8::MAX)),
+        due_at: column::<Option<i64>>(row, 3)?.map(Timestamp::from_micros),
+        unique_key: column(row, 4)?,
+        content: Content {
+            headers: column(row, 5)?,
+            properties: column(row, 6)?,
+            content_type: column(row, 7)?,
+            content_encoding: column(row, 8)?,
+            body: column(row, 9)?,
+        },
+    })
+}
+
+/// Reads a message and where it stands from the columns of [`ENVELOPE`] and [`STANDING`].
+pub(super) fn found(row: &QueryResult, now: Timestamp) -> Result<(i64, Found), DbErr> {
+    let at = |index| instant(row, index);
+    let state = match column::<i64>(row, 11)? {
+        HELD => MessageState::Held {
+            holder: column::<Option<String>>(row, 13)?.unwrap_or_default(),
+            until: at(12)?,
+        },
+        DELAYED if at(12)? > now => MessageState::Delayed { until: at(12)? },
+        _ => MessageState::Ready,
+    };
+    let found =
+        Found { envelope: envelope(row)?, state, delivery: count(row, 14)?, attempt: count(row, 15)? };
+    Ok((column(row, 10)?, found))
+}
+
+/// Reads a dead letter: [`ENVELOPE`]'s columns, then key, reason, detail, counts and time.
+pub(super) fn dead_letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
+    Ok(DeadLetter {
+        envelope: envelope(row)?,
+        key: column(row, 10)?,
+        reason: column(row, 11)?,
+        detail: column(row, 12)?,
+        delivery: count(row, 13)?,
+        attempt: count(row, 14)?,
+        died_at: instant(row, 15)?,
+    })
+}
+
+/// Reads a job's id.
+pub(super) fn job_id(row: &QueryResult, index: usize) -> Result<JobId, DbErr> {
+    let text: String = column(row, index)?;
+    JobId::parse(&text).map_err(|error| DbErr::Type(format!("read job id {text:?}: {error}")))
+}
+
+/// Reads an instant.
+pub(super) fn instant(row: &QueryResult, index: usize) -> Result<Timestamp, DbErr> {
+    Ok(Timestamp::from_micros(column::<Option<i64>>(row, index)?.unwrap_or_default()))
+}
+
+/// Reads a count.
+pub(super) fn count(row: &QueryResult, index: usize) -> Result<u32, DbErr> {
+    Ok(u32::try_from(column::<i64>(row, index)?).unwrap_or(u32::MAX))
+}
+
+/// Converts a length or limit for SQLite.
+pub(super) fn int(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Writes leases as one JSON object, number of the message to fence: what `json_each` reads fastest.
+pub(super) fn leases(tags: impl IntoIterator<Item = LeaseTag>) -> String {
+    let pairs = tags.into_iter().map(|tag| format!("\"{}\":{}", tag.key, tag.fence));
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
+}
+
+/// Writes numbers as a JSON array.
+pub(super) fn numbers(keys: impl IntoIterator<Item = i64>) -> String {
+    serde_json::Value::from_iter(keys).to_string()
+}
