@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use crate::Environment;
 
 /// Lines of migrations that belong to the platform; an application's have names of their own.
-const RESERVED_OWNERS: &[&str] = &["broker", "platform", "collect", "workflow"];
+const RESERVED_OWNERS: &[&str] = &["broker", "platform", "workflow"];
 
 /// What a user's binary is made of. It does nothing until a command line or a test runs it.
 ///

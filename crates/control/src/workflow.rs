@@ -27,7 +27,7 @@ pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};
 pub use settings::{MAX_BATCH_SIZE, SettingsError, WorkflowSettings};
 pub use status::ItemStatus;
-pub use table::{ClaimRequest, Claimed, Columns, RowState, Statuses, WorkflowTable, take_claim};
+pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses, WorkflowTable, take_claim};
 
 /// A table's workflow: what is done with one row. Everything else (claim, lease, retries, record)
 /// is the loop's.
@@ -44,6 +44,19 @@ pub trait Workflow: Send + Sync + 'static {
     /// What it does, in one line for people.
     const DESCRIPTION: &'static str;
 
+    /// Claims due rows within the caller's short transaction. The table's own way, unless the workflow's
+    /// settings have a say in it.
+    ///
+    /// # Errors
+    /// The database's.
+    fn get_pending_items(
+        &self,
+        tx: &DbTx,
+        request: ClaimRequest,
+    ) -> impl Future<Output = Result<Vec<ClaimedRow<Self>>, DbErr>> {
+        Self::Table::get_pending_items(tx, request)
+    }
+
     /// Processes one row: fetch, extract, and return what is to be written. No transaction is open
     /// meanwhile, and what is returned is written in one of its own, together with the row's status.
     ///
@@ -55,6 +68,9 @@ pub trait Workflow: Send + Sync + 'static {
         item: ItemCtx,
     ) -> impl Future<Output = Result<Processed, ItemError>> + Send;
 }
+
+/// A claimed row of a workflow's table.
+pub type ClaimedRow<W> = Claimed<<<W as Workflow>::Table as sea_orm::EntityTrait>::Model>;
 
 /// What a row's processing is handed besides the row.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! Claims: taken, renewed, given back, and taken away from workers that died.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_db::{Database, DbError};
@@ -8,17 +9,19 @@ use sea_orm::prelude::Expr;
 use sea_orm::{ColumnTrait, ExprTrait, QueryFilter};
 
 use super::WorkflowSettings;
-use super::table::{ClaimRequest, Claimed, WorkflowTable};
+use super::table::{ClaimRequest, RowsWaiting, WorkflowTable};
+use super::{ClaimedRow, Workflow};
 
 /// How many lapsed claims one sweep takes back; the next sweep takes the rest.
 const SWEEP_ROWS: u64 = 1_000;
 
 /// Claims due rows in one short transaction.
-pub(super) async fn claim<E: WorkflowTable>(
+pub(super) async fn claim<W: Workflow>(
     database: &Database,
+    workflow: Arc<W>,
     request: ClaimRequest,
-) -> Result<Vec<Claimed<E::Model>>, DbError> {
-    database.write("claim rows", async move |tx| Ok(E::get_pending_items(tx, request).await?)).await
+) -> Result<Vec<ClaimedRow<W>>, DbError> {
+    database.write("claim rows", async move |tx| Ok(workflow.get_pending_items(tx, request).await?)).await
 }
 
 /// Lengthens a run's claim on everything that it still processes.
@@ -60,6 +63,7 @@ pub(super) async fn release<E: WorkflowTable>(
                 .filter(c.claim.eq(claim))
                 .exec(tx)
                 .await?;
+            tell::<E>(tx, released.rows_affected, now).await?;
             Ok(released.rows_affected)
         })
         .await
@@ -85,9 +89,22 @@ pub(super) async fn sweep<E: WorkflowTable>(
         .write("take back lapsed claims", async move |tx| {
             let given_up = take_back::<E>(tx, now, Some(max_attempts), Duration::ZERO).await?;
             let requeued = take_back::<E>(tx, now, None, wait).await?;
+            tell::<E>(tx, requeued, now + wait).await?;
             Ok(Swept { requeued, given_up })
         })
         .await
+}
+
+/// Tells the table that rows wait again, if any do.
+pub(super) async fn tell<E: WorkflowTable>(
+    tx: &celeriac_db::DbTx,
+    rows: u64,
+    due_at: Timestamp,
+) -> Result<(), sea_orm::DbErr> {
+    if rows == 0 {
+        return Ok(());
+    }
+    E::update_waiting(tx, RowsWaiting::Some { due_at }).await
 }
 
 /// Ends lapsed claims: of rows at their last attempt where `at_least` is given, else of all.

@@ -114,8 +114,10 @@ impl<W: Workflow> Run<W> {
                 biased;
                 Some(joined) = self.items.join_next_with_id() => {
                     self.count(joined);
-                    // A slot is free; whatever waits may be claimed now.
-                    look_again = look_again.or_else(|| self.goes_on().then(|| clock.now()));
+                    // A place is free, here and perhaps at a host: whatever waits may be claimed now.
+                    if self.goes_on() {
+                        look_again = Some(clock.now());
+                    }
                 }
                 () = &mut renewal => {
                     let until = clock.now() + self.settings.lease;
@@ -147,8 +149,8 @@ impl<W: Workflow> Run<W> {
         let now = self.clock.now();
         let max = self.settings.batch_size - self.items.len();
         let request = ClaimRequest { max, now, lease: self.settings.lease, claim: self.claim };
-        let claimed =
-            claim::claim::<W::Table>(&self.database, request).await.map_err(failed::<W>("claim rows"))?;
+        let claimed = claim::claim(&self.database, Arc::clone(&self.workflow), request).await;
+        let claimed = claimed.map_err(failed::<W>("claim rows"))?;
         if !claimed.is_empty() {
             self.report.batches += 1;
             for row in claimed {

@@ -7,8 +7,8 @@ use sea_orm::{ColumnTrait, DbErr, ExprTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Again, ItemError, ItemStatus, MAX_REASON_BYTES, Processed, RowState, WorkflowSettings, WorkflowTable,
-    Write,
+    Again, ItemError, ItemStatus, MAX_REASON_BYTES, Processed, RowState, RowsWaiting, WorkflowSettings,
+    WorkflowTable, Write,
 };
 
 /// How many earlier failures a row keeps.
@@ -56,6 +56,7 @@ pub(super) async fn record<E: WorkflowTable>(
     let (left, write) = decide(settings, state, outcome, now);
     debug_assert!(ItemStatus::Processing.can_become(left.status), "a processed row goes where it may");
     let (id, recorded) = (state.id, recorded(&left));
+    let again = left.due_at.map(|due_at| RowsWaiting::One { id, due_at });
     database
         .write("record row", async move |tx| {
             if !leave::<E>(tx, id, claim, left, now).await? {
@@ -63,6 +64,9 @@ pub(super) async fn record<E: WorkflowTable>(
             }
             if let Some(write) = write {
                 write(tx).await?;
+            }
+            if let Some(again) = again {
+                E::update_waiting(tx, again).await?;
             }
             Ok(recorded)
         })

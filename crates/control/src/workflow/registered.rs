@@ -250,10 +250,23 @@ async fn check<E: WorkflowTable>(
     Ok(WorkflowCheck {
         name,
         counts: in_order(E::STATUSES, counted),
-        oldest_waiting_at: E::next_due_at(reader).await?,
+        oldest_waiting_at: oldest_waiting::<E>(reader).await?,
         done_last_hour: count::<E>(reader, done).await?,
         last_errors: last_errors::<E>(reader).await?,
     })
+}
+
+/// Unlike the table's own answer to when the next row is due, this one knows of no hosts that must wait.
+async fn oldest_waiting<E: WorkflowTable>(reader: &DatabaseConnection) -> Result<Option<Timestamp>, DbErr> {
+    let c = E::columns();
+    let due: Option<Option<i64>> = E::find()
+        .select_only()
+        .column_as(c.due_at.min(), "oldest")
+        .filter(c.status.eq(E::STATUSES.waiting))
+        .into_tuple()
+        .one(reader)
+        .await?;
+    Ok(due.flatten().map(Timestamp::from_micros))
 }
 
 fn in_order(statuses: super::Statuses, counted: Vec<(String, i64)>) -> Vec<(String, u64)> {
@@ -355,5 +368,6 @@ async fn reset<E: WorkflowTable>(
         .filter(c.id.in_subquery(rows))
         .exec(tx)
         .await?;
+    super::claim::tell::<E>(tx, changed.rows_affected, now).await?;
     Ok(changed.rows_affected)
 }

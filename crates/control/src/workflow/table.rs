@@ -42,6 +42,15 @@ pub trait WorkflowTable: EntityTrait<Model: Send + Sync + FromQueryResult + 'sta
         }
     }
 
+    /// Is told, in the same transaction, of rows that wait again: after a failure, a release, a claim
+    /// that ran out, a reset. Nothing is told of rows that the table's own code adds.
+    ///
+    /// A table that keeps an index of its own of what is due brings it up to date here.
+    fn update_waiting(tx: &DbTx, rows: RowsWaiting) -> impl Future<Output = Result<(), DbErr>> {
+        let _ = (tx, rows);
+        async { Ok(()) }
+    }
+
     /// Returns when the next waiting row is due, or `None` where none waits. Cheap: the loop asks often.
     fn next_due_at(
         reader: &DatabaseConnection,
@@ -138,6 +147,23 @@ pub struct ClaimRequest {
     pub lease: Duration,
     /// Tells this claim from earlier ones.
     pub claim: i64,
+}
+
+/// Says which rows wait again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsWaiting {
+    /// One row, until this instant.
+    One {
+        /// The row.
+        id: i64,
+        /// When it is due.
+        due_at: Timestamp,
+    },
+    /// Some rows, and nobody has noted which; due from this instant.
+    Some {
+        /// The earliest instant at which they are due.
+        due_at: Timestamp,
+    },
 }
 
 /// A claimed row.
