@@ -19,12 +19,14 @@ mod claim;
 mod process;
 mod record;
 mod registered;
+mod run;
 mod settings;
 mod status;
 mod table;
 
 pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};
+pub use run::run_workflow;
 pub use settings::{MAX_BATCH_SIZE, SettingsError, WorkflowSettings};
 pub use status::ItemStatus;
 pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses, WorkflowTable, take_claim};

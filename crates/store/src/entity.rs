@@ -3,3 +3,5 @@
 pub(crate) mod attempt;
 pub(crate) mod count;
 pub(crate) mod job;
+pub(crate) mod workflow;
+pub(crate) mod workflow_slot;

@@ -3,13 +3,17 @@
 use celeriac_db::{Migration, MigrationSet};
 
 mod m20261122_jobs;
+mod m20261122_workflows;
 
 /// The tables that this crate owns.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
     owner: "platform",
-    migrations: &[Migration {
-        name: "m20261122_jobs",
-        up: m20261122_jobs::up,
-        down: Some(m20261122_jobs::down),
-    }],
+    migrations: &[
+        Migration { name: "m20261122_jobs", up: m20261122_jobs::up, down: Some(m20261122_jobs::down) },
+        Migration {
+            name: "m20261122_workflows",
+            up: m20261122_workflows::up,
+            down: Some(m20261122_workflows::down),
+        },
+    ],
 };

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use celeriac_control::workflow::{
     ClaimRequest, Columns, ItemCtx, ItemError, ItemStatus, Processed, ResetFilter, RowState, RunReport,
-    Statuses, Workflow, WorkflowSettings, WorkflowTable, Workflows,
+    Statuses, Workflow, WorkflowSettings, WorkflowTable, Workflows, run_workflow,
 };
 use celeriac_db::testing::TestDatabase;
 use celeriac_db::{Database, DbError};
 use celeriac_engine::testing::TestKit;
-use celeriac_engine::{Ctx, Registry, States, TaskError, task};
-use celeriac_protocol::{Backoff, Clock, Timestamp};
+use celeriac_engine::{Registry, States};
+use celeriac_protocol::{Backoff, Clock, JobId, JobStatus, Timestamp};
+use celeriac_store::StoreError;
+use celeriac_store::query::workflows::{
+    HeldSlot, SlotRequest, free_slot, renew_slot, take_slot, workflow_states,
+};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Schema};
 
 #[expect(unreachable_pub, reason = "the entity macro makes public types beside it")]
@@ -126,13 +130,6 @@ impl Act {
     }
 }
 
-/// Runs a workflow once.
-#[task(crate = celeriac_engine, name = "run", max_retries = 0)]
-async fn run(workflow: String, ctx: Ctx) -> Result<RunReport, TaskError> {
-    let workflows = ctx.state::<Workflows>();
-    Ok(workflows.find(&workflow)?.run(ctx.state::<Database>(), &ctx).await?)
-}
-
 struct Bench {
     kit: TestKit,
     test: TestDatabase,
@@ -151,10 +148,11 @@ impl Bench {
             })
             .await
             .unwrap();
+        celeriac_store::MIGRATIONS.up(&database, 0).await.unwrap();
         let act = Act { database: database.clone(), inside: AtomicUsize::new(0), most: AtomicUsize::new(0) };
         let workflows = Workflows::default().with(act, settings).unwrap();
         let states = States::default().with(database).with(workflows.clone());
-        let kit = TestKit::new(Registry::builder().task::<run>().build().unwrap(), states).unwrap();
+        let kit = TestKit::new(Registry::builder().task::<run_workflow>().build().unwrap(), states).unwrap();
         Self { kit, test, workflows }
     }
 
@@ -180,7 +178,7 @@ impl Bench {
     }
 
     async fn run(&self) -> RunReport {
-        let job = self.kit.client().enqueue(run("act".into())).await.unwrap();
+        let job = self.kit.client().enqueue(run_workflow("act".into())).await.unwrap();
         self.kit.drain().await;
         job.wait(Duration::ZERO).await.unwrap()
     }
@@ -330,4 +328,43 @@ async fn two_runs_at_a_time_never_hold_the_same_row() {
     }
     ids.sort_unstable();
     assert_eq!(ids, (1..=60).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn no_more_runs_go_on_than_there_are_slots_and_the_refused_are_counted() {
+    let bench = Bench::new(settings()).await;
+    bench.add(&["a"]).await;
+    let clock = bench.kit.clock();
+    let take = async |fence: i64| -> Option<HeldSlot> {
+        let request = SlotRequest {
+            workflow: "act",
+            max_instances: 1,
+            holder: JobId::parse("elsewhere").unwrap(),
+            fence,
+            now: clock.now(),
+            lease: Duration::from_secs(60),
+        };
+        let work = async move |tx: &celeriac_db::DbTx| take_slot(tx, &request).await;
+        bench.test.database().write("take", work).await.unwrap()
+    };
+    let slot = take(1).await.unwrap();
+    let job = bench.kit.client().enqueue(run_workflow("act".into())).await.unwrap();
+    bench.kit.drain().await;
+    let snapshot = job.status().await.unwrap().unwrap();
+    assert_eq!(snapshot.status, JobStatus::Cancelled);
+    assert_eq!(snapshot.cancel_reason.as_deref(), Some("refused: all 1 slots of the workflow are taken"));
+    let state =
+        async || workflow_states(bench.test.database().reader(), clock.now()).await.unwrap().remove(0).1;
+    assert_eq!((state().await.runs, state().await.refused, state().await.held_slots), (1, 1, 1));
+
+    // The holder dies: its slot is free when the lease ends, and what it says then counts no more.
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(bench.run().await.done, 1);
+    let now = clock.now();
+    let late = async move |tx: &celeriac_db::DbTx| {
+        free_slot(tx, slot, now, true).await?;
+        Ok::<_, StoreError>(renew_slot(tx, slot, now + Duration::from_secs(60)).await?)
+    };
+    assert!(!bench.test.database().write("late", late).await.unwrap());
+    assert_eq!(state().await.held_slots, 0);
 }
