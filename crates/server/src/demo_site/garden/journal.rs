@@ -2,9 +2,10 @@
 
 use celeriac_protocol::Timestamp;
 
-use super::library::{Crop, Library, MONTHS, slug};
+use super::library::{Crop, Guide, Library, MONTHS, Person, Place, slug};
 use super::page::{Link, Listing, Page, bind};
 use super::phrases::{self, Die};
+use super::variety::Variety;
 
 /// How many notes there are, and how many stand on one list.
 const NOTES: usize = 44;
@@ -48,59 +49,95 @@ fn list(number: usize, notes: &[Page]) -> Page {
 }
 
 fn note(number: usize, library: &Library) -> Page {
-    let Date { year, month, day, at } = date(number);
-    let mut die = Die::of(&format!("note {number}"));
-    let in_season: Vec<&Crop> = library.crops.iter().filter(|crop| crop.sow.holds(month)).collect();
-    let crop = if in_season.is_empty() { die.pick(&library.crops) } else { die.pick(&in_season) };
-    let variety = die.pick(&crop.varieties);
-    // The lists differ in length from the openings', so that no title comes twice.
-    let place = Library::nth(&library.places, number);
-    let [person, other] = [0, 1].map(|more| Library::nth(&library.people, number + more));
-    let guide = die.pick(&library.guides);
+    let told = Told::of(number, library);
     let (title, lead) = Library::nth(OPENINGS, number);
-    let (month_name, weather) = (MONTHS[month - 1], die.pick(WEATHER));
-    let fill = |text: &str| {
-        text.replace("{crop}", &crop.name.to_lowercase())
-            .replace("{variety}", &variety.name)
-            .replace("{place}", &place.in_a_sentence())
-            .replace("{person}", person.name)
-            .replace("{month}", month_name)
-    };
-    let title = fill(title);
-    let path = format!("/journal/{year}/{month:02}/{}/", slug(&title));
-    let mut page = Page::new(path, title, fill(lead));
+    let (title, lead) = (told.fill(title), told.fill(lead));
+    let Date { year, month, at, .. } = told.date;
+    let mut page = Page::new(format!("/journal/{year}/{month:02}/{}/", slug(&title)), title, lead);
     page.kind = "article";
     page.updated = at;
-    page.hue = library.family(crop).hue;
+    page.hue = library.family(told.crop).hue;
     page.crumbs = vec![Link::new("/journal/", "Journal")];
-    let amount = die.between(12, 240);
-    page.body = format!(
-        "<p class=\"date\">{}, {}</p>\n<p class=\"lead\">{}</p>\n<p>{weather} In {} we counted {amount} plants of {}, and {} put the number \
-         into the book. {}</p>\n<p>{} says that it comes down to {}. {}</p>\n<blockquote><p>{}</p><footer>{}</footer></blockquote>\n\
-         <p>On this day, day {day} of {month_name}, the pond stood at {} centimetres.</p>\n",
-        time(at),
-        person.link().html(),
-        fill(lead),
-        place.link().html(),
-        variety.link().html(),
-        person.name,
-        crop.growing,
-        other.link().html(),
-        guide.link().html(),
-        guide.steps[0],
-        die.pick(phrases::NOTES),
-        other.name,
-        die.between(20, 95),
-    );
     // A reader's link may carry where it came from; the page is the same.
-    page.related = vec![
-        crop.link(),
-        Link::new(format!("{}?utm_source=journal", variety.path), "Seed of this variety"),
-        guide.link(),
-    ];
+    let seed = format!("{}?utm_source=journal", told.variety.path);
+    page.related = vec![told.crop.link(), Link::new(seed, "Seed of this variety"), told.guide.link()];
+    page.body = told.body(&page.description);
     page
 }
 
+/// What one note is about.
+struct Told<'a> {
+    date: Date,
+    crop: &'a Crop,
+    variety: &'a Variety,
+    place: &'a Place,
+    person: &'a Person,
+    other: &'a Person,
+    guide: &'a Guide,
+    die: Die,
+}
+
+impl<'a> Told<'a> {
+    fn of(number: usize, library: &'a Library) -> Self {
+        let date = date(number);
+        let mut die = Die::of(&format!("note {number}"));
+        let in_season: Vec<&Crop> = library.crops.iter().filter(|crop| crop.sow.holds(date.month)).collect();
+        let crop = if in_season.is_empty() { die.pick(&library.crops) } else { die.pick(&in_season) };
+        // The lists differ in length from the openings', so that no title comes twice.
+        let [person, other] = [0, 1].map(|more| Library::nth(&library.people, number + more));
+        Self {
+            variety: die.pick(&crop.varieties),
+            place: Library::nth(&library.places, number),
+            guide: die.pick(&library.guides),
+            date,
+            crop,
+            person,
+            other,
+            die,
+        }
+    }
+
+    fn month(&self) -> &'static str {
+        MONTHS[self.date.month - 1]
+    }
+
+    fn fill(&self, text: &str) -> String {
+        text.replace("{crop}", &self.crop.name.to_lowercase())
+            .replace("{variety}", &self.variety.name)
+            .replace("{place}", &self.place.in_a_sentence())
+            .replace("{person}", self.person.name)
+            .replace("{month}", self.month())
+    }
+
+    fn body(mut self, lead: &str) -> String {
+        let die = &mut self.die;
+        let (weather, amount) = (die.pick(WEATHER), die.between(12, 240));
+        let (remark, pond) = (die.pick(phrases::NOTES), die.between(20, 95));
+        let [person, place, variety, other, guide] = [
+            self.person.link(),
+            self.place.link(),
+            self.variety.link(),
+            self.other.link(),
+            self.guide.link(),
+        ]
+        .map(|link| link.html());
+        format!(
+            "<p class=\"date\">{time}, {person}</p>\n<p class=\"lead\">{lead}</p>\n<p>{weather} In {place} we counted {amount} plants of \
+             {variety}, and {name} put the number into the book. {growing}</p>\n<p>{other} says that it comes down to {guide}. {step}</p>\n\
+             <blockquote><p>{remark}</p><footer>{other_name}</footer></blockquote>\n\
+             <p>On this day, day {day} of {month}, the pond stood at {pond} centimetres.</p>\n",
+            time = time(self.date.at),
+            name = self.person.name,
+            growing = self.crop.growing,
+            step = self.guide.steps[0],
+            other_name = self.other.name,
+            day = self.date.day,
+            month = self.month(),
+        )
+    }
+}
+
+#[derive(Clone, Copy)]
 struct Date {
     year: usize,
     month: usize,
