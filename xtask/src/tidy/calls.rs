@@ -62,6 +62,31 @@ const DOORS: &[Door] = &[
     },
 ];
 
+/// Crates of which only one place may know, and why.
+const ROOMS: &[(&str, &str, &str)] = &[
+    ("reqwest", "crates/collect/src/fetch", "a `Fetcher`, which is polite and guarded at every hop"),
+    ("axum", "crates/server/src/", "a view that `server` turns into an answer"),
+];
+
+/// Finds crates that are named outside the one place that wraps them.
+pub(crate) fn rooms(workspace: &Workspace) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for source in workspace.shipped() {
+        for path in source.paths.iter().filter(|path| !path.in_test && path.segments.len() > 1) {
+            let room = ROOMS.iter().find(|(name, ..)| *name == path.segments[0]);
+            if let Some((name, _, instead)) = room.filter(|(_, inside, _)| !source.path.starts_with(inside)) {
+                findings.push(Finding::new(
+                    &source.path,
+                    path.line,
+                    format!("`{name}` is named here"),
+                    *instead,
+                ));
+            }
+        }
+    }
+    findings
+}
+
 /// Finds calls outside their door.
 pub(crate) fn forbidden(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -131,6 +156,14 @@ mod tests {
             &[],
         );
         check("crates/db/tests/a.rs", "//! A.\nfn f() { std::thread::sleep(D); }", &[]);
+    }
+
+    #[test]
+    fn http_is_spoken_in_one_place() {
+        let code = "//! A.\nuse reqwest::Client;";
+        assert!(findings(rooms, &[("crates/collect/src/fetch/http.rs", code)]).is_empty());
+        let expected = ["crates/collect/src/page/tasks.rs:2 `reqwest` is named here"];
+        assert_eq!(findings(rooms, &[("crates/collect/src/page/tasks.rs", code)]), expected);
     }
 
     #[test]

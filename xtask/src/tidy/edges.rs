@@ -1,5 +1,6 @@
 //! Which crate may depend on which: the floors of ARCHITECTURE.md, written as a table.
 
+use super::source::Source;
 use super::workspace::{Crate, Finding, Workspace};
 
 /// The floors from the ground up; a crate uses floors below its own, never beside or above.
@@ -128,6 +129,45 @@ pub(crate) fn testing(workspace: &Workspace) -> Vec<Finding> {
     findings
 }
 
+/// Finds dependencies that no file of their crate names.
+pub(crate) fn unused(workspace: &Workspace) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for member in &workspace.crates {
+        let folder = format!("{}/", member.folder);
+        let files: Vec<&Source> =
+            workspace.sources.iter().filter(|source| source.path.starts_with(&folder)).collect();
+        for (table, dependency) in dependencies(member) {
+            let name = dependency.replace('-', "_");
+            if !files.iter().any(|file| file.tokens.iter().any(|token| token.is_word(&name))) {
+                let wrong = format!("`{}` names `{dependency}` and does not use it", member.name());
+                let line = member.line_of(table, dependency);
+                findings.push(Finding::new(&member.manifest_path(), line, wrong, "leave it out"));
+            }
+        }
+    }
+    findings
+}
+
+/// Finds crates whose lints are not the workspace's.
+pub(crate) fn lints(workspace: &Workspace) -> Vec<Finding> {
+    let shared = |member: &&Crate| {
+        let lints = member.manifest.get("lints").and_then(|lints| lints.get("workspace"));
+        lints.and_then(toml::Value::as_bool) != Some(true)
+    };
+    let loose = workspace.crates.iter().filter(shared);
+    loose
+        .map(|member| {
+            let instead = "`[lints]` with `workspace = true`";
+            Finding::new(
+                &member.manifest_path(),
+                1,
+                format!("`{}` has lints of its own", member.name()),
+                instead,
+            )
+        })
+        .collect()
+}
+
 fn members(workspace: &Workspace) -> impl Iterator<Item = &Crate> {
     workspace.crates.iter().filter(|member| member.folder.starts_with("crates/"))
 }
@@ -234,6 +274,32 @@ mod tests {
             "engine",
             "[dependencies]\nsea-orm.workspace = true",
             &["crates/engine/Cargo.toml:2 `engine` depends on `sea-orm`"],
+        );
+    }
+
+    #[test]
+    fn a_dependency_is_used_somewhere_in_its_crate() {
+        let manifest = "[dependencies]\nserde-json.workspace = true\ntokio.workspace = true\n[dev-dependencies]\ninsta = \"1\"";
+        let files = [
+            ("crates/db/Cargo.toml", manifest),
+            ("crates/db/src/a.rs", "//! A.\nuse serde_json::Value;"),
+            ("crates/db/tests/b.rs", "//! B.\nfn f() { insta::assert_snapshot!(g()); }"),
+            ("crates/store/src/a.rs", "//! A.\nuse tokio::sync::Notify;"),
+        ];
+        assert_eq!(
+            findings(unused, &files),
+            ["crates/db/Cargo.toml:3 `db` names `tokio` and does not use it"]
+        );
+    }
+
+    #[test]
+    fn every_crate_keeps_the_lints_of_the_workspace() {
+        check(lints, "db", "[lints]\nworkspace = true", &[]);
+        check(
+            lints,
+            "db",
+            "[lints.rust]\nunsafe_code = \"warn\"",
+            &["crates/db/Cargo.toml:1 `db` has lints of its own"],
         );
     }
 

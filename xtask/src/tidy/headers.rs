@@ -52,7 +52,7 @@ pub(crate) fn allows(workspace: &Workspace) -> Vec<Finding> {
         for window in source.tokens.windows(3) {
             if window[0].kind == Kind::Punct('#')
                 && window[1].kind == Kind::Open('[')
-                && matches!(&window[2].kind, Kind::Ident(word) if word == "allow")
+                && window[2].is_word("allow")
             {
                 let instead = "`#[expect(lint, reason = \"...\")]`, which tells when it is no longer needed";
                 findings.push(Finding::new(&source.path, window[2].line, "a lint is allowed", instead));
@@ -69,7 +69,7 @@ pub(crate) fn ignored(workspace: &Workspace) -> Vec<Finding> {
         for window in source.tokens.windows(4) {
             if window[0].kind == Kind::Punct('#')
                 && window[1].kind == Kind::Open('[')
-                && matches!(&window[2].kind, Kind::Ident(word) if word == "ignore")
+                && window[2].is_word("ignore")
                 && window[3].kind != Kind::Punct('=')
             {
                 let instead = "`#[ignore = \"is ... that another test starts\"]`; what is missing fails, it is not skipped";
@@ -79,6 +79,23 @@ pub(crate) fn ignored(workspace: &Workspace) -> Vec<Finding> {
                     "a test is ignored without a reason",
                     instead,
                 ));
+            }
+        }
+    }
+    findings
+}
+
+/// Finds notes about later work that name no issue.
+pub(crate) fn todos(workspace: &Workspace) -> Vec<Finding> {
+    // Put together here, so that this file does not find itself.
+    let words = ["TO\u{44}O", "FIX\u{4d}E"];
+    let mut findings = Vec::new();
+    for source in &workspace.sources {
+        for (index, line) in source.text.lines().enumerate() {
+            let comment = line.split_once("//").map_or("", |(_, comment)| comment);
+            if words.iter().any(|word| comment.contains(word)) && !comment.contains('#') {
+                let instead = "the issue's number beside it, as `#12`, or the work itself";
+                findings.push(Finding::new(&source.path, index + 1, "later work without an issue", instead));
             }
         }
     }
@@ -128,6 +145,18 @@ mod tests {
         let found =
             findings(allows, &[("crates/a/src/b.rs", "//! B.\n#![allow(x)]\n#[allow(y)]\nfn f() {}")]);
         assert_eq!(found, ["crates/a/src/b.rs:2 a lint is allowed", "crates/a/src/b.rs:3 a lint is allowed"]);
+    }
+
+    #[test]
+    fn later_work_names_its_issue() {
+        let word = "TO\u{44}O";
+        let good = format!("//! B.\n// {word} #12: more.\nconst A: &str = \"{word}\";");
+        assert!(findings(todos, &[("crates/a/src/b.rs", &good)]).is_empty());
+        let bad = format!("//! B.\nfn f() {{}} // {word}: more.");
+        assert_eq!(
+            findings(todos, &[("crates/a/src/b.rs", &bad)]),
+            ["crates/a/src/b.rs:2 later work without an issue"]
+        );
     }
 
     #[test]

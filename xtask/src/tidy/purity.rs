@@ -38,7 +38,7 @@ pub(crate) fn engine_names(workspace: &Workspace) -> Vec<Finding> {
                 let instead = "a method of `Broker` or a flag of `Capabilities`";
                 findings.push(Finding::new(&source.path, token.line, wrong, instead));
             }
-            if matches!(&token.kind, Kind::Ident(word) if word == "table_name") {
+            if token.is_word("table_name") {
                 let instead = "an entity in `store`, which the engine does not use";
                 findings.push(Finding::new(&source.path, token.line, "the engine names a table", instead));
             }
@@ -54,10 +54,10 @@ fn is_pure(source: &Source) -> bool {
 }
 
 fn asynchronous(source: &Source) -> Vec<Finding> {
-    let words = source.tokens.windows(2).filter(|window| {
-        let is = |at: usize, name: &str| matches!(&window[at].kind, Kind::Ident(word) if word == name);
-        !window[0].in_test && is(0, "async") && is(1, "fn")
-    });
+    let words = source
+        .tokens
+        .windows(2)
+        .filter(|window| !window[0].in_test && window[0].is_word("async") && window[1].is_word("fn"));
     words
         .map(|window| {
             let instead = "a plain function of what was read; its caller does the waiting";

@@ -38,6 +38,13 @@ pub(crate) enum Kind {
     Other,
 }
 
+impl Token {
+    /// Returns whether the token is this word.
+    pub(crate) fn is_word(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Ident(word) if word == name)
+    }
+}
+
 impl Source {
     /// Reads `text` into tokens; a file that is no Rust keeps its error and has none.
     pub(crate) fn parse(path: String, text: String) -> Self {
