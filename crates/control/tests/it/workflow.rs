@@ -361,9 +361,9 @@ async fn no_more_runs_go_on_than_there_are_slots_and_the_refused_are_counted() {
     clock.advance(Duration::from_secs(60));
     assert_eq!(bench.run().await.done, 1);
     let now = clock.now();
-    let late = async move |tx: &celeriac_db::DbTx| {
+    let late = async move |tx: &celeriac_db::DbTx| -> Result<bool, StoreError> {
         free_slot(tx, slot, now, true).await?;
-        Ok::<_, StoreError>(renew_slot(tx, slot, now + Duration::from_secs(60)).await?)
+        renew_slot(tx, slot, now + Duration::from_secs(60)).await
     };
     assert!(!bench.test.database().write("late", late).await.unwrap());
     assert_eq!(state().await.held_slots, 0);
