@@ -40,7 +40,8 @@ async fn environment() -> (TestDatabase, Environment) {
 
 #[test]
 fn tasks_keep_the_module_they_were_added_under() {
-    let parts = App::new("shop").module("mail", |mail| mail.task::<Noop>()).build().unwrap();
+    let parts =
+        App::new("shop").module("mail", celeriac_engine::RegistryBuilder::task::<Noop>).build().unwrap();
     assert_eq!(parts.registry.find("noop").unwrap().module, "mail");
 }
 

@@ -1,4 +1,8 @@
 //! What a user of this crate may rely on, tried from outside.
 
 #[cfg(test)]
+mod app;
+#[cfg(test)]
+mod recorder;
+#[cfg(test)]
 mod workflow;

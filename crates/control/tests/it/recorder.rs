@@ -1,0 +1,121 @@
+//! The record of jobs in the platform's tables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_broker::MemoryBroker;
+use celeriac_control::StoreRecorder;
+use celeriac_db::DbError;
+use celeriac_db::testing::TestDatabase;
+use celeriac_engine::{
+    Client, ClientParts, Ctx, EventHub, Recorder, Registry, States, SystemClock, TaskError, Worker,
+    WorkerOptions, task,
+};
+use celeriac_protocol::{
+    Clock, JobEvent, JobFacts, JobId, JobStatus, RawValue, RecordLevel, Timestamp, What,
+};
+use celeriac_store::{AttemptOutcome, MIGRATIONS, query::jobs};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must come.
+const SOON: Duration = Duration::from_secs(30);
+
+#[task(crate = celeriac_engine, name = "count", max_retries = 2)]
+async fn count(to: u32, ctx: Ctx) -> Result<u32, TaskError> {
+    ctx.progress_with(50, "half way", &to)?;
+    if ctx.attempt() == 1 {
+        return Err(TaskError::retry_in(Duration::ZERO, "not yet"));
+    }
+    Ok(to)
+}
+
+async fn database() -> TestDatabase {
+    let db = TestDatabase::open().await.unwrap();
+    MIGRATIONS.up(&db, 0).await.unwrap();
+    db
+}
+
+fn client(db: &TestDatabase, registry: &Registry) -> Client {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Client::new(ClientParts {
+        broker: Arc::new(MemoryBroker::new(Arc::clone(&clock))),
+        recorder: Arc::new(StoreRecorder::new(db.database().clone())),
+        clock,
+        registry: registry.clone(),
+        events: EventHub::default(),
+        origin: "test".to_owned(),
+    })
+}
+
+#[tokio::test]
+async fn a_worker_leaves_the_whole_story_of_a_job() {
+    let db = database().await;
+    let registry = Registry::builder().task::<count>().build().unwrap();
+    let client = client(&db, &registry);
+    let options = WorkerOptions { name: "w1".to_owned(), ..WorkerOptions::default() };
+    let worker = Worker::new(client.clone(), registry, States::default(), options).unwrap();
+    let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+    running.spawn(worker.run(stop.clone()));
+
+    let job = client.enqueue(count(7)).await.unwrap();
+    assert_eq!(job.wait(SOON).await.unwrap(), 7);
+    stop.cancel();
+    running.join_next().await.unwrap().unwrap();
+
+    let record = jobs::find(db.reader(), job.id()).await.unwrap().unwrap();
+    let summary = &record.summary;
+    assert_eq!((summary.status, summary.attempt, summary.progress), (JobStatus::Completed, 2, 100));
+    assert_eq!((summary.task.as_str(), summary.worker.as_deref()), ("count", Some("w1")));
+    assert_eq!(summary.progress_message.as_deref(), Some("half way"));
+    assert_eq!((record.kwargs.get(), record.result.unwrap().get()), (r#"{"to":7}"#, "7"));
+    let outcomes: Vec<_> = record.attempts.iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, [Some(AttemptOutcome::Retried), Some(AttemptOutcome::Succeeded)]);
+    assert_eq!(record.attempts[0].error.as_ref().unwrap().message, "not yet");
+}
+
+fn enqueued(id: &str) -> JobEvent {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    let facts = JobFacts {
+        id: JobId::parse(id).unwrap(),
+        task: "count".into(),
+        job_type: "count".into(),
+        queue: "celery".into(),
+        priority: None,
+        args: raw("[]"),
+        kwargs: raw("{}"),
+        root_id: None,
+        parent_id: None,
+        created_at: None,
+        eta: None,
+        expires: None,
+        max_retries: None,
+        generation: 0,
+        record: RecordLevel::All,
+    };
+    JobEvent { at: Timestamp::EPOCH, job: Arc::new(facts), delivery: 0, attempt: 0, what: What::Enqueued }
+}
+
+#[tokio::test]
+async fn a_record_shares_the_fate_of_the_transaction_it_is_part_of() {
+    let db = database().await;
+    let recorder = StoreRecorder::new(db.database().clone());
+    for (id, is_kept) in [("kept", true), ("undone", false)] {
+        let inner = recorder.clone();
+        let outcome = db.write("test", async move |tx| {
+            inner.sql().unwrap().record_in(tx, &[enqueued(id)]).await.unwrap();
+            if is_kept { Ok(()) } else { Err(DbError::Closed { path: "undone".into() }) }
+        });
+        assert_eq!(outcome.await.is_ok(), is_kept);
+        let snapshot = recorder.snapshot(&JobId::parse(id).unwrap()).await.unwrap();
+        assert_eq!(snapshot.map(|snapshot| snapshot.status), is_kept.then_some(JobStatus::Pending));
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_the_tables_says_so() {
+    let db = TestDatabase::open().await.unwrap();
+    let recorder = StoreRecorder::new(db.database().clone());
+    let error = recorder.record(&[enqueued("a")]).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+}
