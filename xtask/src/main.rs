@@ -13,6 +13,8 @@ Usage: cargo xtask COMMAND
   test [--install] [FILTER]   run tidy, the workspace's tests and the doc tests;
                               --install first fetches what the tests need
   tidy                        check the rules of the house
+  bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows
+  soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job
 ";
 
 fn main() -> ExitCode {
@@ -36,12 +38,20 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
     match command.as_str() {
         "test" => test::run(&root(), &test::Options::parse(rest)?),
         "tidy" => tidy::run(&root()),
+        "bench" | "soak" => measure(rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)
         }
         unknown => anyhow::bail!("unknown command `{unknown}`\n{HELP}"),
     }
+}
+
+/// Builds the bench as users' builds are, and runs it.
+fn measure(arguments: &[String]) -> anyhow::Result<bool> {
+    let mut bench = cargo(&root());
+    bench.args(["run", "--quiet", "--release", "--package", "celeriac-bench", "--"]).args(arguments);
+    Ok(bench.status()?.success())
 }
 
 /// Returns the workspace's folder: the parent of this package's.

@@ -12,8 +12,8 @@ const FLOORS: &[&[&str]] = &[
     &["collect"],
     &["server"],
     &["cli"],
-    // The facade and the test kit stand beside the house and look into all of it.
-    &["celeriac", "testing"],
+    // The facade, the test kit and the bench stand beside the house and look into all of it.
+    &["celeriac", "testing", "bench"],
 ];
 
 /// Edges that point down and are refused all the same, with the reason.
@@ -31,9 +31,9 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
     ("html5gum", &["collect"], "foreign pages are parsed in `collect` only"),
     ("quick-xml", &["collect"], "foreign documents are parsed in `collect` only"),
     ("axum", &["server"], "HTTP is served in `server` only"),
-    ("clap", &["cli"], "the command line is read in `cli` only"),
+    ("clap", &["cli", "bench"], "the command line is read in `cli` only"),
     ("indicatif", &["cli"], "the terminal belongs to `cli`"),
-    ("comfy-table", &["cli"], "the terminal belongs to `cli`"),
+    ("comfy-table", &["cli", "bench"], "the terminal belongs to `cli`"),
     ("toml", &["cli"], "configuration is read in `cli` only"),
     ("tracing-subscriber", &["cli"], "logging is set up in `cli` only"),
     (
@@ -42,11 +42,15 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
         "the engine and what lies above `collect` name no table",
     ),
     ("sqlx", &[], "the database is opened through `celeriac-db`"),
-    ("rusqlite", &[], "the database is opened through `celeriac-db`"),
+    (
+        "rusqlite",
+        &["bench"],
+        "the database is opened through `celeriac-db`; the bench alone measures it bare",
+    ),
     ("chrono", &[], "times are our `Timestamp`, with `jiff` at the edges"),
     (
         "anyhow",
-        &["engine", "control", "collect", "cli"],
+        &["engine", "control", "collect", "cli", "bench"],
         "a library's errors are enums; only a task's body returns any error",
     ),
 ];

@@ -72,7 +72,8 @@ impl Source {
 
     /// Returns whether the file ends up in what users run: no test, example, bench or tool.
     pub(crate) fn is_shipped(&self) -> bool {
-        self.path.starts_with("crates/") && self.path.contains("/src/") && !self.is_test_file()
+        let is_tool = self.path.starts_with("crates/bench/");
+        self.path.starts_with("crates/") && self.path.contains("/src/") && !is_tool && !self.is_test_file()
     }
 
     /// Returns the string literals outside tests, with their lines.

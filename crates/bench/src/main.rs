@@ -1,0 +1,37 @@
+#![doc = include_str!("../README.md")]
+#![expect(clippy::print_stdout, reason = "a bench prints its tables")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the stopwatch itself")]
+
+use clap::Parser;
+
+mod bare;
+mod kill;
+mod process;
+mod queue;
+mod setup;
+mod tasks;
+mod worker;
+
+/// Measures Celeriac.
+#[derive(Parser)]
+enum Command {
+    /// Enqueue, drain and latency on SQLite, beside the bare rate.
+    Queue(queue::Options),
+    /// Kills workers at named points of a job's path and counts what is lost.
+    Kill(kill::Options),
+    /// The second process of both.
+    #[command(hide = true)]
+    Worker(worker::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let command = Command::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Queue(options) => queue::run(options).await,
+            Command::Kill(options) => kill::run(options).await,
+            Command::Worker(options) => worker::run(options).await,
+        }
+    })
+}
