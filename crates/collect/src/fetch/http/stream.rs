@@ -12,8 +12,9 @@ use reqwest::Response;
 use tokio::time::Sleep;
 
 use super::answer::{Fetched, FetchedHead};
-use super::unpack::{Pull, Unpacker};
+use super::unpack::Unpacker;
 use super::{failure, timed_out};
+use crate::feed::Pull;
 use crate::fetch::error::{FetchError, TimeoutPhase};
 
 /// How much is unpacked at a time, in bytes.

@@ -2,14 +2,14 @@
 //!
 //! Own work because the limits have to hold *while* a body unpacks: a few kilobytes may become gigabytes.
 
-use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io::{self, Cursor, ErrorKind, Read};
 
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use bytes::Bytes;
-use flate2::bufread::GzDecoder;
 use flate2::read::{DeflateDecoder, ZlibDecoder};
 use reqwest::header::{CONTENT_ENCODING, HeaderMap};
+
+use crate::feed::{Feed, GzipMembers, Pull};
 
 /// How many encodings may lie on top of each other. Two happen: a compressed file behind a server that
 /// compresses.
@@ -18,17 +18,6 @@ const LAYERS_MAX: usize = 2;
 const BROTLI_BUFFER_BYTES: usize = 8 * 1024;
 
 type Source = Box<dyn Read + Send>;
-
-/// What an attempt to get unpacked bytes came to.
-#[derive(Debug)]
-pub(super) enum Pull {
-    /// Here is a piece.
-    Piece(Bytes),
-    /// More has to arrive first.
-    Hungry,
-    /// That was all.
-    End,
-}
 
 /// Turns arriving bytes into unpacked ones.
 pub(super) struct Unpacker {
@@ -55,12 +44,12 @@ impl Unpacker {
 
     /// Takes what arrived. To be called only when the last pull was hungry.
     pub(super) fn push(&mut self, bytes: Bytes) {
-        self.feed.lock().bytes = bytes;
+        self.feed.push(bytes);
     }
 
     /// Says that nothing more will arrive.
     pub(super) fn finish(&mut self) {
-        self.feed.lock().ended = true;
+        self.feed.finish();
     }
 
     /// Unpacks up to `limit` bytes.
@@ -75,7 +64,7 @@ impl Unpacker {
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Pull::Hungry),
             // The decompressors call it wrong data when data is missing; only we know that it ended.
-            Err(error) if self.feed.lock().is_spent() => Err(io::Error::new(ErrorKind::UnexpectedEof, error)),
+            Err(error) if self.feed.is_spent() => Err(io::Error::new(ErrorKind::UnexpectedEof, error)),
             Err(error) => Err(error),
         }
     }
@@ -106,50 +95,6 @@ fn read_encodings(headers: &HeaderMap) -> Result<Vec<Encoding>, String> {
         return Err(format!("{} encodings on top of each other", encodings.len()));
     }
     Ok(encodings)
-}
-
-/// Where arriving bytes wait for the decompressors, which read as if from a file: with nothing there,
-/// reading would block.
-#[derive(Clone, Default)]
-struct Feed(Arc<Mutex<Arrived>>);
-
-#[derive(Default)]
-struct Arrived {
-    bytes: Bytes,
-    ended: bool,
-}
-
-impl Feed {
-    fn lock(&self) -> MutexGuard<'_, Arrived> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn next(&self) -> Pull {
-        let mut arrived = self.lock();
-        match (arrived.bytes.is_empty(), arrived.ended) {
-            (false, _) => Pull::Piece(std::mem::take(&mut arrived.bytes)),
-            (true, true) => Pull::End,
-            (true, false) => Pull::Hungry,
-        }
-    }
-}
-
-impl Arrived {
-    fn is_spent(&self) -> bool {
-        self.ended && self.bytes.is_empty()
-    }
-}
-
-impl Read for Feed {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let mut arrived = self.lock();
-        if arrived.bytes.is_empty() && !arrived.ended {
-            return Err(ErrorKind::WouldBlock.into());
-        }
-        let length = arrived.bytes.len().min(into.len());
-        into[..length].copy_from_slice(&arrived.bytes.split_to(length));
-        Ok(length)
-    }
 }
 
 /// One encoding. What it really is shows in its first two bytes: some servers say gzip and send text, and
@@ -209,42 +154,4 @@ fn brotli<R: Read>(source: R) -> Decompressor<R> {
     let is_off = decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
     debug_assert!(is_off, "parameters can be set until the first read");
     decoder
-}
-
-/// Gzip of one or several members (RFC 1952, 2.2); padding behind the last one is ignored, as browsers do.
-enum GzipMembers<R: Read> {
-    Member(GzDecoder<BufReader<R>>),
-    Between(BufReader<R>),
-    End,
-}
-
-impl<R: Read> GzipMembers<R> {
-    fn new(inner: R) -> Self {
-        Self::Between(BufReader::new(inner))
-    }
-}
-
-impl<R: Read> Read for GzipMembers<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match std::mem::replace(self, Self::End) {
-                Self::End => return Ok(0),
-                Self::Member(mut decoder) => match decoder.read(into) {
-                    Ok(0) => *self = Self::Between(decoder.into_inner()),
-                    other => {
-                        *self = Self::Member(decoder);
-                        return other;
-                    }
-                },
-                Self::Between(mut rest) => match rest.fill_buf() {
-                    Ok([0x1f, ..]) => *self = Self::Member(GzDecoder::new(rest)),
-                    Ok(_) => return Ok(0),
-                    Err(error) => {
-                        *self = Self::Between(rest);
-                        return Err(error);
-                    }
-                },
-            }
-        }
-    }
 }

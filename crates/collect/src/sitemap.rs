@@ -1,0 +1,3 @@
+//! Sitemaps: lists of addresses that a site publishes.
+
+pub mod extract;
