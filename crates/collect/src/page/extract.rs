@@ -25,6 +25,8 @@ pub struct PageSource<'a> {
     pub url: &'a CanonicalUrl,
     /// Its text, decoded.
     pub html: &'a str,
+    /// The encoding that it was decoded from: queries of links are sent in it.
+    pub encoding: &'a str,
     /// The values of all `X-Robots-Tag` headers.
     pub robots_headers: &'a [&'a str],
     /// How many different links are kept.
@@ -35,9 +37,9 @@ impl<'a> PageSource<'a> {
     /// How many different links of a page are kept unless told otherwise.
     pub const LINKS_MAX: usize = 10_000;
 
-    /// Takes a page that came without `X-Robots-Tag`.
+    /// Takes a page that came in UTF-8 and without `X-Robots-Tag`.
     pub const fn new(url: &'a CanonicalUrl, html: &'a str) -> Self {
-        Self { url, html, robots_headers: &[], links_max: Self::LINKS_MAX }
+        Self { url, html, encoding: "UTF-8", robots_headers: &[], links_max: Self::LINKS_MAX }
     }
 }
 
@@ -137,7 +139,7 @@ pub struct Alternate {
 /// Reads a page. Whatever the text is, something comes of it: an empty page has no words and no links.
 pub fn extract_page(source: &PageSource<'_>) -> Page {
     let document = Document::read(source.html);
-    let resolver = Resolver::new(source.url, document.base_href.as_deref());
+    let resolver = Resolver::new(source.url, document.base_href.as_deref()).with_encoding(source.encoding);
     let links = Links::gather(&document, &resolver, source);
     Page {
         title: document.best_title(),

@@ -163,6 +163,22 @@ fn references_resolve_against_page_and_base() {
 }
 
 #[test]
+fn queries_are_sent_in_the_encoding_of_their_page() {
+    let page = CanonicalUrl::parse("https://example.com/").unwrap();
+    for (encoding, reference, wanted) in [
+        ("UTF-8", "/ü?q=ü", "https://example.com/%C3%BC?q=%C3%BC"),
+        ("windows-1252", "/ü?q=ü", "https://example.com/%C3%BC?q=%FC"),
+        ("EUC-KR", "?q=한", "https://example.com/?q=%C7%D1"),
+        ("windows-1252", "?q=한", "https://example.com/?q=%26%2354620%3B"),
+        ("UTF-16LE", "?q=ü", "https://example.com/?q=%C3%BC"),
+        ("no-such-encoding", "?q=ü", "https://example.com/?q=%C3%BC"),
+    ] {
+        let resolver = Resolver::new(&page, None).with_encoding(encoding);
+        assert_eq!(resolver.resolve(reference).unwrap().as_str(), wanted, "{encoding} {reference}");
+    }
+}
+
+#[test]
 fn typed_addresses_may_lack_a_scheme() {
     for (given, wanted) in [
         ("example.com", "https://example.com/"),
