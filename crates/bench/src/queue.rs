@@ -21,6 +21,9 @@ pub(crate) struct Options {
     /// Only this durability.
     #[arg(long)]
     durability: Option<Durability>,
+    /// Jobs that the worker runs at a time.
+    #[arg(long, value_delimiter = ',', default_values_t = CONCURRENCIES)]
+    concurrency: Vec<usize>,
     /// Jobs whose latency is measured, at 50 a second.
     #[arg(long, default_value_t = 500)]
     latencies: usize,
@@ -112,12 +115,12 @@ async fn measure(
     let cpu = (usage()?.cpu_seconds - before) * 100_000.0 / singly as f64;
     add("enqueue singly".to_owned(), rate, None, Some(cpu), None);
     drain(&path, power, records, 128, &client).await?;
-    for concurrency in CONCURRENCIES {
+    for &concurrency in &options.concurrency {
         let before = usage()?.cpu_seconds;
         let start = Instant::now();
         send_many(&client, records, options.jobs).await?;
         let rate = options.jobs as f64 / start.elapsed().as_secs_f64();
-        if concurrency == CONCURRENCIES[0] {
+        if Some(&concurrency) == options.concurrency.first() {
             let cpu = (usage()?.cpu_seconds - before) * 100_000.0 / options.jobs as f64;
             add("enqueue in bulk".to_owned(), rate, Some(bare.insert), Some(cpu), None);
         }

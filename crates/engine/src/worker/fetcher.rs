@@ -33,6 +33,8 @@ struct Fetcher<'a> {
     running: JoinSet<()>,
     /// Whether there may be messages that have not been asked for.
     hungry: bool,
+    /// How many messages the running question asks for.
+    asked: usize,
     /// When to ask again without having heard anything.
     ask_again_at: Timestamp,
     retry_pause: Duration,
@@ -48,6 +50,7 @@ impl<'a> Fetcher<'a> {
             notices: shared.client.broker().notifier().listen(),
             running: JoinSet::new(),
             hungry: true,
+            asked: 0,
             ask_again_at: shared.clock().now(),
             retry_pause: RETRY_PAUSE.0,
         }
@@ -56,17 +59,18 @@ impl<'a> Fetcher<'a> {
     async fn fill(&mut self, stop: &CancellationToken) {
         let mut asking: Option<Asking> = None;
         let clock = Arc::clone(self.shared.client.clock());
-        let mut alarm_at = self.ask_again_at;
-        let mut alarm = clock.sleep_until(alarm_at);
+        let mut alarm_at = Some(self.ask_again_at);
+        let mut alarm = clock.sleep_until(self.ask_again_at);
         loop {
             while self.running.try_join_next().is_some() {}
             if asking.is_none() && self.hungry && self.free_slots() > 0 && !stop.is_cancelled() {
                 asking = Some(self.ask());
             }
-            if alarm_at != self.ask_again_at {
-                alarm_at = self.ask_again_at;
-                alarm = clock.sleep_until(alarm_at);
+            if alarm_at != Some(self.ask_again_at) {
+                alarm_at = Some(self.ask_again_at);
+                alarm = clock.sleep_until(self.ask_again_at);
             }
+            let rests = !self.hungry && asking.is_none();
             tokio::select! {
                 biased;
                 () = stop.cancelled(), if asking.is_none() => return,
@@ -76,7 +80,11 @@ impl<'a> Fetcher<'a> {
                 }
                 Some(_) = self.running.join_next() => {}
                 notice = self.notices.recv() => self.hear(notice),
-                () = &mut alarm, if !self.hungry => self.hungry = true,
+                () = &mut alarm, if rests => {
+                    self.hungry = true;
+                    // It has rung; the next one is set anew, should it be for the same instant.
+                    alarm_at = None;
+                }
             }
         }
     }
@@ -85,8 +93,9 @@ impl<'a> Fetcher<'a> {
         self.shared.options.concurrency.saturating_sub(self.running.len())
     }
 
-    fn ask(&self) -> Asking {
+    fn ask(&mut self) -> Asking {
         let (shared, max) = (Arc::clone(self.shared), self.free_slots());
+        (self.asked, self.hungry) = (max, false);
         Box::pin(async move {
             let options = &shared.options;
             let request =
@@ -100,8 +109,9 @@ impl<'a> Fetcher<'a> {
         match fetched {
             Ok(Fetched { deliveries, next_due_at }) => {
                 self.retry_pause = RETRY_PAUSE.0;
-                // Whatever was asked for was there, so there may be more.
-                self.hungry = !deliveries.is_empty();
+                // If whatever was asked for was there, there may be more. If not, a notice tells of what comes,
+                // also of what came while the question was running.
+                self.hungry |= deliveries.len() >= self.asked;
                 let poll_at = now + self.shared.options.poll_interval;
                 self.ask_again_at = next_due_at.map_or(poll_at, |due| due.min(poll_at));
                 for delivery in deliveries {
