@@ -143,6 +143,8 @@ pub enum What {
     },
     /// Its worker stopped and gave it back.
     Released,
+    /// Its worker vanished, and its message waits again.
+    Lost,
     /// It failed for good.
     Failed {
         /// Why.
@@ -162,7 +164,7 @@ impl JobEvent {
     pub fn status(&self) -> JobStatus {
         match &self.what {
             What::Enqueued if self.job.eta.is_some_and(|eta| eta > self.at) => JobStatus::Scheduled,
-            What::Enqueued | What::Released => JobStatus::Pending,
+            What::Enqueued | What::Released | What::Lost => JobStatus::Pending,
             What::Started { .. } | What::Progressed { .. } => JobStatus::Running,
             What::Succeeded { .. } => JobStatus::Completed,
             What::Retried { .. } => JobStatus::Retrying,
@@ -182,6 +184,7 @@ impl JobEvent {
         let rank = match &self.what {
             What::Enqueued => 0,
             What::Started { .. } | What::Progressed { .. } => 1,
+            What::Lost => 2,
             What::Failed { .. } if self.is_guess() => 2,
             What::Succeeded { .. } | What::Retried { .. } | What::Snoozed { .. } | What::Released => 3,
             What::Failed { .. } | What::Cancelled { .. } => 4,
@@ -189,10 +192,14 @@ impl JobEvent {
         JobVersion::new(self.job.generation, self.delivery, rank)
     }
 
-    /// Says whether this was concluded from silence: the job was given up because neither its
+    /// Says whether this was concluded from silence: nobody holds the job any more, or neither its
     /// message nor its worker can be found. What a worker says later outweighs it.
     pub fn is_guess(&self) -> bool {
-        matches!(&self.what, What::Failed { error, dead_lettered: false } if error.kind == ErrorKind::WorkerLost)
+        match &self.what {
+            What::Lost => true,
+            What::Failed { error, dead_lettered } => error.kind == ErrorKind::WorkerLost && !dead_lettered,
+            _ => false,
+        }
     }
 
     /// Says whether the task's record level keeps this event.

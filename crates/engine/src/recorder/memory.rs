@@ -84,6 +84,6 @@ fn apply(row: &mut JobSnapshot, event: &JobEvent) {
         What::Retried { error, .. } | What::Failed { error, .. } => row.error = Some(error.clone()),
         What::Cancelled { reason } => row.cancel_reason = Some(reason.clone()),
         What::Enqueued => *row = fresh(event),
-        What::Started { .. } | What::Snoozed { .. } | What::Released => {}
+        What::Started { .. } | What::Snoozed { .. } | What::Released | What::Lost => {}
     }
 }

@@ -31,6 +31,7 @@ fn history(kit: &TestKit, id: &JobId) -> Vec<String> {
             What::Retried { .. } => "retried",
             What::Snoozed { .. } => "snoozed",
             What::Released => "released",
+            What::Lost => "lost",
             What::Failed { .. } => "failed",
             What::Cancelled { .. } => "cancelled",
         };

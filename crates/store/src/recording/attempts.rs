@@ -37,6 +37,7 @@ pub(super) fn ended(event: &JobEvent) -> Option<Model> {
         What::Retried { error, .. } => (Word::Retried, Some(error), None),
         What::Snoozed { .. } => (Word::Snoozed, None, None),
         What::Released => (Word::Released, None, None),
+        What::Lost => (Word::Lost, None, None),
         What::Failed { .. } if event.is_guess() => (Word::Lost, None, None),
         What::Failed { error, .. } => (Word::Failed, Some(error), None),
         What::Cancelled { .. } => (Word::Cancelled, None, None),

@@ -203,7 +203,7 @@ impl JobState {
         self.clear_end();
         self.stand(event);
         match &event.what {
-            What::Enqueued | What::Snoozed { .. } | What::Released => {}
+            What::Enqueued | What::Snoozed { .. } | What::Released | What::Lost => {}
             What::Started { worker } => self.start_run(event, worker),
             What::Progressed { percent, message, partial } => {
                 self.tell_progress(event, *percent, message.as_deref());

@@ -1,18 +1,22 @@
 //! Random histories: whatever the order in which they are heard, the record is the same.
 
-use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use celeriac_db::testing::TestDatabase;
 use celeriac_protocol::{JobEvent, JobStatus, What};
 use celeriac_store::query::jobs::{self, Cutoffs, JobFilter};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::TestRunner;
 
 use crate::kit::{self, Story, at};
 
 /// How one delivery goes on after its start.
 #[derive(Clone, Debug)]
 enum Run {
+    /// Its worker vanishes, and nobody says so.
+    Gone,
+    /// Its worker vanishes, and that is found out.
     Lost,
     Retried,
     Snoozed,
@@ -37,7 +41,13 @@ struct Generation {
 }
 
 fn generation() -> impl Strategy<Value = Generation> {
-    let run = prop_oneof![Just(Run::Lost), Just(Run::Retried), Just(Run::Snoozed), Just(Run::Released)];
+    let run = prop_oneof![
+        Just(Run::Gone),
+        Just(Run::Lost),
+        Just(Run::Retried),
+        Just(Run::Snoozed),
+        Just(Run::Released)
+    ];
     let runs = prop::collection::vec((run, prop::collection::vec(0..=100_u8, 0..3)), 0..3);
     let end = prop_oneof![
         Just(End::Open),
@@ -70,7 +80,8 @@ fn history(id: &str, generations: &[Generation]) -> Vec<JobEvent> {
             }
             let until = at(story.seconds + 9);
             match run {
-                Run::Lost => &mut story,
+                Run::Gone => &mut story,
+                Run::Lost => story.tell(What::Lost),
                 Run::Retried => story.retried("boom"),
                 Run::Snoozed => story.tell(What::Snoozed { until }),
                 Run::Released => story.tell(What::Released),
@@ -111,21 +122,16 @@ fn disturbed(
     ends.windows(2).map(|ends| events[ends[0]..ends[1]].to_vec()).collect()
 }
 
-/// Returns all that a reader can see of the jobs.
-async fn seen(db: &TestDatabase) -> BTreeMap<String, String> {
-    let page = jobs::list(db.reader(), &JobFilter::default(), None, 1_000).await.unwrap();
-    let mut seen = BTreeMap::new();
-    for job in page.jobs {
-        let mut record = kit::find(db, job.id.as_str()).await;
-        record.summary.seq = 0;
-        seen.insert(job.id.to_string(), format!("{record:#?}"));
-    }
-    seen
+/// Returns all that a reader can see of a job.
+async fn seen(db: &TestDatabase, id: &str) -> String {
+    let mut record = kit::find(db, id).await;
+    record.summary.seq = 0;
+    format!("{record:#?}")
 }
 
 /// Counts the rows themselves, which nothing but a test does.
 async fn counted(db: &TestDatabase) -> ([u64; 7], u64) {
-    let page = jobs::list(db.reader(), &JobFilter::default(), None, 1_000).await.unwrap();
+    let page = jobs::list(db.reader(), &JobFilter::default(), None, jobs::MAX_PAGE).await.unwrap();
     let of = |status| page.jobs.iter().filter(|job| job.status == status).count() as u64;
     let dead = page.jobs.iter().filter(|job| job.dead_lettered_at.is_some()).count() as u64;
     (JobStatus::ALL.map(of), dead)
@@ -137,43 +143,54 @@ async fn kept(db: &TestDatabase) -> ([u64; 7], u64) {
 }
 
 /// Runs a test's body; proptest calls plain functions.
-fn run<T>(body: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body)
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() })
+}
 
-    #[test]
-    fn late_and_doubled_events_leave_the_record_of_the_history_in_order(
-        generations in prop::collection::vec(generation(), 1..4),
-        doubles in prop::collection::vec(any::<Index>(), 0..6),
-        swaps in prop::collection::vec((any::<Index>(), any::<Index>()), 0..24),
-        cuts in prop::collection::vec(any::<Index>(), 0..8),
-    ) {
-        let events = history("a", &generations);
-        run(async {
-            let (in_order, out_of_order) = (kit::database().await, kit::database().await);
+#[test]
+fn late_and_doubled_events_leave_the_record_of_the_history_in_order() {
+    let runtime = runtime();
+    let (in_order, out_of_order) = runtime.block_on(async { (kit::database().await, kit::database().await) });
+    let number = AtomicUsize::new(0);
+    let histories = (
+        prop::collection::vec(generation(), 1..4),
+        prop::collection::vec(any::<Index>(), 0..6),
+        prop::collection::vec((any::<Index>(), any::<Index>()), 0..24),
+        prop::collection::vec(any::<Index>(), 0..8),
+    );
+    let outcome = runner(256).run(&histories, |(generations, doubles, swaps, cuts)| {
+        let id = format!("job-{}", number.fetch_add(1, Ordering::Relaxed));
+        let events = history(&id, &generations);
+        runtime.block_on(async {
             kit::record(&in_order, &events).await;
             for batch in disturbed(&events, &doubles, &swaps, &cuts) {
                 kit::record(&out_of_order, &batch).await;
             }
-            let (expected, found) = (seen(&in_order).await, seen(&out_of_order).await);
-            prop_assert!(expected == found, "in order {}\ndisturbed {}", expected["a"], found["a"]);
+            let (expected, found) = (seen(&in_order, &id).await, seen(&out_of_order, &id).await);
+            prop_assert!(expected == found, "in order {expected}\ndisturbed {found}");
             Ok(())
-        })?;
-    }
+        })
+    });
+    outcome.unwrap();
+}
 
-    #[test]
-    fn counts_are_those_of_the_rows_whatever_happened(
-        histories in prop::collection::vec(prop::collection::vec(generation(), 1..3), 1..12),
-        swaps in prop::collection::vec((any::<Index>(), any::<Index>()), 0..64),
-        cuts in prop::collection::vec(any::<Index>(), 0..8),
-        keeps in 0..60_i64,
-    ) {
+#[test]
+fn counts_are_those_of_the_rows_whatever_happened() {
+    let runtime = runtime();
+    let histories = (
+        prop::collection::vec(prop::collection::vec(generation(), 1..3), 1..12),
+        prop::collection::vec((any::<Index>(), any::<Index>()), 0..64),
+        prop::collection::vec(any::<Index>(), 0..8),
+        0..60_i64,
+    );
+    let outcome = runner(32).run(&histories, |(histories, swaps, cuts, keeps)| {
         let histories = histories.iter().enumerate();
-        let events: Vec<JobEvent> = histories.flat_map(|(n, one)| history(&format!("job-{n}"), one)).collect();
-        run(async {
+        let events: Vec<_> = histories.flat_map(|(n, one)| history(&format!("job-{n}"), one)).collect();
+        runtime.block_on(async {
             let db = kit::database().await;
             for batch in disturbed(&events, &[], &swaps, &cuts) {
                 kit::record(&db, &batch).await;
@@ -187,6 +204,7 @@ proptest! {
             kit::record(&db, &events).await;
             prop_assert_eq!(kept(&db).await, counted(&db).await);
             Ok(())
-        })?;
-    }
+        })
+    });
+    outcome.unwrap();
 }

@@ -178,6 +178,18 @@ async fn what_was_guessed_gives_way_to_the_workers_word() {
 }
 
 #[tokio::test]
+async fn a_job_whose_worker_vanished_waits_again_unless_the_worker_speaks_up() {
+    let mut story = Story::new("a");
+    story.enqueued().started("w1").tell(What::Lost);
+    let waiting = told(&story).await;
+    assert_eq!(waiting.summary.status, JobStatus::Pending);
+    assert_eq!(outcomes(&waiting), [(1, "lost")]);
+    let record = told(story.succeeded("1")).await;
+    assert_eq!(record.summary.status, JobStatus::Completed);
+    assert_eq!(outcomes(&record), [(1, "succeeded")]);
+}
+
+#[tokio::test]
 async fn a_job_cancelled_between_attempts_keeps_the_outcome_of_the_last() {
     let mut story = Story::new("a");
     story.enqueued().started("w1").retried("boom").cancelled("operator");
