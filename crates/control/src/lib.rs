@@ -1,10 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod driver;
 mod environment;
+mod r#loop;
+mod pruner;
 mod recorder;
+mod rescuer;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, StateMakers};
+pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
+pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
+pub use pruner::{Pruner, PrunerSettings};
 pub use recorder::StoreRecorder;
+pub use rescuer::{Rescuer, RescuerSettings};

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod driver;
+#[cfg(test)]
+mod housekeeping;
+#[cfg(test)]
 mod recorder;
 #[cfg(test)]
 mod workflow;

@@ -1,0 +1,262 @@
+//! Runs loops: one pass of each at a time, by the clock, by being woken, until told to stop.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use celeriac_broker::{Notice, Notices};
+use celeriac_protocol::{Clock, Timestamp};
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
+
+mod status;
+
+pub use status::{LoopStatus, Pass};
+
+/// How long a pass may go on after it was told to stop, before it is dropped.
+const STOP_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The shortest rest between two passes of a loop that says it is due already, so that a loop that
+/// is wrong about that does not turn without end.
+const SHORTEST_REST: Duration = Duration::from_millis(10);
+
+/// Is responsible for a set of loops: it alone starts tasks for them, and waits until they have ended.
+///
+/// Each loop passes once when the driver starts, then whenever its period is over, something wakes
+/// it, or its last pass said that work remains. A pass that fails or panics ends only that pass.
+pub struct Driver {
+    clock: Arc<dyn Clock>,
+    seats: Vec<Arc<Seat>>,
+    notices: Option<Notices>,
+}
+
+/// One loop and what is known of it.
+struct Seat {
+    work: Box<dyn Loop>,
+    wake: Notify,
+    status: Mutex<LoopStatus>,
+}
+
+/// Two loops have one name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("drive loop \"{0}\": there is one of that name")]
+pub struct DuplicateLoop(pub &'static str);
+
+impl Driver {
+    /// Makes a driver that has nothing to drive yet.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, seats: Vec::new(), notices: None }
+    }
+
+    /// Adds a loop.
+    ///
+    /// # Errors
+    /// There is one of this name.
+    pub fn with(mut self, work: impl Loop) -> Result<Self, DuplicateLoop> {
+        if self.seats.iter().any(|seat| seat.work.name() == work.name()) {
+            return Err(DuplicateLoop(work.name()));
+        }
+        let status = Mutex::new(LoopStatus::of(&work));
+        self.seats.push(Arc::new(Seat { work: Box::new(work), wake: Notify::new(), status }));
+        Ok(self)
+    }
+
+    /// Lets other processes wake the loops, by [`Notice::Loop`].
+    #[must_use]
+    pub fn woken_by(mut self, notices: Notices) -> Self {
+        self.notices = Some(notices);
+        self
+    }
+
+    /// Returns what wakes the loops of this driver.
+    pub fn activator(&self) -> Activator {
+        Activator { seats: self.seats.clone().into() }
+    }
+
+    /// Returns what shows how the loops of this driver stand.
+    pub fn board(&self) -> LoopBoard {
+        LoopBoard { seats: self.seats.clone().into() }
+    }
+
+    /// Runs the loops until `stop` is cancelled, then lets the passes that go on end.
+    pub async fn run(self, stop: CancellationToken) {
+        let activator = self.activator();
+        let mut running = JoinSet::new();
+        for seat in self.seats {
+            running.spawn(turn(seat, LoopCtx::new(Arc::clone(&self.clock), stop.clone())));
+        }
+        if let Some(notices) = self.notices {
+            running.spawn(listen(notices, activator, stop.clone()));
+        }
+        stop.cancelled().await;
+        let patience = self.clock.sleep(STOP_PATIENCE);
+        tokio::select! {
+            biased;
+            () = async { while running.join_next().await.is_some() {} } => {}
+            () = patience => tracing::warn!(after = ?STOP_PATIENCE, "loops did not stop in time and were dropped"),
+        }
+        running.shutdown().await;
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Driver").field(&names(&self.seats)).finish()
+    }
+}
+
+/// Wakes loops. Cloning is cheap.
+#[derive(Clone)]
+pub struct Activator {
+    seats: Arc<[Arc<Seat>]>,
+}
+
+impl Activator {
+    /// Makes a loop pass as soon as it can, once more if it is passing right now. `false`: there is
+    /// no loop of that name here.
+    pub fn activate(&self, name: &str) -> bool {
+        let seat = self.seats.iter().find(|seat| seat.work.name() == name);
+        seat.inspect(|seat| seat.wake.notify_one()).is_some()
+    }
+
+    /// Makes all loops pass as soon as they can.
+    pub fn activate_all(&self) {
+        self.seats.iter().for_each(|seat| seat.wake.notify_one());
+    }
+}
+
+impl fmt::Debug for Activator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Activator").field(&names(&self.seats)).finish()
+    }
+}
+
+/// Shows how loops stand. Cloning is cheap, and what it shows outlives the driver's run.
+#[derive(Clone)]
+pub struct LoopBoard {
+    seats: Arc<[Arc<Seat>]>,
+}
+
+impl LoopBoard {
+    /// Returns how each loop stands, in the order in which they were added.
+    pub fn statuses(&self) -> Vec<LoopStatus> {
+        self.seats.iter().map(|seat| seat.status(|status| status.clone())).collect()
+    }
+
+    /// Returns how one loop stands.
+    pub fn status(&self, name: &str) -> Option<LoopStatus> {
+        let seat = self.seats.iter().find(|seat| seat.work.name() == name)?;
+        Some(seat.status(|status| status.clone()))
+    }
+}
+
+impl fmt::Debug for LoopBoard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LoopBoard").field(&names(&self.seats)).finish()
+    }
+}
+
+fn names(seats: &[Arc<Seat>]) -> Vec<&'static str> {
+    seats.iter().map(|seat| seat.work.name()).collect()
+}
+
+impl Seat {
+    fn status<T>(&self, look: impl FnOnce(&mut LoopStatus) -> T) -> T {
+        look(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Makes one pass after the other until the process stops.
+async fn turn(seat: Arc<Seat>, ctx: LoopCtx) {
+    while !ctx.is_stopping() {
+        let next_at = pass(&seat, &ctx).await;
+        tokio::select! {
+            biased;
+            () = ctx.stopping() => {}
+            () = seat.wake.notified() => {}
+            () = ctx.clock().sleep_until(next_at) => {}
+        }
+    }
+    seat.status(|status| status.next_at = None);
+}
+
+/// Makes one pass, notes what came of it, and returns when the next is due.
+async fn pass(seat: &Seat, ctx: &LoopCtx) -> Timestamp {
+    let started_at = ctx.now();
+    seat.status(|status| status.begin(started_at));
+    let outcome = AssertUnwindSafe(seat.work.pass(ctx)).catch_unwind().await;
+    let outcome =
+        outcome.unwrap_or_else(|panic| Err(LoopError::from(format!("panicked: {}", text_of(&*panic)))));
+    let now = ctx.now();
+    let next_at = next_after(&outcome, now, seat.work.period());
+    log(seat.work.name(), &outcome, seat.status(|status| status.failures_in_a_row));
+    let outcome = outcome.map_err(|error| chain(&*error));
+    seat.status(|status| status.end(Pass { started_at, finished_at: now, outcome }, next_at));
+    next_at
+}
+
+fn next_after(outcome: &Result<PassReport, LoopError>, now: Timestamp, period: Duration) -> Timestamp {
+    let rested = now + period;
+    match outcome {
+        Ok(report) if report.more => now,
+        Ok(PassReport { next_at: Some(at), .. }) => (*at).max(now + SHORTEST_REST).min(rested),
+        _ => rested,
+    }
+}
+
+/// Tells of failures when they begin, and then at ever longer intervals while they go on.
+fn log(name: &str, outcome: &Result<PassReport, LoopError>, failed_before: u32) {
+    match outcome {
+        Ok(report) if failed_before > 0 => {
+            tracing::info!(loop.name = name, %report, failures = failed_before, "loop works again");
+        }
+        Ok(report) => tracing::debug!(loop.name = name, %report, "loop passed"),
+        Err(error) if (failed_before + 1).is_power_of_two() => {
+            let failures = failed_before + 1;
+            tracing::warn!(loop.name = name, error = chain(&**error), failures, "pass of loop failed");
+        }
+        Err(error) => tracing::debug!(loop.name = name, error = chain(&**error), "pass of loop failed again"),
+    }
+}
+
+/// Wakes loops that other processes have work for.
+async fn listen(mut notices: Notices, activator: Activator, stop: CancellationToken) {
+    loop {
+        let notice = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            notice = notices.recv() => notice,
+        };
+        match notice {
+            Ok(Notice::Loop(name)) => drop(activator.activate(&name)),
+            Ok(_) => {}
+            // Any of them may have been meant.
+            Err(RecvError::Lagged(_)) => activator.activate_all(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Joins an error and its causes into one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
