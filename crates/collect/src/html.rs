@@ -89,7 +89,7 @@ pub(crate) struct HeadingTag {
     pub(crate) label: Option<String>,
 }
 
-/// Is an `<a>` or `<area>` element with an `href`.
+/// Is an `<a>` or `<area>` element with an `href`, or a `<frame>` with a `src`.
 #[derive(Debug)]
 pub(crate) struct Anchor {
     pub(crate) href: String,

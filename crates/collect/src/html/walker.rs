@@ -241,7 +241,9 @@ impl Walker {
     fn element(&mut self, tag: &Tag) {
         match tag.name() {
             b"a" => self.open_anchor(tag, b"href"),
-            b"area" => self.area(tag),
+            b"area" => self.lone_link(tag, b"href", b"alt"),
+            // The pages of a frame set are reached by nothing else.
+            b"frame" => self.lone_link(tag, b"src", b"title"),
             b"img" => self.image(tag),
             b"h1" => self.open_heading(1),
             b"h2" => self.open_heading(2),
@@ -320,15 +322,12 @@ impl Walker {
         });
     }
 
-    fn area(&mut self, tag: &Tag) {
-        let Some(href) = value(tag, b"href") else { return };
+    /// Takes a link that has no content, only attributes.
+    fn lone_link(&mut self, tag: &Tag, href: &[u8], label: &[u8]) {
+        let Some(href) = value(tag, href) else { return };
         let here = self.text.len()..self.text.len();
-        self.keep_anchor(Anchor {
-            href,
-            rel: value(tag, b"rel"),
-            text: here,
-            label: value(tag, b"alt").as_deref().map(collapsed),
-        });
+        let label = value(tag, label).as_deref().map(collapsed);
+        self.keep_anchor(Anchor { href, rel: value(tag, b"rel"), text: here, label });
     }
 
     fn keep_anchor(&mut self, anchor: Anchor) {

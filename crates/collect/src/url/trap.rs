@@ -19,6 +19,9 @@ const PLAUSIBLE_YEARS: RangeInclusive<i16> = 1970..=2200;
 /// Parameter names that carry a session when their value looks like one.
 const SESSION_WORDS: &[&str] = &["s", "sess", "session", "session_id", "sessionid", "sid", "token"];
 
+/// The longest run of segments that is looked for again; it keeps the time in proportion to the path.
+const PART_SEGMENTS_MAX: usize = 8;
+
 /// The shortest value that looks like a session and not like a page number or a word.
 const SESSION_VALUE_MIN: usize = 16;
 
@@ -120,7 +123,7 @@ impl TrapRules {
 
     /// Finds a run of segments that stands more than `repeats_max` times in a row.
     fn repetition(&self, segments: &[&str]) -> Option<UrlTrap> {
-        let longest = segments.len() / (self.repeats_max + 1);
+        let longest = (segments.len() / (self.repeats_max + 1)).min(PART_SEGMENTS_MAX);
         for length in 1..=longest {
             for start in 0..segments.len() {
                 let part = &segments[start..(start + length).min(segments.len())];

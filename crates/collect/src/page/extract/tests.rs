@@ -145,6 +145,7 @@ fn links_in_odd_places_are_found_or_left_out_as_browsers_do() {
         ("<svg><![CDATA[<a href=/a>]]></svg><a href=/b>", vec!["/b"]),
         ("<![CDATA[<a href=/a>]]><a href=/b>", vec!["/b"]),
         ("<svg><foreignObject><title><a href=/a></title></foreignObject></svg><a href=/b>", vec!["/b"]),
+        ("<frameset><frame src=/a title=Menu><frame src=/b></frameset>", vec!["/a", "/b"]),
         ("<a name=x><a href=/b>", vec!["/b"]),
         ("<a href=/b", vec![]),
         ("<a href=/guides/locks?from=start#here>", vec![]),

@@ -6,9 +6,12 @@ use url::ParseError;
 
 use super::entry::{EntryTarget, SitemapEntry};
 use super::moment::read_moment;
-use super::report::{SitemapError, SitemapKind, SitemapReport, SitemapWarning, WarningKind};
+use super::report::{SitemapError, SitemapKind, SitemapReport, SitemapWarning, WarningKind, shown};
 use super::{PROTOCOL_ENTRIES_MAX, SitemapLimits};
 use crate::url::{CanonicalUrl, Resolver, UrlError};
+
+/// How much of a wrong value an error repeats, in characters.
+const REASON_CHARS_MAX: usize = 60;
 
 /// Points at a place in the part of the text that is being read.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +101,7 @@ impl Intake {
             return Ok(());
         }
         let (line, byte) = self.position(place);
+        let sample = shown(sample, REASON_CHARS_MAX);
         let reason = if sample.is_empty() { kind.to_string() } else { format!("{kind} (`{sample}`)") };
         Err(SitemapError::Broken { line, byte, reason })
     }
