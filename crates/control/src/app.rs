@@ -12,9 +12,13 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use crate::Environment;
+use crate::workflow::{Workflows, run_workflow};
 
 /// Lines of migrations that belong to the platform; an application's have names of their own.
 const RESERVED_OWNERS: &[&str] = &["broker", "platform", "workflow"];
+
+/// The module of the platform's own tasks.
+const OWN_MODULE: &str = "celeriac";
 
 /// What a user's binary is made of. It does nothing until a command line or a test runs it.
 ///
@@ -43,13 +47,15 @@ pub struct App {
     tasks: RegistryBuilder,
     states: Vec<StateMaker>,
     migrations: Vec<MigrationSet>,
+    has_workflows: bool,
 }
 
 impl App {
     /// Begins an app; `name` is what its command line, logs and workers are called by.
     pub fn new(name: impl Into<String>) -> Self {
         let tasks = Registry::builder();
-        Self { name: name.into(), version: None, tasks, states: Vec::new(), migrations: Vec::new() }
+        let (states, migrations) = (Vec::new(), Vec::new());
+        Self { name: name.into(), version: None, tasks, states, migrations, has_workflows: false }
     }
 
     /// Names the version that the command line reports, usually `env!("CARGO_PKG_VERSION")`.
@@ -105,6 +111,24 @@ impl App {
         })
     }
 
+    /// Adds workflows: `add` is handed those added so far and what was made by
+    /// [`state_with`](Self::state_with) before, once, when a worker or a command starts.
+    pub fn workflows<E, F>(mut self, add: F) -> Self
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: FnOnce(Workflows, &States) -> Result<Workflows, E> + Send + 'static,
+    {
+        self.has_workflows = true;
+        self.states.push(Box::new(move |_, states| {
+            let added = add(states.get::<Workflows>().cloned().unwrap_or_default(), &states);
+            let made = added.map(|workflows| states.with(workflows));
+            let state = type_name::<Workflows>();
+            std::future::ready(made.map_err(|source| AppError::State { state, source: source.into() }))
+                .boxed()
+        }));
+        self
+    }
+
     /// Adds a line of migrations of the app's own tables. It is made after the platform's, in the
     /// order in which lines are added.
     pub fn migrations(mut self, set: MigrationSet) -> Self {
@@ -122,9 +146,10 @@ impl App {
     /// # Errors
     /// [`AppError`]: two tasks of one name, two lines of migrations of one owner.
     pub fn build(self) -> Result<AppParts, AppError> {
-        let Self { name, version, tasks, states, migrations } = self;
+        let Self { name, version, tasks, states, migrations, has_workflows } = self;
         check_owners(&migrations)?;
-        let registry = tasks.build()?;
+        let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
+        let registry = if has_workflows { runs(tasks) } else { tasks }.build()?;
         Ok(AppParts { name, version, registry, migrations, states: StateMakers(states) })
     }
 

@@ -21,13 +21,15 @@ mod record;
 mod registered;
 mod run;
 mod settings;
+mod starter;
 mod status;
 mod table;
 
 pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};
-pub use run::run_workflow;
+pub use run::{WORKFLOW_QUEUE, run_workflow};
 pub use settings::{MAX_BATCH_SIZE, SettingsError, WorkflowSettings};
+pub use starter::{WorkflowStarter, loop_name};
 pub use status::ItemStatus;
 pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses, WorkflowTable, take_claim};
 

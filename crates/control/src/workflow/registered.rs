@@ -86,6 +86,9 @@ pub trait RegisteredWorkflow: Send + Sync {
     /// Says whether a row is due, or a claim has run out. Cheap.
     async fn is_due(&self, reader: &DatabaseConnection, now: Timestamp) -> Result<bool, WorkflowError>;
 
+    /// Returns when the next waiting row falls due, or `None` where none waits. Cheap.
+    async fn next_due_at(&self, reader: &DatabaseConnection) -> Result<Option<Timestamp>, WorkflowError>;
+
     /// Counts its rows and shows its last errors.
     async fn check(
         &self,
@@ -180,6 +183,10 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
             return Ok(true);
         }
         Ok(lapsed::<W::Table>(reader, now).await.map_err(&fail)?)
+    }
+
+    async fn next_due_at(&self, reader: &DatabaseConnection) -> Result<Option<Timestamp>, WorkflowError> {
+        Ok(W::Table::next_due_at(reader).await.map_err(Self::fail("look for due rows"))?)
     }
 
     async fn check(

@@ -10,6 +10,12 @@ use celeriac_store::query::workflows::{HeldSlot, SlotRequest, free_slot, renew_s
 
 use super::{RegisteredWorkflow, RunReport, Workflows};
 
+/// The queue that runs of workflows wait in.
+///
+/// It is a queue of its own, so that runs don't wait behind a flood of other jobs (a worker asks its queues in turn),
+/// and so that Celery's workers, which take from the default queue, never meet a task that they don't know.
+pub const WORKFLOW_QUEUE: &str = "celeriac.workflows";
+
 /// How many renewals fall into one lease, so that two may fail before it ends.
 const RENEWALS_PER_LEASE: u32 = 3;
 
@@ -18,6 +24,7 @@ const RENEWALS_PER_LEASE: u32 = 3;
     crate = celeriac_engine,
     name = "celeriac.run_workflow",
     job_type = "workflow",
+    queue = "celeriac.workflows",
     max_retries = 0,
     state(Workflows, Database)
 )]

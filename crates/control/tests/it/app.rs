@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::MemoryBroker;
+use celeriac_control::workflow::Workflows;
 use celeriac_control::{App, AppError, Environment};
 use celeriac_db::MigrationSet;
 use celeriac_db::testing::TestDatabase;
@@ -89,4 +90,16 @@ async fn a_state_that_cannot_be_made_is_named() {
     let error = app.build().unwrap().states.make(&environment, States::default()).await.unwrap_err();
     assert_eq!(error.to_string(), "make state u8");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such host");
+}
+
+#[tokio::test]
+async fn an_app_with_workflows_runs_them_and_finds_what_was_made_before() {
+    let (_database, environment) = environment().await;
+    let app = App::new("shop").state(7_u8).workflows(|workflows, states: &States| {
+        states.get::<u8>().map(|_| workflows).ok_or("nothing was made before")
+    });
+    let parts = app.build().unwrap();
+    assert!(parts.registry.find("celeriac.run_workflow").is_some());
+    let states = parts.states.make(&environment, States::default()).await.unwrap();
+    assert!(states.get::<Workflows>().is_some());
 }

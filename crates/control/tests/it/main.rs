@@ -9,4 +9,6 @@ mod housekeeping;
 #[cfg(test)]
 mod recorder;
 #[cfg(test)]
+mod starter;
+#[cfg(test)]
 mod workflow;

@@ -130,14 +130,14 @@ impl Act {
     }
 }
 
-struct Bench {
-    kit: TestKit,
-    test: TestDatabase,
-    workflows: Workflows,
+pub(crate) struct Bench {
+    pub(crate) kit: TestKit,
+    pub(crate) test: TestDatabase,
+    pub(crate) workflows: Workflows,
 }
 
 impl Bench {
-    async fn new(settings: WorkflowSettings) -> Self {
+    pub(crate) async fn new(settings: WorkflowSettings) -> Self {
         let test = TestDatabase::open().await.unwrap();
         let database = test.database().clone();
         database
@@ -156,7 +156,7 @@ impl Bench {
         Self { kit, test, workflows }
     }
 
-    async fn add(&self, names: &[&str]) {
+    pub(crate) async fn add(&self, names: &[&str]) {
         let now = self.kit.clock().now().as_micros();
         let rows: Vec<item::ActiveModel> = names
             .iter()
@@ -181,6 +181,10 @@ impl Bench {
         let job = self.kit.client().enqueue(run_workflow("act".into())).await.unwrap();
         self.kit.drain().await;
         job.wait(Duration::ZERO).await.unwrap()
+    }
+
+    pub(crate) async fn states(&self) -> Vec<String> {
+        self.rows().await.into_iter().map(|row| row.state).collect()
     }
 
     async fn rows(&self) -> Vec<item::Model> {
