@@ -234,14 +234,24 @@ fn fault_of(error: &DbErr) -> Option<StorageFault> {
     else {
         return None;
     };
-    fault_of_code(result_code(error)?)
+    match extended_code(error)? {
+        NO_ROOM_FOR_SHARED_MEMORY => Some(StorageFault::Full),
+        code => fault_of_code(code & 0xff),
+    }
 }
 
 /// Returns SQLite's primary result code.
 pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+    Some(extended_code(error)? & 0xff)
 }
+
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+/// SQLite's SQLITE_IOERR_SHMSIZE: the file of shared memory can't grow, which is how a full disk
+/// greets whoever opens the database.
+const NO_ROOM_FOR_SHARED_MEMORY: i32 = 4874;
 
 /// SQLite's SQLITE_BUSY: another connection holds the lock.
 pub(crate) const BUSY: i32 = 5;

@@ -72,10 +72,10 @@ pub(crate) fn reader_pool(options: &SqliteOptions) -> DatabaseConnection {
 /// Proves that the file can be read.
 pub(crate) async fn check_reader(reader: &DatabaseConnection, path: &Path) -> Result<(), DbError> {
     check_version(reader).await.map_err(|error| match error {
-        DbError::Statement(source) => DbError::on_file(path, source),
+        DbError::Statement(source) => explain_reading(path, source),
         other => other,
     })?;
-    reader.query_one(&journal_mode()).await.map_err(|source| explain_orm(path, source))?;
+    reader.query_one(&journal_mode()).await.map_err(|source| explain_reading(path, source))?;
     Ok(())
 }
 
@@ -174,8 +174,18 @@ fn explain_orm(path: &Path, source: DbErr) -> DbError {
         DbErr::Conn(RuntimeErr::SqlxError(error)) => DbErr::Exec(RuntimeErr::SqlxError(error)),
         other => other,
     };
+    explain_by(path, source, OpenOptions::new().read(true).append(true).create(true))
+}
+
+/// As [`explain_orm`], for who only reads.
+fn explain_reading(path: &Path, source: DbErr) -> DbError {
+    explain_by(path, source, OpenOptions::new().read(true))
+}
+
+/// Tries once more what SQLite tried, in the operating system's own words.
+fn explain_by(path: &Path, source: DbErr, way: &OpenOptions) -> DbError {
     let error = DbError::on_file(path, source);
-    match (error.fault(), probe(path)) {
+    match (error.fault(), probe(path, way)) {
         (Some(StorageFault::Io), Some((fault, refusal))) => {
             DbError::Storage { fault, path: path.to_owned(), source: Some(Box::new(refusal)) }
         }
@@ -183,9 +193,9 @@ fn explain_orm(path: &Path, source: DbErr) -> DbError {
     }
 }
 
-/// Asks the operating system what SQLite does not tell; creating is what SQLite just tried, too.
-fn probe(path: &Path) -> Option<(StorageFault, std::io::Error)> {
-    let refusal = OpenOptions::new().read(true).append(true).create(true).open(path).err()?;
+/// Asks the operating system what SQLite does not tell.
+fn probe(path: &Path, way: &OpenOptions) -> Option<(StorageFault, std::io::Error)> {
+    let refusal = way.open(path).err()?;
     let fault = match refusal.kind() {
         ErrorKind::PermissionDenied => StorageFault::Denied,
         ErrorKind::ReadOnlyFilesystem => StorageFault::ReadOnly,

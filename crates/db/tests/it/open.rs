@@ -104,16 +104,29 @@ async fn says_why_it_cannot_open_and_write() {
 }
 
 #[tokio::test]
+#[ignore = "is a process that another test starts"]
+async fn says_why_it_cannot_open_and_read() {
+    let Some(path) = told_database() else { return };
+    match Database::open_read_only(SqliteOptions::at(path)).await {
+        Ok(_) => say("opened"),
+        Err(error) => say(format!("{:?}", error.fault())),
+    }
+}
+
+#[tokio::test]
 async fn missing_permissions_are_named() {
     let db = TestDatabase::open().await.unwrap();
     create_notes(&db).await;
     db.close().await;
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let test = "open::says_why_it_cannot_open_and_write";
+    let reading = "open::says_why_it_cannot_open_and_read";
     mode(db.path(), 0o444);
     assert_eq!(without_privileges(test, db.path()).as_deref(), Some("Some(ReadOnly)"));
+    assert_eq!(without_privileges(reading, db.path()).as_deref(), Some("opened"));
     mode(db.path(), 0o000);
     assert_eq!(without_privileges(test, db.path()).as_deref(), Some("Some(Denied)"));
+    assert_eq!(without_privileges(reading, db.path()).as_deref(), Some("Some(Denied)"));
     mode(db.path(), 0o644);
     let folder = db.path().parent().unwrap();
     mode(folder, 0o555);
