@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{Broker, Cancellation, DeadLetter, Notice, Publication, SqlBroker};
+use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
     Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, TaskMessage, What,
@@ -21,6 +21,9 @@ pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many messages go to the transport in one call; more are sent in several.
 const PUBLISH_CHUNK: usize = 1_000;
+
+/// How many messages are taken out of a queue in one call.
+const PURGE_CHUNK: usize = 1_000;
 
 /// Asks for jobs, and looks after those that were asked for. Cloning is cheap.
 #[derive(Clone)]
@@ -182,6 +185,28 @@ impl Client {
                 }
                 _ => CancelOutcome::NotFound,
             }),
+        }
+    }
+
+    /// Takes every waiting message out of a queue, records the jobs as cancelled, and returns how
+    /// many there were; running ones go on.
+    ///
+    /// # Errors
+    /// The transport or the record can't be reached. What was taken out before stays so; a record
+    /// that could not be written is corrected when the queue is next compared with the records.
+    pub async fn purge(&self, queue: &str, reason: &str) -> Result<u64, EnqueueError> {
+        let mut purged = 0;
+        loop {
+            let found = self.inner.broker.admin().purge(queue, PURGE_CHUNK).await?;
+            if found.is_empty() {
+                return Ok(purged);
+            }
+            purged += found.len() as u64;
+            let event =
+                |found: &Found| self.cancelled(&found.envelope, found.delivery, found.attempt, reason);
+            let events: Vec<JobEvent> = found.iter().map(event).filter(JobEvent::is_recorded).collect();
+            self.inner.recorder.record(&events).await?;
+            self.inner.events.tell(&events);
         }
     }
 
