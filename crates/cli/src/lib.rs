@@ -1,1 +1,22 @@
 #![doc = include_str!("../README.md")]
+
+mod arguments;
+mod clock;
+mod commands;
+mod config;
+mod context;
+mod error;
+mod exit;
+mod logging;
+mod output;
+mod platform;
+mod run;
+mod shutdown;
+mod suggest;
+mod values;
+mod views;
+
+pub use celeriac_control::App;
+pub use error::{Code, Kind};
+pub use exit::Exit;
+pub use run::main;

@@ -1,3 +1,9 @@
 //! The `celeriac` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use celeriac_cli::App;
+
+fn main() -> ExitCode {
+    celeriac_cli::main(App::new("celeriac").version(env!("CARGO_PKG_VERSION")))
+}

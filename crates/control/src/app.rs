@@ -141,6 +141,11 @@ impl App {
         &self.name
     }
 
+    /// Returns its version, where it says one.
+    pub fn version_text(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
     /// Checks that its parts fit together, and takes it apart for whoever runs it.
     ///
     /// # Errors
@@ -197,6 +202,7 @@ pub struct AppParts {
 type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Result<States, AppError>> + Send>;
 
 /// Makes the values that tasks reach by `ctx.state::<T>()`, once, when a worker starts.
+#[derive(Default)]
 #[must_use = "tasks that ask for a state are refused without it"]
 pub struct StateMakers(Vec<StateMaker>);
 

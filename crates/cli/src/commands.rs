@@ -1,0 +1,101 @@
+//! All commands, one file each.
+
+use celeriac_control::AppParts;
+use clap::Subcommand;
+
+use crate::config::Flag;
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::Output;
+
+mod completions;
+mod config;
+mod dead;
+pub(crate) mod doctor;
+mod enqueue;
+mod jobs;
+mod migrate;
+mod queues;
+mod tasks;
+mod version;
+mod worker;
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run jobs until stopped
+    Worker(worker::WorkerArgs),
+    /// Ask for a job, or for many
+    Enqueue(enqueue::EnqueueArgs),
+    /// List jobs, look into one, cancel, retry or wait for it
+    Jobs(jobs::JobsArgs),
+    /// Look at jobs that failed for good; retry or drop them
+    Dead(dead::DeadArgs),
+    /// Count what waits in the queues; pause, resume or empty one
+    Queues(queues::QueuesArgs),
+    /// List the tasks of this app, or describe one
+    Tasks(tasks::TasksArgs),
+    /// Bring the database's tables up to date, or take migrations back
+    Migrate(migrate::MigrateArgs),
+    /// Check that everything is as it should be; the exit code is 1 where it is not
+    Doctor(doctor::DoctorArgs),
+    /// Show the settings in force and where each comes from
+    Config(config::ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the version
+    Version,
+}
+
+impl Command {
+    /// Returns the keys of the configuration that the command's own flags set.
+    pub(crate) fn flags(&self) -> Vec<Flag> {
+        match self {
+            Self::Worker(args) => args.flags(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Says whether it runs until it is stopped.
+    pub(crate) fn is_long(&self) -> bool {
+        matches!(self, Self::Worker(_))
+    }
+
+    /// Says whether it needs the configuration, which must not be broken then.
+    pub(crate) fn needs_settings(&self) -> bool {
+        match self {
+            Self::Completions(_) | Self::Version => false,
+            Self::Config(args) => !args.is_default(),
+            _ => true,
+        }
+    }
+
+    /// Runs a command that works whatever the configuration says.
+    pub(crate) fn run_without_settings(self, app: &AppParts, output: &Output) -> Result<Exit> {
+        match self {
+            Self::Completions(args) => completions::run(app, output, &args)?,
+            Self::Version => version::run(app, output)?,
+            _ => config::print_default(output)?,
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Runs it.
+    pub(crate) async fn run(self, context: Context) -> Result<Exit> {
+        match self {
+            Self::Worker(_) => worker::run(context).await,
+            Self::Enqueue(args) => enqueue::run(context, args).await,
+            Self::Jobs(args) => jobs::run(&context, args).await,
+            Self::Dead(args) => dead::run(&context, args).await,
+            Self::Queues(args) => queues::run(&context, args).await,
+            Self::Tasks(args) => tasks::run(&context, &args),
+            Self::Migrate(args) => migrate::run(&context, args).await,
+            Self::Doctor(args) => doctor::run(&context, &args).await,
+            Self::Config(args) => config::run(&context, &args),
+            alone @ (Self::Completions(_) | Self::Version) => {
+                alone.run_without_settings(&context.app, &context.output)
+            }
+        }
+    }
+}

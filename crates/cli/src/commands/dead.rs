@@ -1,0 +1,154 @@
+//! `dead`: jobs that failed for good, with their messages as they were.
+
+use std::collections::VecDeque;
+
+use celeriac_broker::{Broker, DeadLetter};
+use celeriac_protocol::{JobId, TaskMessage};
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+use crate::platform::Use;
+use crate::values::job_id;
+use crate::views::{DeadDetailView, DeadView};
+
+mod change;
+
+/// Arguments of `dead`.
+#[derive(Args, Debug)]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List dead letters, newest first
+    List(ListArgs),
+    /// Show a dead letter, its bytes included
+    Show {
+        /// The job
+        #[arg(value_parser = job_id)]
+        id: JobId,
+    },
+    /// Put dead letters back into their queues
+    Retry(change::ChangeArgs),
+    /// Drop dead letters for good
+    Drop(change::ChangeArgs),
+}
+
+/// Arguments of `dead list`.
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    filter: Filter,
+    /// At most this many
+    #[arg(long, short, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    limit: u32,
+    /// Go on behind the letter with this cursor
+    #[arg(long)]
+    cursor: Option<i64>,
+}
+
+/// Which dead letters are meant.
+#[derive(Args, Clone, Debug)]
+struct Filter {
+    /// Only this task's
+    #[arg(long, short)]
+    task: Option<String>,
+    /// Only those that died of this: error, panic, time_limit, unknown_task, ...
+    #[arg(long, short)]
+    reason: Option<String>,
+}
+
+impl Filter {
+    fn fits(&self, letter: &DeadLetter) -> bool {
+        let task = || TaskMessage::peek_task(&letter.envelope.content);
+        self.task.as_ref().is_none_or(|wanted| task().as_ref() == Some(wanted))
+            && self.reason.as_ref().is_none_or(|wanted| letter.reason == *wanted)
+    }
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &Context, args: DeadArgs) -> Result<Exit> {
+    match args.action {
+        Action::List(args) => list(context, args).await,
+        Action::Show { id } => show(context, &id).await,
+        Action::Retry(args) => change::retry(context, args).await,
+        Action::Drop(args) => change::drop(context, args).await,
+    }
+}
+
+async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
+    let platform = context.open(Use::Reading).await?;
+    let now = context.clock.now();
+    let mut letters = Letters::new(platform.broker().as_ref(), args.filter, args.cursor);
+    let mut views = Vec::new();
+    while views.len() < args.limit as usize
+        && let Some(letter) = letters.next().await?
+    {
+        views.push(DeadView::new(&letter));
+    }
+    context.output.list(&views, |views| DeadView::table(views, now))?;
+    if let (Some(cursor), true) = (letters.cursor(), context.output.stdout_is_terminal()) {
+        context.output.note(format_args!("there may be more: --cursor {cursor}"));
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(context: &Context, id: &JobId) -> Result<Exit> {
+    let platform = context.open(Use::Reading).await?;
+    let letter = platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?;
+    let view = DeadDetailView::new(&letter);
+    if context.output.is_json() {
+        context.output.json(&view)?;
+    } else {
+        context.output.text(&view.text(&context.output, context.clock.now()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn unknown(id: &JobId) -> CliError {
+    CliError::plain(Code::UnknownDeadLetter, format!("there is no dead letter of job {id}"))
+}
+
+/// Goes through dead letters page by page, newest first.
+struct Letters<'a> {
+    broker: &'a dyn Broker,
+    filter: Filter,
+    page: VecDeque<DeadLetter>,
+    /// Where the next page begins; `None` where there is none.
+    before: Option<Option<i64>>,
+    last: Option<i64>,
+}
+
+impl<'a> Letters<'a> {
+    /// How many letters are read together.
+    const PAGE: usize = 100;
+
+    fn new(broker: &'a dyn Broker, filter: Filter, before: Option<i64>) -> Self {
+        Self { broker, filter, page: VecDeque::new(), before: Some(before), last: None }
+    }
+
+    /// Returns the next letter that fits.
+    async fn next(&mut self) -> Result<Option<DeadLetter>> {
+        loop {
+            while let Some(letter) = self.page.pop_front() {
+                self.last = Some(letter.key);
+                if self.filter.fits(&letter) {
+                    return Ok(Some(letter));
+                }
+            }
+            let Some(before) = self.before else { return Ok(None) };
+            let page = self.broker.admin().dead_letters(before, Self::PAGE).await?;
+            self.before = page.next.map(Some);
+            self.page = page.letters.into();
+        }
+    }
+
+    /// Returns where to go on, unless the end was reached.
+    fn cursor(&self) -> Option<i64> {
+        self.last.filter(|_| !self.page.is_empty() || self.before.is_some())
+    }
+}

@@ -1,0 +1,133 @@
+//! `dead retry` and `dead drop`: one, some, or all that match.
+
+use celeriac_broker::DeadLetter;
+use celeriac_protocol::JobId;
+use clap::{ArgGroup, Args};
+use serde::Serialize;
+
+use super::{Filter, Letters, unknown};
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::grouped;
+use crate::platform::{Platform, Use};
+use crate::values::job_id;
+
+/// How many letters are dropped by one call.
+const CHUNK: usize = 500;
+
+/// Arguments of `dead retry` and `dead drop`.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
+pub(super) struct ChangeArgs {
+    /// The jobs
+    #[arg(value_parser = job_id)]
+    ids: Vec<JobId>,
+    /// All that match
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// What a change came to, as JSON. The field names are stable.
+#[derive(Default, Serialize)]
+struct RetriedView {
+    retried: u64,
+    unreadable: u64,
+}
+
+/// What a change came to, as JSON. The field names are stable.
+#[derive(Serialize)]
+struct DroppedView {
+    dropped: u64,
+}
+
+/// Puts dead letters back into their queues.
+pub(super) async fn retry(context: &Context, args: ChangeArgs) -> Result<Exit> {
+    let platform = context.open(Use::Changing).await?;
+    let mut view = RetriedView::default();
+    if args.all {
+        let mut letters = Letters::new(platform.broker().as_ref(), args.filter, None);
+        while let Some(letter) = letters.next().await? {
+            if letter.is_readable() {
+                view.retried += u64::from(platform.client.revive(letter).await?);
+            } else {
+                view.unreadable += 1;
+            }
+        }
+    } else {
+        for letter in named(&platform, &args.ids).await? {
+            view.retried += u64::from(platform.client.revive(letter).await?);
+        }
+    }
+    report_retried(context, &view)
+}
+
+/// Drops dead letters for good.
+pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
+    let platform = context.open(Use::Changing).await?;
+    let mut dropped = 0;
+    if args.all {
+        let mut letters = Letters::new(platform.broker().as_ref(), args.filter, None);
+        let mut keys = Vec::with_capacity(CHUNK);
+        while let Some(letter) = letters.next().await? {
+            keys.push(letter.key);
+            if keys.len() == CHUNK {
+                dropped += platform.broker().admin().drop_dead(&keys).await?;
+                keys.clear();
+            }
+        }
+        dropped += platform.broker().admin().drop_dead(&keys).await?;
+    } else {
+        let keys: Vec<i64> = named(&platform, &args.ids).await?.iter().map(|letter| letter.key).collect();
+        dropped += platform.broker().admin().drop_dead(&keys).await?;
+    }
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&DroppedView { dropped })?;
+    } else {
+        output.line(format_args!("{} dropped", letters_of(dropped)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Finds every one of them before any is touched.
+async fn named(platform: &Platform, ids: &[JobId]) -> Result<Vec<DeadLetter>> {
+    let mut letters = Vec::with_capacity(ids.len());
+    for id in ids {
+        letters.push(platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?);
+    }
+    Ok(letters)
+}
+
+fn report_retried(context: &Context, view: &RetriedView) -> Result<Exit> {
+    let output = &context.output;
+    if output.is_json() {
+        output.json(view)?;
+    } else {
+        output.line(format_args!("{} put back into their queues", letters_of(view.retried)))?;
+        if view.unreadable > 0 {
+            output.note(format_args!(
+                "{} left alone: they can't be read, so they would only die again",
+                letters_of(view.unreadable)
+            ));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn letters_of(count: u64) -> String {
+    if count == 1 { "1 dead letter".to_owned() } else { format!("{} dead letters", grouped(count)) }
+}
+
+/// Says whether a letter could be run at all.
+trait Readable {
+    fn is_readable(&self) -> bool;
+}
+
+impl Readable for DeadLetter {
+    fn is_readable(&self) -> bool {
+        celeriac_protocol::TaskMessage::decode(&self.envelope).is_ok()
+    }
+}

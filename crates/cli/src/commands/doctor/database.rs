@@ -1,0 +1,80 @@
+//! The database: can it be read and written, is its schema current?
+
+use celeriac_db::{Database, DbError, MigrationState, SqliteOptions};
+
+use super::finding::Finding;
+use super::{DoctorArgs, jobs, machine};
+use crate::context::Context;
+use crate::error::{CliError, Result};
+use crate::platform::{Use, migration_lines};
+
+/// The checks that need a database that can be read.
+const NEED_FILE: [&str; 5] = ["write", "schema", "disk", "log", "clock"];
+
+/// The checks that need its tables.
+const NEED_TABLES: [&str; 3] = ["queues", "dead", "running"];
+
+/// Checks the database, and then what is in it.
+pub(super) async fn check(context: &Context, args: &DoctorArgs, findings: &mut Vec<Finding>) {
+    let options = context.loaded.config.database.options();
+    let database = match Database::open_read_only(options.clone()).await {
+        Ok(database) => database,
+        Err(error) => {
+            findings.push(Finding::failed("database", &error.into()));
+            skip(findings, &NEED_FILE, "the database can't be read");
+            return skip(findings, &NEED_TABLES, "the database can't be read");
+        }
+    };
+    findings.push(Finding::ok("database", database.path().display().to_string()));
+    let schema = schema(context, &database).await;
+    let is_current = matches!(schema, Ok((_, true)));
+    findings.push(writable(SqliteOptions { create: false, ..options }).await);
+    findings.push(schema.map_or_else(|error| Finding::failed("schema", &error), |(finding, _)| finding));
+    findings.push(machine::free_space(database.path(), args.min_free));
+    findings.push(machine::log_size(database.path(), args.max_wal));
+    database.close().await;
+    if !is_current {
+        return skip(findings, &["clock", "queues", "dead", "running"], "the schema is not current");
+    }
+    match context.open(Use::Reading).await {
+        Ok(platform) => jobs::check(context, &platform, args, findings).await,
+        Err(error) => findings.push(Finding::failed("queues", &error)),
+    }
+}
+
+fn skip(findings: &mut Vec<Finding>, checks: &[&'static str], reason: &'static str) {
+    findings.extend(checks.iter().map(|check| Finding::skipped(check, reason)));
+}
+
+/// Opens the file as a worker does, which writes and takes it back.
+async fn writable(options: SqliteOptions) -> Finding {
+    match Database::open(options).await {
+        Ok(database) => {
+            database.close().await;
+            Finding::ok("write", "the file can be written")
+        }
+        Err(error) => Finding::failed("write", &error.into()),
+    }
+}
+
+/// Compares the ledger with what this binary knows; says whether the tables can be used.
+async fn schema(context: &Context, database: &Database) -> Result<(Finding, bool)> {
+    let (mut pending, mut applied) = (Vec::new(), 0);
+    for line in migration_lines(&context.app) {
+        for status in line.status(database.reader()).await? {
+            match status.state {
+                MigrationState::Applied(_) => applied += 1,
+                MigrationState::Pending => pending.push(format!("{} {}", line.owner, status.name)),
+                MigrationState::Unknown(_) => {
+                    let newer = DbError::NewerDatabase { owner: line.owner.to_owned(), name: status.name };
+                    return Ok((Finding::failed("schema", &CliError::from(newer)), false));
+                }
+            }
+        }
+    }
+    if pending.is_empty() {
+        return Ok((Finding::ok("schema", format!("{applied} migrations, all made")), true));
+    }
+    let detail = format!("pending: {}", pending.join(", "));
+    Ok((Finding::wrong("schema", detail, "make them with `migrate up`"), false))
+}

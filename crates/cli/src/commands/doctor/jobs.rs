@@ -1,0 +1,121 @@
+//! What is in the database: times, queues, dead letters, jobs that nobody runs.
+
+use std::time::Duration;
+
+use celeriac_broker::{MessageState, QueueDepth};
+use celeriac_protocol::{JobId, JobStatus, Timestamp};
+use celeriac_store::query::jobs::{self, JobFilter};
+
+use super::DoctorArgs;
+use super::finding::Finding;
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::{ago, brief, grouped};
+use crate::platform::Platform;
+
+/// No clock of ours was ever before this instant: 2026-01-01T00:00:00Z.
+const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// How far two clocks may differ.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// How many running jobs are looked at.
+const LOOKED_AT: u64 = 1_000;
+
+/// Runs the checks of what is in the database.
+pub(super) async fn check(
+    context: &Context,
+    platform: &Platform,
+    args: &DoctorArgs,
+    findings: &mut Vec<Finding>,
+) {
+    let now = context.clock.now();
+    let or_failed =
+        |check, found: Result<Finding>| found.unwrap_or_else(|error| Finding::failed(check, &error));
+    findings.push(or_failed("clock", clock(platform, now).await));
+    findings.push(or_failed("queues", queues(platform, now, args.max_wait.0).await));
+    findings.push(or_failed("dead", dead(platform).await));
+    let lease = context.loaded.config.worker.lease.0;
+    findings.push(or_failed("running", running(platform, now, lease).await));
+}
+
+/// Compares the clock with the newest record.
+async fn clock(platform: &Platform, now: Timestamp) -> Result<Finding> {
+    const HINT: &str = "set the clock, best by NTP: leases and due times depend on it";
+    let newest = jobs::list(platform.database.reader(), &JobFilter::default(), None, 1).await?;
+    let newest = newest.jobs.first().map(|job| job.created_at);
+    if now < EARLIEST {
+        return Ok(Finding::wrong("clock", format!("it is {now}, which can't be"), HINT));
+    }
+    Ok(match newest {
+        Some(newest) if newest > now + SKEW => {
+            let ahead = brief(newest.since(now));
+            Finding::wrong("clock", format!("it is {now}, but the newest job is from {ahead} later"), HINT)
+        }
+        _ => Finding::ok("clock", now.to_string()),
+    })
+}
+
+/// Looks for queues that nobody takes from.
+async fn queues(platform: &Platform, now: Timestamp, longest: Duration) -> Result<Finding> {
+    let depths = platform.broker().admin().depths().await?;
+    let waits_for = |depth: &QueueDepth| depth.oldest_ready_at.map_or(Duration::ZERO, |at| now.since(at));
+    let open = depths.iter().filter(|depth| depth.paused_at.is_none());
+    let late: Vec<&QueueDepth> = open.filter(|depth| waits_for(depth) > longest).collect();
+    if !late.is_empty() {
+        let told =
+            late.iter().map(|depth| format!("{} has waited for {}", depth.queue, brief(waits_for(depth))));
+        let detail = told.collect::<Vec<_>>().join(", ");
+        return Ok(Finding::wrong(
+            "queues",
+            detail,
+            "no worker takes from there, or too few do; see `queues`",
+        ));
+    }
+    let paused = depths.iter().filter_map(|depth| Some((depth, depth.paused_at?)));
+    let paused: Vec<String> =
+        paused.map(|(depth, at)| format!("{} was paused {}", depth.queue, ago(at, now))).collect();
+    if !paused.is_empty() {
+        return Ok(Finding::warning("queues", paused.join(", "), "let it go on with `queues resume`"));
+    }
+    let ready: u64 = depths.iter().map(|depth| depth.ready).sum();
+    Ok(Finding::ok("queues", format!("{} jobs ready", grouped(ready))))
+}
+
+/// Counts dead letters.
+async fn dead(platform: &Platform) -> Result<Finding> {
+    let counts = jobs::counts(platform.database.reader(), None).await?;
+    Ok(match counts.dead {
+        0 => Finding::ok("dead", "no dead letters"),
+        count => {
+            let detail = format!("{} dead letters", grouped(count));
+            Finding::warning(
+                "dead",
+                detail,
+                "look at them with `dead list`, then `dead retry` or `dead drop`",
+            )
+        }
+    })
+}
+
+/// Looks for jobs that are recorded as running and that nobody holds.
+async fn running(platform: &Platform, now: Timestamp, lease: Duration) -> Result<Finding> {
+    let reader = platform.database.reader();
+    let silent = jobs::silent(reader, JobStatus::Running, now - lease * 2, 0, LOOKED_AT).await?;
+    let mut stuck = Vec::new();
+    for job in &silent {
+        if !is_held(platform, &job.id, now - lease).await? {
+            stuck.push(job.id.to_string());
+        }
+    }
+    if stuck.is_empty() {
+        return Ok(Finding::ok("running", "every running job is held by a worker"));
+    }
+    let detail = format!("{} recorded as running and held by nobody: {}", stuck.len(), stuck.join(", "));
+    Ok(Finding::wrong("running", detail, "start a worker, which takes them up or corrects the record"))
+}
+
+async fn is_held(platform: &Platform, id: &JobId, since: Timestamp) -> Result<bool> {
+    let found = platform.broker().admin().find(id).await?;
+    Ok(found.is_some_and(|found| matches!(found.state, MessageState::Held { until, .. } if until > since)))
+}

@@ -1,0 +1,50 @@
+//! `jobs`: lists jobs, looks into one, cancels, retries or waits for it.
+
+use clap::{Args, Subcommand};
+
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+
+mod cancel;
+mod list;
+mod retry;
+mod show;
+pub(super) mod wait;
+
+/// Arguments of `jobs`.
+#[derive(Args, Debug)]
+pub(crate) struct JobsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List jobs, newest first
+    List(list::ListArgs),
+    /// Show all that is known of a job
+    Show(show::ShowArgs),
+    /// Cancel jobs: waiting ones leave their queue, running ones are told to stop
+    Cancel(cancel::CancelArgs),
+    /// Run a job again that has failed or was cancelled
+    Retry(retry::RetryArgs),
+    /// Wait until a job has ended, and print its result
+    Wait(wait::WaitArgs),
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &Context, args: JobsArgs) -> Result<Exit> {
+    match args.action {
+        Action::List(args) => list::run(context, args).await,
+        Action::Show(args) => show::run(context, &args).await,
+        Action::Cancel(args) => cancel::run(context, &args).await,
+        Action::Retry(args) => retry::run(context, &args).await,
+        Action::Wait(args) => wait::run(context, &args).await,
+    }
+}
+
+/// Says that nobody knows a job.
+fn unknown(id: &celeriac_protocol::JobId) -> CliError {
+    CliError::plain(Code::UnknownJob, format!("there is no job {id}"))
+}

@@ -1,0 +1,73 @@
+//! `jobs list`: jobs, newest first, page by page.
+
+use celeriac_store::query::jobs::{self, JobFilter, MAX_PAGE, StatusFilter};
+use clap::Args;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::platform::Use;
+use crate::values::When;
+use crate::views::JobView;
+
+/// Arguments of `jobs list`.
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// Only these: scheduled, pending, running, retrying, completed, failed, cancelled, or dead
+    #[arg(long, short, value_name = "STATUS")]
+    status: Option<StatusFilter>,
+    /// Only this task's
+    #[arg(long, short)]
+    task: Option<String>,
+    /// Only those of this queue
+    #[arg(long, short = 'Q')]
+    queue: Option<String>,
+    /// Only those listed under this label
+    #[arg(long = "type", value_name = "LABEL")]
+    job_type: Option<String>,
+    /// Only those whose newest attempt this worker ran
+    #[arg(long)]
+    worker: Option<String>,
+    /// Only those with this account key
+    #[arg(long, value_name = "KEY")]
+    account: Option<String>,
+    /// Only those whose error has this text in it
+    #[arg(long, value_name = "TEXT")]
+    error: Option<String>,
+    /// Only those made since then: a time, or a span such as 2h
+    #[arg(long, value_name = "WHEN")]
+    since: Option<When>,
+    /// Only those made before then
+    #[arg(long, value_name = "WHEN")]
+    until: Option<When>,
+    /// At most this many
+    #[arg(long, short, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=MAX_PAGE))]
+    limit: u64,
+    /// Go on behind the job with this cursor
+    #[arg(long)]
+    cursor: Option<i64>,
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
+    let platform = context.open(Use::Reading).await?;
+    let now = context.clock.now();
+    let filter = JobFilter {
+        status: args.status,
+        task: args.task,
+        job_type: args.job_type,
+        queue: args.queue,
+        worker: args.worker,
+        account_key: args.account,
+        since: args.since.map(|when| when.back(now)),
+        until: args.until.map(|when| when.back(now)),
+        error_text: args.error,
+    };
+    let page = jobs::list(platform.database.reader(), &filter, args.cursor, args.limit).await?;
+    let views: Vec<JobView> = page.jobs.into_iter().map(Into::into).collect();
+    context.output.list(&views, |views| JobView::table(views, now))?;
+    if let (Some(next), true) = (page.next, context.output.stdout_is_terminal()) {
+        context.output.note(format_args!("there are more: --cursor {next}"));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,139 @@
+//! `queues`: what waits where; pausing, resuming and emptying a queue.
+
+use std::io::{self, BufRead, IsTerminal};
+
+use celeriac_broker::QueueDepth;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+use crate::output::grouped;
+use crate::platform::{Platform, Use};
+use crate::suggest::did_you_mean;
+use crate::views::QueueView;
+
+/// Arguments of `queues`.
+#[derive(Args, Debug)]
+pub(crate) struct QueuesArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the queues that hold something or are paused
+    List,
+    /// Stop a queue from handing out jobs; running ones go on
+    Pause {
+        /// The queue
+        queue: String,
+    },
+    /// Let a paused queue hand out again
+    Resume {
+        /// The queue
+        queue: String,
+    },
+    /// Cancel all jobs that wait in a queue; running ones go on
+    Purge {
+        /// The queue
+        queue: String,
+        /// Don't ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+}
+
+/// What a change came to, as JSON. The field names are stable.
+#[derive(Serialize)]
+struct ChangeView<'a> {
+    queue: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purged: Option<u64>,
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &Context, args: QueuesArgs) -> Result<Exit> {
+    match args.action {
+        None | Some(Action::List) => list(context).await,
+        Some(Action::Pause { queue }) => set_paused(context, &queue, true).await,
+        Some(Action::Resume { queue }) => set_paused(context, &queue, false).await,
+        Some(Action::Purge { queue, yes }) => purge(context, &queue, yes).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<Exit> {
+    let platform = context.open(Use::Reading).await?;
+    let depths = platform.broker().admin().depths().await?;
+    let views: Vec<QueueView> = depths.into_iter().map(Into::into).collect();
+    let now = context.clock.now();
+    context.output.list(&views, |views| QueueView::table(views, now))?;
+    Ok(Exit::Done)
+}
+
+/// A queue that holds nothing may be paused, before its first job comes; only a paused one resumes.
+async fn set_paused(context: &Context, queue: &str, paused: bool) -> Result<Exit> {
+    let platform = context.open(Use::Changing).await?;
+    let admin = platform.broker().admin();
+    if paused {
+        admin.pause(queue).await?;
+    } else {
+        find(&platform, queue).await?;
+        admin.resume(queue).await?;
+    }
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&ChangeView { queue, paused: Some(paused), purged: None })?;
+    } else {
+        let word = if paused { "paused" } else { "resumed" };
+        output.line(format_args!("queue {queue} {word}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn purge(context: &Context, queue: &str, yes: bool) -> Result<Exit> {
+    let platform = context.open(Use::Changing).await?;
+    let depth = find(&platform, queue).await?;
+    let waiting = depth.ready + depth.delayed;
+    if !yes && waiting > 0 && !confirm(context, queue, waiting)? {
+        return Ok(Exit::Negative);
+    }
+    let purged = platform.client.purge(queue, "purged by an operator").await?;
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&ChangeView { queue, paused: None, purged: Some(purged) })?;
+    } else {
+        output.line(format_args!("{} jobs of queue {queue} cancelled", grouped(purged)))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn find(platform: &Platform, queue: &str) -> Result<QueueDepth> {
+    let depths = platform.broker().admin().depths().await?;
+    let names: Vec<String> = depths.iter().map(|depth| depth.queue.clone()).collect();
+    depths.into_iter().find(|depth| depth.queue == queue).ok_or_else(|| {
+        let error =
+            CliError::plain(Code::UnknownQueue, format!("queue {queue} holds nothing and is not paused"));
+        match did_you_mean(queue, names.iter().map(String::as_str)) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}
+
+fn confirm(context: &Context, queue: &str, waiting: u64) -> Result<bool> {
+    let question = format!("cancel {} jobs that wait in queue {queue}", grouped(waiting));
+    if !io::stdin().is_terminal() || context.output.is_json() {
+        return Err(CliError::failed_to(Code::Usage, question)
+            .because("nobody is here to be asked")
+            .hint("say --yes"));
+    }
+    context.output.complain(&format!("{question}? [y/N]"));
+    let mut answer = String::new();
+    // An answer that can't be read is no yes.
+    let _ = io::stdin().lock().read_line(&mut answer);
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,204 @@
+//! `tasks`: what this app can run.
+
+use celeriac_engine::{Param, RegisteredTask};
+use celeriac_protocol::{Backoff, DEFAULT_QUEUE, RecordLevel, RetryPolicy};
+use clap::Args;
+use serde::Serialize;
+
+use crate::config::Period;
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+use crate::output::{Cell, Column, Output, Paint, Table, brief};
+use crate::suggest::did_you_mean;
+
+/// Arguments of `tasks`.
+#[derive(Args, Debug)]
+pub(crate) struct TasksArgs {
+    /// Describe this task, by its name or an alias
+    name: Option<String>,
+    /// List the tasks of this module only
+    #[arg(long, short, conflicts_with = "name")]
+    module: Option<String>,
+}
+
+/// A task as JSON. The field names are stable.
+#[derive(Serialize)]
+struct TaskView {
+    name: &'static str,
+    module: &'static str,
+    description: &'static str,
+    job_type: &'static str,
+    aliases: Vec<&'static str>,
+    params: &'static [Param],
+    queue: &'static str,
+    priority: Option<u8>,
+    max_retries: Option<u32>,
+    backoff: Backoff,
+    jitter: bool,
+    soft_limit_secs: Option<f64>,
+    acks_late: bool,
+    ignore_result: bool,
+    record: RecordLevel,
+    needs: Vec<&'static str>,
+    defined_at: String,
+}
+
+impl TaskView {
+    fn of(task: &RegisteredTask) -> Self {
+        let options = &task.options;
+        Self {
+            name: task.name,
+            module: task.module,
+            description: options.description,
+            job_type: task.job_type(),
+            aliases: options.aliases.clone(),
+            params: task.params,
+            queue: options.queue.unwrap_or(DEFAULT_QUEUE),
+            priority: options.priority,
+            max_retries: options.retry.max_retries,
+            backoff: options.retry.backoff,
+            jitter: options.retry.jitter,
+            soft_limit_secs: options.soft_limit.map(|limit| limit.as_secs_f64()),
+            acks_late: options.acks_late,
+            ignore_result: options.ignore_result,
+            record: options.record,
+            needs: options.needs.iter().map(|need| need.type_name).collect(),
+            defined_at: options.defined_at.to_string(),
+        }
+    }
+}
+
+/// Runs the command.
+pub(super) fn run(context: &Context, args: &TasksArgs) -> Result<Exit> {
+    match &args.name {
+        Some(name) => describe(&context.output, find(context, name)?),
+        None => list(context, args.module.as_deref()),
+    }
+    .map(|()| Exit::Done)
+}
+
+/// Finds a task, or says which one was probably meant.
+pub(super) fn find<'a>(context: &'a Context, name: &str) -> Result<&'a RegisteredTask> {
+    let registry = &context.app.registry;
+    registry.find(name).map(AsRef::as_ref).ok_or_else(|| {
+        let known = registry
+            .tasks()
+            .flat_map(|task| std::iter::once(task.name).chain(task.options.aliases.iter().copied()));
+        let error = CliError::plain(Code::UnknownTask, format!("unknown task `{name}`"));
+        match did_you_mean(name, known.collect::<Vec<_>>()) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })
+}
+
+fn list(context: &Context, module: Option<&str>) -> Result {
+    let registry = match module {
+        Some(module) => {
+            let subset = context.app.registry.subset(&[module.to_owned()]);
+            subset.map_err(|error| CliError::failed_to(Code::Usage, error))?
+        }
+        None => context.app.registry.clone(),
+    };
+    let views: Vec<TaskView> = registry.tasks().map(|task| TaskView::of(task)).collect();
+    context.output.list(&views, table)
+}
+
+fn table(views: &[TaskView]) -> Table {
+    let columns = [
+        Column::new("TASK"),
+        Column::new("PARAMETERS"),
+        Column::new("QUEUE"),
+        Column::new("MODULE"),
+        Column::elastic("DESCRIPTION"),
+    ];
+    let mut table = Table::new(columns, "no tasks are registered in this app");
+    for view in views {
+        table.row([
+            Cell::painted(Paint::Strong, view.name),
+            Cell::new(view.params.iter().map(short).collect::<Vec<_>>().join(" ")),
+            Cell::new(view.queue),
+            Cell::painted(Paint::Faint, view.module),
+            Cell::new(view.description),
+        ]);
+    }
+    table
+}
+
+fn short(param: &Param) -> String {
+    if param.required { format!("<{}>", param.name) } else { format!("[{}]", param.name) }
+}
+
+fn describe(output: &Output, task: &RegisteredTask) -> Result {
+    let view = TaskView::of(task);
+    if output.is_json() {
+        return output.json(&view);
+    }
+    output.line(output.paint(Paint::Strong, view.name))?;
+    if !view.description.is_empty() {
+        output.line(format_args!("  {}", view.description))?;
+    }
+    for (label, value) in facts(&view, &task.options.retry) {
+        output.line(format_args!("  {} {value}", output.paint(Paint::Faint, &format!("{label:<12}"))))?;
+    }
+    Ok(())
+}
+
+fn facts(view: &TaskView, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    for (i, param) in view.params.iter().enumerate() {
+        let label = if i == 0 { "parameters" } else { "" };
+        let optional = if param.required { "" } else { " (optional)" };
+        facts.push((label, format!("{}: {}{optional}", param.name, param.type_name)));
+    }
+    let or = |list: &[&str]| list.join(", ");
+    facts.push(("module", view.module.to_owned()));
+    facts.push(("queue", view.queue.to_owned()));
+    facts.push(("priority", view.priority.map_or("5 (middle)".to_owned(), |priority| priority.to_string())));
+    facts.push(("retries", retries(retry)));
+    facts.push((
+        "soft limit",
+        view.soft_limit_secs
+            .map_or("none".to_owned(), |secs| brief(std::time::Duration::from_secs_f64(secs))),
+    ));
+    facts.push(("delivery", if view.acks_late { "at least once" } else { "at most once" }.to_owned()));
+    facts.push(("recorded", recorded(view)));
+    facts.push(("job type", view.job_type.to_owned()));
+    if !view.aliases.is_empty() {
+        facts.push(("aliases", or(&view.aliases)));
+    }
+    if !view.needs.is_empty() {
+        facts.push(("needs", or(&view.needs)));
+    }
+    facts.push(("defined at", view.defined_at.clone()));
+    facts
+}
+
+fn retries(policy: &RetryPolicy) -> String {
+    let count = match policy.max_retries {
+        None => return format!("without end, {}", waits(policy)),
+        Some(0) => return "none".to_owned(),
+        Some(count) => count,
+    };
+    format!("{count}, {}", waits(policy))
+}
+
+fn waits(policy: &RetryPolicy) -> String {
+    let jitter = if policy.jitter { ", with jitter" } else { "" };
+    match policy.backoff {
+        Backoff::Fixed { delay } => format!("{} apart{jitter}", Period(delay)),
+        Backoff::Exponential { base, cap } => {
+            format!("after {}, doubling up to {}{jitter}", Period(base), Period(cap))
+        }
+    }
+}
+
+fn recorded(view: &TaskView) -> String {
+    let level = match view.record {
+        RecordLevel::All => "every job",
+        RecordLevel::Failures => "failures only",
+        RecordLevel::None => "nothing",
+    };
+    if view.ignore_result { format!("{level}, without results") } else { level.to_owned() }
+}

@@ -1,0 +1,157 @@
+//! The configuration: defaults, then a file, then the environment, then flags.
+//!
+//! Every value knows where it came from. A key that nobody knows is an error in our own file and
+//! under our own prefix, since a misspelt setting that is silently ignored is worse than none.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+
+pub(crate) mod celery;
+mod database;
+mod environment;
+mod file;
+mod layers;
+mod log;
+mod origin;
+mod period;
+mod tasks;
+mod worker;
+
+pub(crate) use database::DatabaseSection;
+pub(crate) use environment::FILE_VARIABLE;
+pub(crate) use file::DEFAULT_FILE;
+pub(crate) use layers::{Given, Layers, show};
+pub(crate) use log::{LogFormat, LogSection};
+pub(crate) use origin::Origin;
+pub(crate) use period::Period;
+pub(crate) use tasks::TasksSection;
+pub(crate) use worker::WorkerSection;
+
+/// The commented defaults that ship in the binary; a test holds them equal to [`Config::default`].
+pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
+
+/// All settings, one section for each concern.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) database: DatabaseSection,
+    pub(crate) worker: WorkerSection,
+    pub(crate) tasks: TasksSection,
+    pub(crate) log: LogSection,
+}
+
+/// A value that its section refuses.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    /// The whole key, `worker.concurrency`.
+    pub(crate) key: String,
+    /// What is wrong with its value.
+    pub(crate) reason: String,
+}
+
+impl Config {
+    fn validate(&self) -> Result<(), Invalid> {
+        self.database.validate()?;
+        self.worker.validate()?;
+        self.log.validate()
+    }
+}
+
+/// What the configuration is read from.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The file that was named; it must be there.
+    pub(crate) named_file: Option<(PathBuf, Origin)>,
+    /// The folder that a file is looked for in where none was named.
+    pub(crate) folder: PathBuf,
+    /// The environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Keys set by flags, with the flag's name.
+    pub(crate) flags: Vec<Flag>,
+}
+
+/// One key set on the command line.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    /// The flag as it was typed, `--concurrency`.
+    pub(crate) name: String,
+    /// The key that it sets.
+    pub(crate) key: String,
+    /// Its value.
+    pub(crate) value: Given,
+}
+
+/// The configuration as it was read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// All settings.
+    pub(crate) config: Config,
+    /// The settings with where each came from.
+    pub(crate) layers: Layers,
+    /// The file that was read, if there was one.
+    pub(crate) file: Option<PathBuf>,
+    /// What was found and is not used, in words.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// The first key or value that can't be used, with the place where it stands.
+pub(crate) fn load(sources: Sources) -> Result<Loaded> {
+    let mut layers = Layers::new();
+    let file = file::apply(&mut layers, sources.named_file, &sources.folder)?;
+    let warnings = environment::apply(&mut layers, &sources.environment)?;
+    for Flag { name, key, value } in sources.flags {
+        layers.set(&key, value, &Origin::Flag { flag: name })?;
+    }
+    let mut config = layers.config().clone();
+    config.validate().map_err(|invalid| layers.refuse(&invalid))?;
+    if let (Origin::File { .. }, Some(folder)) = (layers.origin("database.url"), file_folder(&file)) {
+        config.database.url.move_into(folder);
+        layers.replace(config.clone());
+    }
+    Ok(Loaded { config, layers, file, warnings })
+}
+
+/// Returns the folder that relative paths written in the file start from.
+fn file_folder(file: &Option<PathBuf>) -> Option<&Path> {
+    file.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Turns the setting lines of the shipped file, which stand there as `#key = value`, into settings.
+    fn uncommented() -> String {
+        let is_setting = |line: &&str| {
+            line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase()))
+        };
+        let lines = DEFAULT_TEXT.lines();
+        lines.map(|line| if is_setting(&line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn shipped_file_changes_nothing_as_it_is() {
+        let mut layers = Layers::new();
+        file::apply_text(&mut layers, Path::new("default.toml"), DEFAULT_TEXT).unwrap();
+        assert_eq!(*layers.config(), Config::default());
+        assert!(layers.entries().all(|entry| *entry.origin == Origin::Default));
+    }
+
+    #[test]
+    fn shipped_file_shows_every_key_with_its_default() {
+        let mut layers = Layers::new();
+        file::apply_text(&mut layers, Path::new("default.toml"), &uncommented()).unwrap();
+        let mut expected = Config::default();
+        // The one key without a default shows an example instead.
+        expected.worker.name = layers.config().worker.name.clone();
+        assert_eq!(*layers.config(), expected);
+        let unmentioned = layers.entries().filter(|entry| *entry.origin == Origin::Default);
+        assert_eq!(unmentioned.map(|entry| entry.key).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+}

@@ -1,0 +1,46 @@
+//! Settings from the environment: `CELERIAC_SECTION__KEY`, and Celery's own names below them.
+
+use super::celery;
+use super::{Given, Layers, Origin};
+use crate::error::Result;
+
+/// What all of our variables begin with.
+pub(crate) const PREFIX: &str = "CELERIAC_";
+
+/// Names the configuration file.
+pub(crate) const FILE_VARIABLE: &str = "CELERIAC_CONFIG";
+
+/// What variables begin with that only tests set; the configuration does not look at them.
+const TEST_PREFIX: &str = "CELERIAC_TEST_";
+
+/// Takes settings out of the environment; returns what was found and is not used, in words.
+pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Result<Vec<String>> {
+    for honoured in celery::HONOURED {
+        let found = variables.iter().find(|(name, _)| name == honoured.variable);
+        if let Some((name, value)) = found {
+            let value = Given::Text((honoured.translate)(value));
+            layers.set(honoured.key, value, &Origin::Env { variable: name.clone() })?;
+        }
+    }
+    for (name, value) in variables {
+        if let Some(rest) = name.strip_prefix(PREFIX)
+            && name != FILE_VARIABLE
+            && !name.starts_with(TEST_PREFIX)
+        {
+            let key = rest.to_ascii_lowercase().replace("__", ".");
+            layers.set(&key, Given::Text(value.clone()), &Origin::Env { variable: name.clone() })?;
+        }
+    }
+    Ok(ignored(variables))
+}
+
+fn ignored(variables: &[(String, String)]) -> Vec<String> {
+    let set = |wanted: &str| variables.iter().any(|(name, value)| name == wanted && !value.is_empty());
+    let found = celery::IGNORED.iter().filter(|(name, _)| set(name));
+    found.map(|(name, reason)| format!("{name} is set and not used: {reason}")).collect()
+}
+
+/// Returns the variable that sets a key.
+pub(super) fn variable_of(key: &str) -> String {
+    format!("{PREFIX}{}", key.replace('.', "__").to_ascii_uppercase())
+}

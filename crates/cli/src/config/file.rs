@@ -1,0 +1,97 @@
+//! Settings from a file.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Given, Layers, Origin};
+use crate::error::{CliError, Code, Result};
+
+/// The file that is looked for in the working folder.
+pub(crate) const DEFAULT_FILE: &str = "celeriac.toml";
+
+/// Reads the named file, or the one in `folder` where there is one; returns which was read.
+pub(super) fn apply(
+    layers: &mut Layers,
+    named: Option<(PathBuf, Origin)>,
+    folder: &Path,
+) -> Result<Option<PathBuf>> {
+    let (path, named_by) = match named {
+        Some((path, origin)) => (path, Some(origin)),
+        None => (folder.join(DEFAULT_FILE), None),
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound && named_by.is_none() => return Ok(None),
+        Err(error) => return Err(unreadable(&path, named_by, &error)),
+    };
+    apply_text(layers, &path, &text)?;
+    Ok(Some(path))
+}
+
+fn unreadable(path: &Path, named_by: Option<Origin>, error: &std::io::Error) -> CliError {
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::ConfigFileMissing,
+        _ => Code::ConfigFileUnreadable,
+    };
+    let named_by = named_by.map(|origin| format!(", named by {origin}")).unwrap_or_default();
+    let action = format!("read configuration file \"{}\"{named_by}", path.display());
+    CliError::failed_to(code, action).caused_by(error)
+}
+
+/// Takes settings out of the text of the file at `path`.
+pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result {
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(text, span.start));
+        CliError::failed_to(Code::ConfigSyntax, "read configuration").because(format_args!(
+            "{}:{line}: {}",
+            path.display(),
+            error.message()
+        ))
+    })?;
+    let mut settings = Vec::new();
+    collect("", table.get_ref(), &mut settings);
+    for (key, value, at) in settings {
+        let origin = Origin::File { path: path.to_owned(), line: line_of(text, at) };
+        layers.set(&key, Given::Json(value), &origin)?;
+    }
+    Ok(())
+}
+
+/// Writes the leaves of a table as whole keys, each with where in the text it stands.
+fn collect(prefix: &str, table: &DeTable<'_>, settings: &mut Vec<(String, Value, usize)>) {
+    for (name, value) in table {
+        let key = if prefix.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", name.get_ref())
+        };
+        match value.get_ref() {
+            DeValue::Table(inner) => collect(&key, inner, settings),
+            _ => settings.push((key, json_of(value), name.span().start)),
+        }
+    }
+}
+
+fn json_of(value: &Spanned<DeValue<'_>>) -> Value {
+    match value.get_ref() {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Null, Value::from)
+        }
+        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Boolean(truth) => Value::from(*truth),
+        DeValue::Datetime(instant) => Value::from(instant.to_string()),
+        DeValue::Array(items) => items.iter().map(json_of).collect(),
+        DeValue::Table(table) => {
+            table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect()
+        }
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+}

@@ -1,0 +1,220 @@
+//! Lays settings over each other, and remembers where each came from.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::environment::variable_of;
+use super::{Config, Invalid, Origin};
+use crate::error::{CliError, Code};
+use crate::suggest::closest;
+
+/// A value as it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Given {
+    /// With its type, from a file.
+    Json(Value),
+    /// As text, from the environment or a flag: read as what its key wants.
+    Text(String),
+}
+
+/// Settings laid over each other.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    defaults: Value,
+    tree: Value,
+    config: Config,
+    origins: BTreeMap<String, Origin>,
+}
+
+/// One setting with its value and where that came from.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    /// The whole key.
+    pub(crate) key: &'a str,
+    /// The value.
+    pub(crate) value: &'a Value,
+    /// Where it came from.
+    pub(crate) origin: &'a Origin,
+}
+
+impl Layers {
+    /// Begins with the defaults.
+    pub(crate) fn new() -> Self {
+        let config = Config::default();
+        let defaults = write(&config);
+        let mut origins = BTreeMap::new();
+        leaves("", &defaults, &mut |key, _| {
+            origins.insert(key, Origin::Default);
+        });
+        Self { tree: defaults.clone(), defaults, config, origins }
+    }
+
+    /// Returns the settings as they are now.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Returns where the value of a known key came from.
+    pub(crate) fn origin(&self, key: &str) -> &Origin {
+        self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// Returns all settings in the order of their keys.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.origins.iter().map(|(key, origin)| {
+            let value = find(&self.tree, key).unwrap_or(&Value::Null);
+            Entry { key, value, origin }
+        })
+    }
+
+    /// Sets one key.
+    ///
+    /// # Errors
+    /// There is no such key, or it can't have this value.
+    pub(crate) fn set(&mut self, key: &str, given: Given, origin: &Origin) -> Result<(), CliError> {
+        let default = match find(&self.defaults, key) {
+            Some(default) if !default.is_object() => default,
+            _ => return Err(self.unknown(key, origin)),
+        };
+        let mut refusal = None;
+        for reading in readings(given, default) {
+            let mut tree = self.tree.clone();
+            place(&mut tree, key, reading.clone());
+            match Config::deserialize_from(&tree) {
+                Ok(config) => {
+                    self.replace(config);
+                    self.origins.insert(key.to_owned(), origin.clone());
+                    return Ok(());
+                }
+                Err(error) => {
+                    // A text may hold a password, so only its reader says what is wrong with it.
+                    refusal.get_or_insert_with(|| wanted(default, &reading).unwrap_or(format!(": {error}")));
+                }
+            }
+        }
+        Err(refused(key, origin, &refusal.unwrap_or_default()))
+    }
+
+    /// Takes over settings that were changed without changing where they came from.
+    pub(super) fn replace(&mut self, config: Config) {
+        self.tree = write(&config);
+        self.config = config;
+    }
+
+    /// Says that a section refuses a value.
+    pub(crate) fn refuse(&self, invalid: &Invalid) -> CliError {
+        let value = find(&self.tree, &invalid.key).unwrap_or(&Value::Null);
+        let reason = format!(" = {}: {}", show(value), invalid.reason);
+        refused(&invalid.key, self.origin(&invalid.key), &reason)
+    }
+
+    fn unknown(&self, key: &str, origin: &Origin) -> CliError {
+        let (what, spelt): (_, fn(&str) -> String) = match origin {
+            Origin::Env { variable } => (format!("unknown variable {variable}"), variable_of),
+            Origin::File { .. } => (format!("{origin}: unknown key \"{key}\""), str::to_owned),
+            Origin::Flag { .. } | Origin::Default => (format!("unknown key \"{key}\""), str::to_owned),
+        };
+        let error = CliError::failed_to(Code::ConfigUnknownKey, "read configuration").because(what);
+        match self.nearest(key) {
+            Some(known) => error.hint(format!("did you mean `{}`?", spelt(known))),
+            None => error,
+        }
+    }
+
+    /// Finds the key that was probably meant: one like it, or the same one in another section.
+    fn nearest(&self, key: &str) -> Option<&str> {
+        let known = || self.origins.keys().map(String::as_str);
+        let last = |key: &'_ str| key.rsplit_once('.').map_or(key.to_owned(), |(_, last)| last.to_owned());
+        let name = last(key);
+        known()
+            .find(|known| last(known) == name)
+            .or_else(|| closest(key, known()))
+            .or_else(|| known().find(|known| closest(&name, [last(known).as_str()]).is_some()))
+    }
+}
+
+impl Config {
+    fn deserialize_from(tree: &Value) -> Result<Self, serde_json::Error> {
+        <Self as serde::Deserialize>::deserialize(tree)
+    }
+}
+
+fn write(config: &Config) -> Value {
+    serde_json::to_value(config).expect("settings can be written as JSON")
+}
+
+/// Writes a value as people do: text without quotes, lists with commas.
+pub(crate) fn show(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(show).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn refused(key: &str, origin: &Origin, reason: &str) -> CliError {
+    let place = match origin {
+        Origin::Default => format!("{key}{reason}"),
+        Origin::File { .. } => format!("{origin}: {key}{reason}"),
+        Origin::Env { variable: name } | Origin::Flag { flag: name } => format!("{name}{reason}"),
+    };
+    CliError::failed_to(Code::ConfigInvalidValue, "read configuration").because(place)
+}
+
+/// Returns what a value may be read as: one thing where it came with a type, and what its key wants
+/// where it came as text.
+fn readings(given: Given, default: &Value) -> Vec<Value> {
+    let text = match given {
+        Given::Json(value) => return vec![value],
+        Given::Text(text) => text,
+    };
+    let literal = serde_json::from_str::<Value>(&text).ok();
+    let as_text = Value::from(text.as_str());
+    match default {
+        Value::Number(_) | Value::Bool(_) => vec![literal.unwrap_or(as_text)],
+        Value::Array(_) => vec![literal.filter(Value::is_array).unwrap_or_else(|| list_of(&text))],
+        _ => std::iter::once(as_text).chain(literal).collect(),
+    }
+}
+
+fn list_of(text: &str) -> Value {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
+}
+
+/// Says in plain words what a key wants, where its default tells.
+fn wanted(default: &Value, given: &Value) -> Option<String> {
+    let kind = match default {
+        Value::Number(_) => "a whole number",
+        Value::Bool(_) => "true or false",
+        Value::Array(_) => "a list of texts",
+        Value::String(_) if !given.is_string() && !given.is_number() => "a text",
+        _ => return None,
+    };
+    Some(format!(" = {}: {kind} is wanted", show(given)))
+}
+
+fn leaves(prefix: &str, value: &Value, found: &mut impl FnMut(String, &Value)) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                leaves(&key, value, found);
+            }
+        }
+        leaf => found(prefix.to_owned(), leaf),
+    }
+}
+
+fn find<'a>(tree: &'a Value, key: &str) -> Option<&'a Value> {
+    key.split('.').try_fold(tree, |tree, name| tree.get(name))
+}
+
+fn place(tree: &mut Value, key: &str, value: Value) {
+    let mut slot = tree;
+    for name in key.split('.') {
+        slot = &mut slot[name];
+    }
+    *slot = value;
+}

@@ -1,0 +1,83 @@
+//! What a command works with.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use celeriac_control::{AppParts, StateMakers};
+use celeriac_db::Database;
+use celeriac_protocol::Clock;
+
+use crate::arguments::Global;
+use crate::config::{self, Flag, Loaded, Origin, Sources};
+use crate::error::Result;
+use crate::output::Output;
+
+/// What every command works with.
+pub(crate) struct Context {
+    /// The app's parts.
+    pub(crate) app: AppParts,
+    /// Where text goes.
+    pub(crate) output: Output,
+    /// The settings in force.
+    pub(crate) loaded: Loaded,
+    /// The clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The databases that were opened, to be closed when the command has ended.
+    pub(crate) opened: Opened,
+}
+
+/// Remembers databases that were opened. Cloning is cheap and shares them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opened(Arc<Mutex<Vec<Database>>>);
+
+impl Opened {
+    /// Remembers one.
+    pub(crate) fn add(&self, database: &Database) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(database.clone());
+    }
+
+    /// Closes all: writes that were handed in are finished, and the last process moves the
+    /// write-ahead log into the file.
+    pub(crate) async fn close(self) {
+        let opened = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        for database in opened {
+            database.close().await;
+        }
+    }
+}
+
+impl Context {
+    /// Returns what makes the app's states; they are made once.
+    pub(crate) fn take_states(&mut self) -> StateMakers {
+        std::mem::take(&mut self.app.states)
+    }
+}
+
+/// Reads the configuration for a command that sets these keys by flags of its own.
+pub(crate) fn load(global: &Global, own: Vec<Flag>) -> Result<Loaded> {
+    let mut flags = global.flags();
+    flags.extend(own);
+    config::load(Sources {
+        named_file: named_file(global),
+        folder: PathBuf::new(),
+        environment: environment(),
+        flags,
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
+fn named_file(global: &Global) -> Option<(PathBuf, Origin)> {
+    if let Some(path) = &global.config {
+        return Some((path.clone(), Origin::Flag { flag: "--config".to_owned() }));
+    }
+    let path = std::env::var_os(config::FILE_VARIABLE).filter(|path| !path.is_empty())?;
+    Some((path.into(), Origin::Env { variable: config::FILE_VARIABLE.to_owned() }))
+}
+
+/// Returns the variables that are text; names and values that are not can't be ours.
+#[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}

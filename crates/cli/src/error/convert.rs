@@ -1,0 +1,182 @@
+//! Turns the errors of the floors below into the one that reaches the terminal.
+
+use std::error::Error;
+
+use celeriac_broker::BrokerError;
+use celeriac_control::AppError;
+use celeriac_db::{DbError, StorageFault};
+use celeriac_engine::{EnqueueError, RecordError, WorkerError};
+use celeriac_store::StoreError;
+
+use super::{CliError, Code};
+
+impl From<DbError> for CliError {
+    fn from(error: DbError) -> Self {
+        match &error {
+            DbError::Storage { fault, path, .. } => {
+                let named =
+                    Self::failed_to(code_of(*fault), format_args!("use database {path:?}")).because(fault);
+                match fault {
+                    StorageFault::FolderMissing => match path.parent() {
+                        Some(folder) => named.hint(format!(
+                            "create the folder with `mkdir -p {}`, or name another file with --database",
+                            folder.display()
+                        )),
+                        None => named,
+                    },
+                    _ => named,
+                }
+            }
+            DbError::NewerDatabase { owner, name } => {
+                Self::failed_to(Code::DatabaseNewer, "use the database").because(format_args!(
+                    "it is newer than this binary, which does not know migration {name:?} of {owner:?}"
+                ))
+            }
+            DbError::Deadline { .. } => {
+                Self::failed_to(Code::DatabaseSlow, "use the database").caused_by(&error)
+            }
+            DbError::Irreversible { .. } => {
+                Self::failed_to(Code::MigrationIrreversible, "take a migration back").caused_by(&error)
+            }
+            DbError::UnknownMigration { .. } => {
+                Self::failed_to(Code::UnknownMigration, "migrate").caused_by(&error)
+            }
+            DbError::Migration { owner, name, source } if source.fault().is_none() => {
+                Self::failed_to(Code::MigrationFailed, format_args!("make migration {name:?} of {owner:?}"))
+                    .caused_by(source.as_ref())
+            }
+            DbError::Option { name, reason } => {
+                let value = format!("use the database with {name}");
+                Self::failed_to(Code::ConfigInvalidValue, value).because(reason)
+            }
+            other => match other.fault() {
+                Some(fault) => Self::failed_to(code_of(fault), "use the database").because(fault),
+                None => Self::failed_to(Code::Internal, "use the database").caused_by(other),
+            },
+        }
+    }
+}
+
+fn code_of(fault: StorageFault) -> Code {
+    match fault {
+        StorageFault::FolderMissing => Code::DatabaseFolderMissing,
+        StorageFault::FileMissing => Code::DatabaseFileMissing,
+        StorageFault::IsFolder => Code::DatabaseIsFolder,
+        StorageFault::Denied => Code::DatabaseDenied,
+        StorageFault::ReadOnly => Code::DatabaseReadOnly,
+        StorageFault::NotADatabase => Code::DatabaseNotSqlite,
+        StorageFault::Corrupt => Code::DatabaseCorrupt,
+        StorageFault::Locked => Code::DatabaseLocked,
+        StorageFault::Full => Code::DatabaseFull,
+        StorageFault::NoSharedMemory => Code::DatabaseNoSharedMemory,
+        StorageFault::Io => Code::DatabaseIo,
+    }
+}
+
+impl From<BrokerError> for CliError {
+    fn from(error: BrokerError) -> Self {
+        match error {
+            BrokerError::Database { action, source } => Self::from(source).while_asked_to(action),
+            BrokerError::Corrupt { .. } => {
+                Self::failed_to(Code::RecordCorrupt, "use the queue").caused_by(&error)
+            }
+            BrokerError::TooLarge { .. } => {
+                Self::failed_to(Code::InvalidArguments, "use the queue").caused_by(&error)
+            }
+            BrokerError::Closed(_) => Self::failed_to(Code::Unavailable, "use the queue").caused_by(&error),
+            BrokerError::Unsupported { .. } => {
+                Self::failed_to(Code::Usage, "use the queue").caused_by(&error)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database { action, source } => Self::from(source).while_asked_to(action),
+            StoreError::Corrupt { .. } => {
+                Self::failed_to(Code::RecordCorrupt, "use the job records").caused_by(&error)
+            }
+            StoreError::Raced { .. } => {
+                Self::failed_to(Code::Internal, "use the job records").caused_by(&error)
+            }
+        }
+    }
+}
+
+impl From<RecordError> for CliError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Database(source) => source.into(),
+            RecordError::Corrupt { .. } => {
+                Self::failed_to(Code::RecordCorrupt, "use the job records").caused_by(&error)
+            }
+        }
+    }
+}
+
+impl From<EnqueueError> for CliError {
+    fn from(error: EnqueueError) -> Self {
+        match error {
+            EnqueueError::Broker(source) => source.into(),
+            EnqueueError::Record(source) => source.into(),
+            EnqueueError::Database(source) => source.into(),
+            EnqueueError::Arguments { task, source } => {
+                Self::failed_to(Code::InvalidArguments, format_args!("enqueue task \"{task}\""))
+                    .because(source)
+            }
+            EnqueueError::Id { task, source } => {
+                Self::failed_to(Code::InvalidArguments, format_args!("enqueue task \"{task}\""))
+                    .because(source)
+            }
+            EnqueueError::Option { task, reason } => {
+                Self::failed_to(Code::InvalidArguments, format_args!("enqueue task \"{task}\""))
+                    .because(reason)
+            }
+            EnqueueError::NotTransactional(_) => Self::failed_to(Code::Internal, "enqueue").caused_by(&error),
+        }
+    }
+}
+
+impl From<AppError> for CliError {
+    fn from(error: AppError) -> Self {
+        let code = match &error {
+            AppError::State { .. } => Code::StateFailed,
+            _ => Code::AppInvalid,
+        };
+        let mut error: &(dyn Error + 'static) = &error;
+        // "put the app together" only leads to what is wrong with it.
+        if let (Code::AppInvalid, Some(source)) = (code, error.source()) {
+            error = source;
+        }
+        Self::failed_to(code, error).after(error)
+    }
+}
+
+impl From<WorkerError> for CliError {
+    fn from(error: WorkerError) -> Self {
+        match &error {
+            WorkerError::Registry(source) => Self::failed_to(Code::AppInvalid, source).after(source),
+            WorkerError::Option { .. } => Self::failed_to(Code::ConfigInvalidValue, &error),
+        }
+    }
+}
+
+impl CliError {
+    /// Says what was being done in place of "use", and the rest after it.
+    fn while_asked_to(mut self, action: &str) -> Self {
+        let headline = std::mem::replace(&mut self.headline, format!("failed to {action}"));
+        let named = headline.strip_prefix("failed to use ").unwrap_or(&headline);
+        self.causes.insert(0, named.to_owned());
+        self
+    }
+
+    /// Adds what caused `error`, whose own text is the headline already.
+    fn after(self, error: &(dyn Error + 'static)) -> Self {
+        match error.source() {
+            Some(source) => self.caused_by(source),
+            None => self,
+        }
+    }
+}

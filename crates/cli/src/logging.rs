@@ -1,0 +1,32 @@
+//! Logs: human on a terminal, JSON otherwise, always on the error stream.
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
+
+use crate::config::{LogFormat, LogSection};
+use crate::output::Output;
+
+/// What commands that end by themselves say unless asked for more.
+const QUIET: &str = "warn";
+
+/// Begins to log. `asked` says whether somebody chose the level; `long` whether the command runs
+/// until it is stopped, and so has a story to tell.
+pub(crate) fn start(section: &LogSection, output: &Output, asked: bool, long: bool) {
+    let level = if asked || long { section.level.as_str() } else { QUIET };
+    let filter: Targets = level.parse().unwrap_or_default();
+    let human = match section.format {
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+        LogFormat::Auto => output.stderr_is_terminal(),
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second start in one process (a test that runs two commands) keeps the first one's logs.
+    let _ = if human {
+        let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(output.stderr_is_colored());
+        registry.with(layer.with_target(false)).try_init()
+    } else {
+        let layer = fmt::layer().json().flatten_event(true).with_span_list(false);
+        registry.with(layer.with_writer(std::io::stderr)).try_init()
+    };
+}

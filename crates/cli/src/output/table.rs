@@ -1,0 +1,238 @@
+//! Tables: aligned columns without lines for people, tabs without a header for programs.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::Paint;
+
+/// The space between two columns.
+const GAP: usize = 2;
+
+/// The narrowest that a column is cut to.
+const NARROWEST: usize = 8;
+
+/// A table to be printed.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    empty: &'static str,
+}
+
+/// One column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    title: &'static str,
+    right: bool,
+    /// May be cut where the terminal is narrow.
+    elastic: bool,
+}
+
+impl Column {
+    /// A column of text that is never cut.
+    pub(crate) const fn new(title: &'static str) -> Self {
+        Self { title, right: false, elastic: false }
+    }
+
+    /// A column of numbers.
+    pub(crate) const fn number(title: &'static str) -> Self {
+        Self { title, right: true, elastic: false }
+    }
+
+    /// A column of text that is cut where the terminal is narrow.
+    pub(crate) const fn elastic(title: &'static str) -> Self {
+        Self { title, right: false, elastic: true }
+    }
+}
+
+/// One cell: what people see, and what programs get.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cell {
+    shown: String,
+    exact: Option<String>,
+    paint: Paint,
+}
+
+impl Cell {
+    /// A cell that reads the same for everybody.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { shown: text.into(), ..Self::default() }
+    }
+
+    /// A coloured cell.
+    pub(crate) fn painted(paint: Paint, text: impl Into<String>) -> Self {
+        Self { paint, ..Self::new(text) }
+    }
+
+    /// Gives programs something else than people, such as an instant in place of "3m ago".
+    #[must_use]
+    pub(crate) fn exactly(mut self, text: impl Into<String>) -> Self {
+        self.exact = Some(text.into());
+        self
+    }
+}
+
+impl Table {
+    /// Begins a table; `empty` is what people see in place of one without rows.
+    pub(crate) fn new(columns: impl Into<Vec<Column>>, empty: &'static str) -> Self {
+        Self { columns: columns.into(), rows: Vec::new(), empty }
+    }
+
+    /// Adds a row with a cell for each column.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let cells: Vec<Cell> = cells.into_iter().collect();
+        debug_assert_eq!(cells.len(), self.columns.len(), "a row has a cell for each column");
+        self.rows.push(cells);
+    }
+
+    /// Writes it for a terminal of this width.
+    pub(crate) fn for_people(&self, width: usize, color: bool) -> String {
+        if self.rows.is_empty() {
+            return format!("{}\n", self.empty);
+        }
+        let widths = self.widths(width);
+        let titles = self.columns.iter().map(|column| Cell::painted(Paint::Faint, column.title));
+        let mut text = self.line(titles.collect::<Vec<_>>().as_slice(), &widths, color);
+        for row in &self.rows {
+            text.push_str(&self.line(row, &widths, color));
+        }
+        text
+    }
+
+    /// Writes it for a program: a tab between cells, no header, nothing cut, nothing relative.
+    pub(crate) fn for_programs(&self) -> String {
+        let mut text = String::new();
+        for row in &self.rows {
+            let cells: Vec<String> =
+                row.iter().map(|cell| one_line(cell.exact.as_ref().unwrap_or(&cell.shown))).collect();
+            text.push_str(&cells.join("\t"));
+            text.push('\n');
+        }
+        text
+    }
+
+    fn line(&self, cells: &[Cell], widths: &[usize], color: bool) -> String {
+        let mut line = String::new();
+        for (i, ((cell, column), width)) in cells.iter().zip(&self.columns).zip(widths).enumerate() {
+            let text = cut(&one_line(&cell.shown), *width);
+            let padding = " ".repeat(width.saturating_sub(text.width()));
+            let painted = cell.paint.on(color, &text);
+            let gap = if i == 0 { "" } else { "  " };
+            line.push_str(gap);
+            if column.right {
+                line.push_str(&padding);
+                line.push_str(&painted);
+            } else {
+                line.push_str(&painted);
+                line.push_str(&padding);
+            }
+        }
+        line.truncate(line.trim_end().len());
+        line.push('\n');
+        line
+    }
+
+    /// Gives each column what it asks for, and takes from the widest elastic one what is too much.
+    fn widths(&self, available: usize) -> Vec<usize> {
+        let mut widths: Vec<usize> = self.columns.iter().map(|column| column.title.width()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(one_line(&cell.shown).width());
+            }
+        }
+        let gaps = GAP * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > available {
+            let elastic = widths.iter_mut().zip(&self.columns).filter(|(_, column)| column.elastic);
+            let widest = elastic.map(|(width, _)| width).max_by_key(|width| **width);
+            match widest {
+                Some(width) if *width > NARROWEST => *width -= 1,
+                _ => break,
+            }
+        }
+        widths
+    }
+}
+
+/// Puts text on one line: what would break it is written out.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\t' => line.push_str("\\t"),
+            c if c.is_control() => line.extend(c.escape_unicode()),
+            c => line.push(c),
+        }
+    }
+    line
+}
+
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used + 1 > width {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let columns = [Column::new("ID"), Column::number("TRIES"), Column::elastic("ERROR")];
+        let mut table = Table::new(columns, "no jobs");
+        table.row([
+            Cell::painted(Paint::Bad, "a1"),
+            Cell::new("12"),
+            Cell::new("a long story\nin two lines").exactly("exact"),
+        ]);
+        table.row([Cell::new("b"), Cell::new("3"), Cell::new("短い話")]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_and_numbers_stand_right() {
+        assert_eq!(
+            table().for_people(80, false),
+            "ID  TRIES  ERROR\n\
+             a1     12  a long story\\nin two lines\n\
+             b       3  短い話\n"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_cuts_the_elastic_column_only() {
+        assert_eq!(
+            table().for_people(22, false),
+            "ID  TRIES  ERROR\n\
+             a1     12  a long sto…\n\
+             b       3  短い話\n"
+        );
+    }
+
+    #[test]
+    fn programs_get_tabs_and_exact_values() {
+        assert_eq!(table().for_programs(), "a1\t12\texact\nb\t3\t短い話\n");
+    }
+
+    #[test]
+    fn no_rows_are_said_in_words_to_people_and_not_at_all_to_programs() {
+        let table = Table::new([Column::new("ID")], "no jobs");
+        assert_eq!(table.for_people(80, false), "no jobs\n");
+        assert_eq!(table.for_programs(), "");
+    }
+
+    #[test]
+    fn what_a_foreign_text_holds_cannot_move_the_cursor() {
+        assert_eq!(one_line("a\u{1b}[2Jb\r"), "a\\u{1b}[2Jb\\u{d}");
+    }
+}

@@ -1,0 +1,140 @@
+//! Opens what a command works on: the database, brought up to date, and the client on it.
+
+use std::sync::Arc;
+
+use celeriac_broker::{Broker, SqliteBroker};
+use celeriac_control::{AppParts, Environment, StoreRecorder};
+use celeriac_db::{Database, DbError, MigrationSet, SqliteOptions, StorageFault};
+use celeriac_engine::{Client, ClientParts, EventHub};
+use celeriac_protocol::Clock;
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// What a command works on.
+pub(crate) struct Platform {
+    /// The database.
+    pub(crate) database: Database,
+    /// Asks for jobs and looks after them.
+    pub(crate) client: Client,
+}
+
+/// How a command uses the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// Reads what is there; a file that may not be written is enough.
+    Reading,
+    /// Changes what is there.
+    Changing,
+    /// Changes it, and makes it where there is none.
+    Creating,
+}
+
+impl Platform {
+    /// Returns the transport.
+    pub(crate) fn broker(&self) -> &Arc<dyn Broker> {
+        self.client.broker()
+    }
+
+    /// Returns what an app's states are made from.
+    pub(crate) fn environment(&self) -> Environment {
+        Environment::new(self.database.clone(), self.client.clone())
+    }
+}
+
+impl Context {
+    /// Opens the database and brings its tables up to date where they are not.
+    ///
+    /// # Errors
+    /// What stands in the way, each with its hint.
+    pub(crate) async fn open(&self, used_for: Use) -> Result<Platform> {
+        let options = self.loaded.config.database.options();
+        let database = match used_for {
+            Use::Reading => open_for_reading(self, options).await?,
+            Use::Changing => open_for_writing(self, SqliteOptions { create: false, ..options }).await?,
+            Use::Creating => open_for_writing(self, options).await?,
+        };
+        self.opened.add(&database);
+        let broker = SqliteBroker::new(database.clone(), Arc::clone(&self.clock));
+        let parts = ClientParts {
+            broker: Arc::new(broker),
+            recorder: Arc::new(StoreRecorder::new(database.clone())),
+            clock: Arc::clone(&self.clock),
+            registry: self.app.registry.clone(),
+            events: EventHub::default(),
+            origin: origin(),
+        };
+        Ok(Platform { database, client: Client::new(parts) })
+    }
+}
+
+/// Returns all lines of migrations, in the order in which they are made.
+pub(crate) fn migration_lines(app: &AppParts) -> Vec<MigrationSet> {
+    let mut lines = vec![SqliteBroker::MIGRATIONS, celeriac_store::MIGRATIONS];
+    lines.extend(app.migrations.iter().copied());
+    lines
+}
+
+async fn open_for_reading(context: &Context, options: SqliteOptions) -> Result<Database> {
+    let database = Database::open_read_only(options.clone()).await?;
+    if pending(&context.app, &database).await? == 0 {
+        return Ok(database);
+    }
+    database.close().await;
+    open_for_writing(context, SqliteOptions { create: false, ..options }).await
+}
+
+async fn open_for_writing(context: &Context, options: SqliteOptions) -> Result<Database> {
+    let database = Database::open(options).await?;
+    // Looking first spares every command but the first a wait for the writer.
+    if pending(&context.app, &database).await? > 0 {
+        migrate(&context.app, &database, context.clock.as_ref()).await?;
+    }
+    Ok(database)
+}
+
+async fn pending(app: &AppParts, database: &Database) -> Result<usize> {
+    let mut count = 0;
+    for line in migration_lines(app) {
+        count += line.check(database.reader()).await.map_err(|error| on_file(database, error))?.len();
+    }
+    Ok(count)
+}
+
+/// Makes all migrations that are pending and returns them as (owner, name).
+pub(crate) async fn migrate(
+    app: &AppParts,
+    database: &Database,
+    clock: &dyn Clock,
+) -> Result<Vec<(&'static str, &'static str)>> {
+    let mut made = Vec::new();
+    for line in migration_lines(app) {
+        let names =
+            line.up(database, clock.now().as_micros()).await.map_err(|error| on_file(database, error))?;
+        made.extend(names.into_iter().map(|name| (line.owner, name)));
+    }
+    tracing::debug!(database = %database.path().display(), migrations = made.len(), "database is up to date");
+    Ok(made)
+}
+
+/// Names the file where an error of a statement does not.
+fn on_file(database: &Database, error: DbError) -> DbError {
+    match error.fault() {
+        Some(fault) if !matches!(error, DbError::Storage { .. }) => storage(database, fault),
+        _ => error,
+    }
+}
+
+fn storage(database: &Database, fault: StorageFault) -> DbError {
+    DbError::Storage { fault, path: database.path().to_owned(), source: None }
+}
+
+/// Says who sends, in Celery's manner.
+fn origin() -> String {
+    format!("gen{}@{}", std::process::id(), host_name())
+}
+
+/// Returns the machine's name.
+pub(crate) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,21 @@
+//! What commands print, as people see it and as JSON. The field names are stable.
+
+mod dead;
+mod job;
+mod queue;
+
+pub(crate) use dead::{DeadDetailView, DeadView};
+pub(crate) use job::{JobDetailView, JobView, SnapshotView, pretty};
+pub(crate) use queue::QueueView;
+
+use celeriac_protocol::Timestamp;
+
+/// Writes an instant as JSON does.
+pub(crate) fn instant(at: Timestamp) -> String {
+    at.to_string()
+}
+
+/// Writes an instant that may be missing.
+pub(crate) fn instant_or_none(at: Option<Timestamp>) -> Option<String> {
+    at.map(instant)
+}

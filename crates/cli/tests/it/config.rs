@@ -1,0 +1,129 @@
+//! Settings: where they come from, and what is said of wrong ones.
+
+use insta::assert_snapshot;
+
+use crate::support::{Bed, Outcome};
+
+fn value(bed: &Bed, arguments: &[&str], environment: &[(&str, &str)]) -> (String, String) {
+    let mut command = bed.command(arguments);
+    let out = Outcome::of(command.envs(environment.iter().copied())).ok();
+    let cells: Vec<&str> = out.trim_end_matches('\n').split('\t').collect();
+    (cells[1].to_owned(), cells[2].to_owned())
+}
+
+#[test]
+fn flags_win_over_the_environment_over_celerys_names_over_the_file_over_defaults() {
+    let bed = Bed::new();
+    let mut show = vec!["config", "show", "worker.concurrency"];
+    let pair = |value: &str, origin: &str| (value.to_owned(), origin.to_owned());
+    assert_eq!(value(&bed, &show, &[]), pair("8", "default"));
+    bed.write("celeriac.toml", "[worker]\n# comment\nconcurrency = 3\n");
+    assert_eq!(value(&bed, &show, &[]), pair("3", "celeriac.toml:3"));
+    let celery = ("CELERY_WORKER_CONCURRENCY", "4");
+    assert_eq!(value(&bed, &show, &[celery]), pair("4", "CELERY_WORKER_CONCURRENCY"));
+    let ours = ("CELERIAC_WORKER__CONCURRENCY", "5");
+    assert_eq!(value(&bed, &show, &[ours, celery]), pair("5", "CELERIAC_WORKER__CONCURRENCY"));
+    show.extend(["--set", "worker.concurrency=6"]);
+    assert_eq!(value(&bed, &show, &[ours]), pair("6", "--set worker.concurrency"));
+}
+
+#[test]
+fn values_from_the_environment_are_read_as_what_their_key_wants() {
+    let bed = Bed::new();
+    for (key, variable, text, shown) in [
+        ("worker.queues", "CELERIAC_WORKER__QUEUES", "mail, math", "mail,math"),
+        ("worker.queues", "CELERIAC_WORKER__QUEUES", r#"["a,b"]"#, "a,b"),
+        ("worker.lease", "CELERIAC_WORKER__LEASE", "90", "1m30s"),
+        ("worker.name", "CELERIAC_WORKER__NAME", "42", "42"),
+        ("tasks.always_eager", "CELERY_TASK_ALWAYS_EAGER", "True", "true"),
+        ("log.level", "CELERY_WORKER_LOGLEVEL", "WARNING", "warn"),
+    ] {
+        assert_eq!(value(&bed, &["config", "show", key], &[(variable, text)]).0, shown, "{variable}={text}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_named_with_their_place() {
+    let bed = Bed::new();
+    let said = |file: &str, environment: &[(&str, &str)], flags: &[&str]| {
+        bed.write("celeriac.toml", file);
+        let arguments: Vec<&str> = ["tasks"].iter().chain(flags).copied().collect();
+        Outcome::of(bed.command(&arguments).envs(environment.iter().copied())).refused(2)
+    };
+    assert_snapshot!(said("[worker]\n\nconcurency = 3", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:3: unknown key "worker.concurency"
+     hint: did you mean `worker.concurrency`?
+    "#);
+    assert_snapshot!(said("[wrker]\nconcurrency = 3", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:2: unknown key "wrker.concurrency"
+     hint: did you mean `worker.concurrency`?
+    "#);
+    assert_snapshot!(said("concurrency = 3", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:1: unknown key "concurrency"
+     hint: did you mean `worker.concurrency`?
+    "#);
+    assert_snapshot!(said("[mail]\nserver = 'x'", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:2: unknown key "mail.server"
+     hint: list all keys with `config default`
+    "#);
+    assert_snapshot!(said("[worker]\nconcurrency = \"many\"", &[], &[]), @"error: failed to read configuration: celeriac.toml:2: worker.concurrency = many: a whole number is wanted");
+    assert_snapshot!(said("[worker]\nconcurrency = 0", &[], &[]), @"error: failed to read configuration: celeriac.toml:2: worker.concurrency = 0: 1 to 10000 are possible");
+    assert_snapshot!(said("[worker]\nlease = \"5 minutes\"", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:2: worker.lease: "5 minutes" is no span of time; write 500ms, 30s, 5m, 2h, 7d or 1h30m
+    "#);
+    assert_snapshot!(said("[worker\nconcurrency = 0", &[], &[]), @"error: failed to read configuration: celeriac.toml:1: unclosed table, expected `]`");
+    assert_snapshot!(said("", &[("CELERIAC_WORKER__LEESE", "5s")], &[]), @r#"
+    error: failed to read configuration: unknown variable CELERIAC_WORKER__LEESE
+     hint: did you mean `CELERIAC_WORKER__LEASE`?
+    "#);
+    assert_snapshot!(said("", &[("CELERIAC_LOG__LEVEL", "loud")], &[]), @r#"
+    error: failed to read configuration: CELERIAC_LOG__LEVEL = loud: write error, warn, info, debug or trace, or "info,celeriac_engine=debug"
+    "#);
+    assert_snapshot!(said("", &[], &["--set", "database.durability=fast"]), @"error: failed to read configuration: --set database.durability: unknown variant `fast`, expected `process` or `power`");
+    assert_snapshot!(said("", &[], &["-d", "postgres://me:secret@host/db"]), @r#"
+    error: failed to read configuration: --database: databases of type "postgres" are not supported by this version, only sqlite:PATH is
+    "#);
+}
+
+#[test]
+fn a_named_file_must_be_there_and_a_found_one_need_not() {
+    let bed = Bed::new();
+    assert_eq!(bed.run(&["config", "path"]).refused(1), "no file is in use; ./celeriac.toml would be read\n");
+    let missing = bed.run(&["tasks", "--config", "my.toml", "--json"]);
+    let error = missing.refused_as(2, "config_file_missing");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("\"my.toml\", named by --config: No such file"), "{message}");
+    bed.write("my.toml", "");
+    let found = Outcome::of(bed.command(&["config", "path"]).env("CELERIAC_CONFIG", "my.toml")).ok();
+    assert_eq!(found, "my.toml\n");
+}
+
+#[test]
+fn a_path_in_a_file_starts_from_the_files_folder() {
+    let bed = Bed::new();
+    std::fs::create_dir(bed.path("etc")).unwrap();
+    bed.write("etc/my.toml", "[database]\nurl = \"data.db\"");
+    bed.ok(&["migrate", "up", "--config", "etc/my.toml"]);
+    assert!(bed.path("etc/data.db").exists());
+    bed.ok(&["migrate", "up", "--config", "etc/my.toml", "--database", "own.db"]);
+    assert!(bed.path("own.db").exists());
+}
+
+#[test]
+fn defaults_print_whatever_the_file_in_use_says_and_read_back() {
+    let bed = Bed::new();
+    bed.write("celeriac.toml", "not toml");
+    let defaults = bed.ok(&["config", "default"]);
+    bed.write("celeriac.toml", defaults);
+    let shown = bed.json(&["config", "show"]);
+    assert!(shown.len() > 10 && shown.iter().all(|setting| setting["origin"]["kind"] == "default"));
+}
+
+#[test]
+fn celerys_variables_that_mean_nothing_here_are_warned_of() {
+    let bed = Bed::new();
+    let mut command = bed.command(&["tasks", "--log-format", "human"]);
+    let outcome = Outcome::of(command.env("CELERY_BROKER_URL", "redis://me:secret@host"));
+    assert!(outcome.stderr.contains("CELERY_BROKER_URL is set and not used"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("secret"));
+}

@@ -1,0 +1,91 @@
+//! What every command says of itself.
+
+use crate::support::Bed;
+
+/// Every command, as it is typed.
+const COMMANDS: &[&str] = &[
+    "",
+    "worker",
+    "enqueue",
+    "jobs",
+    "jobs list",
+    "jobs show",
+    "jobs cancel",
+    "jobs retry",
+    "jobs wait",
+    "dead",
+    "dead list",
+    "dead show",
+    "dead retry",
+    "dead drop",
+    "queues",
+    "queues list",
+    "queues pause",
+    "queues resume",
+    "queues purge",
+    "tasks",
+    "migrate",
+    "migrate status",
+    "migrate up",
+    "migrate down",
+    "doctor",
+    "config",
+    "config show",
+    "config default",
+    "config path",
+    "completions",
+    "version",
+];
+
+#[test]
+fn every_command_explains_itself() {
+    let bed = Bed::new();
+    for command in COMMANDS {
+        let mut words: Vec<&str> = command.split_whitespace().collect();
+        words.push("--help");
+        let help = bed.ok(&words);
+        let name = if command.is_empty() { "main".to_owned() } else { command.replace(' ', "-") };
+        let shown = if command.is_empty() { help } else { without_global_options(&help) };
+        insta::assert_snapshot!(name, shown);
+    }
+}
+
+/// Leaves out the options that all commands share; they are shown once.
+fn without_global_options(help: &str) -> String {
+    let mut parts: Vec<&str> = help.trim_end().split("\n\n").collect();
+    parts.retain(|part| !part.starts_with("Global options:"));
+    parts.join("\n\n")
+}
+
+#[test]
+fn no_command_is_missing_from_the_list_above() {
+    let bed = Bed::new();
+    let listed = |command: &str| -> Vec<String> {
+        let mut words: Vec<&str> = command.split_whitespace().collect();
+        words.push("--help");
+        let help = bed.ok(&words);
+        let commands = help.split("Commands:\n").nth(1).unwrap_or_default();
+        let lines = commands.lines().take_while(|line| !line.is_empty());
+        lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    for group in ["", "jobs", "dead", "queues", "migrate", "config"] {
+        for command in listed(group) {
+            let command = format!("{group} {command}").trim().to_owned();
+            assert!(COMMANDS.contains(&command.as_str()), "{command} is not in COMMANDS");
+        }
+    }
+}
+
+#[test]
+fn version_names_the_app_and_the_platform() {
+    let bed = Bed::new();
+    assert_eq!(bed.ok(&["version"]), format!("testbed 1.2.3 (celeriac {})\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(bed.ok(&["--version"]), "testbed 1.2.3\n");
+    assert_eq!(bed.json(&["version"])[0]["version"], "1.2.3");
+}
+
+#[test]
+fn completions_know_the_apps_name_and_commands() {
+    let script = Bed::new().ok(&["completions", "bash"]);
+    assert!(script.contains("_testbed()") && script.contains("enqueue"));
+}

@@ -1,0 +1,113 @@
+//! Looking into jobs and changing their course.
+
+use serde_json::{Value, json};
+
+use crate::support::Bed;
+
+fn ids(list: &[Value]) -> Vec<&str> {
+    list.iter().map(|job| job["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn lists_are_filtered_and_paged() {
+    let bed = Bed::new();
+    let first = bed.enqueue(&["greet", "Ada"]);
+    let second = bed.enqueue(&["math.add", "1"]);
+    let third = bed.enqueue(&["greet", "Bob", "--countdown", "1h"]);
+    assert_eq!(ids(&bed.json(&["jobs", "list"])), [third.as_str(), &second, &first]);
+    for (filter, expected) in [
+        (&["--task", "math.add"][..], vec![&second]),
+        (&["--queue", "celery"], vec![&third, &first]),
+        (&["--type", "arithmetic"], vec![&second]),
+        (&["--status", "scheduled"], vec![&third]),
+        (&["--since", "1h", "--limit", "1"], vec![&third]),
+        (&["--until", "1h"], vec![]),
+        (&["--status", "dead"], vec![]),
+    ] {
+        let arguments: Vec<&str> = ["jobs", "list"].iter().chain(filter).copied().collect();
+        assert_eq!(ids(&bed.json(&arguments)), expected, "{filter:?}");
+    }
+    let cursor = bed.json(&["jobs", "list", "--limit", "1"])[0]["cursor"].to_string();
+    assert_eq!(ids(&bed.json(&["jobs", "list", "--cursor", &cursor])), [second, first]);
+    let stderr = bed.run(&["jobs", "list", "--status", "done"]).refused(2);
+    assert!(stderr.contains("unknown job status \"done\""), "{stderr}");
+}
+
+#[test]
+fn a_job_tells_its_whole_story() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["fail", "disk on fire"]);
+    bed.work_until_ended(&id);
+    let shown = bed.ok(&["jobs", "show", &id]);
+    for line in [
+        "task        fail",
+        "status      failed, a dead letter (error)",
+        "args        [\"disk on fire\"]",
+        "disk on fire",
+        "attempts    1. failed after",
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    let error = bed.run(&["jobs", "show", "nobody", "--json"]).refused_as(3, "unknown_job");
+    assert_eq!(error["message"], "there is no job nobody");
+}
+
+#[test]
+fn a_paused_queue_is_told_as_the_reason_why_a_job_waits() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    bed.ok(&["queues", "pause", "celery"]);
+    let shown = bed.ok(&["jobs", "show", &id]);
+    assert!(shown.contains("waits for a worker; its queue was paused"), "{shown}");
+}
+
+#[test]
+fn cancelling_takes_a_waiting_job_out_and_tells_a_running_one_to_stop() {
+    let bed = Bed::new();
+    let waiting = bed.enqueue(&["greet", "Ada"]);
+    assert_eq!(bed.ok(&["jobs", "cancel", &waiting]), format!("{waiting} cancelled\n"));
+    assert_eq!(bed.job(&waiting)["cancel_reason"], "cancelled by an operator");
+    assert_eq!(bed.run(&["jobs", "cancel", &waiting]).code, Some(1));
+    assert_eq!(bed.run(&["jobs", "cancel", &waiting, "nobody"]).code, Some(3));
+    let line = bed.line();
+    let running = bed.enqueue(&["hold", line.address()]);
+    let worker = bed.worker(&[]);
+    let job = line.called();
+    let told = bed.json(&["jobs", "cancel", &running, "--reason", "not needed"]).remove(0);
+    assert_eq!(told["outcome"], "requested");
+    job.hung_up();
+    let stderr = bed.run(&["jobs", "wait", &running, "--timeout", "20s"]).refused(1);
+    assert!(stderr.contains("was cancelled"), "{stderr}");
+    worker.stop();
+}
+
+#[test]
+fn a_dead_job_is_retried_under_its_id_and_a_finished_one_as_a_copy() {
+    let bed = Bed::new();
+    let dead = bed.enqueue(&["fail", "no"]);
+    bed.work_until_ended(&dead);
+    assert_eq!(bed.ok(&["jobs", "retry", &dead]), format!("{dead}\n"));
+    let job = bed.job(&dead);
+    assert_eq!((&job["status"], &job["generation"]), (&json!("pending"), &json!(1)));
+    let stderr = bed.run(&["jobs", "retry", &dead]).refused(1);
+    assert!(stderr.contains("has not ended, it is pending"), "{stderr}");
+    bed.ok(&["jobs", "cancel", &dead]);
+    let copy = bed.json(&["jobs", "retry", &dead])[0]["runs_as"].as_str().unwrap().to_owned();
+    assert_ne!(copy, dead);
+    let job = bed.job(&copy);
+    assert_eq!((&job["task"], &job["args"]), (&json!("fail"), &json!(["no"])));
+    bed.run(&["jobs", "retry", "nobody", "--json"]).refused_as(3, "unknown_job");
+}
+
+#[test]
+fn waiting_prints_the_result_of_a_job_that_has_ended() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["math.add", "1", "2"]);
+    bed.work_until_ended(&id);
+    assert_eq!(bed.ok(&["jobs", "wait", &id]), "3\n");
+    let ended = bed.json(&["jobs", "wait", &id]).remove(0);
+    assert_eq!((&ended["status"], &ended["progress"]), (&json!("completed"), &json!(100)));
+    bed.run(&["jobs", "wait", "nobody", "--json"]).refused_as(3, "unknown_job");
+    let id = bed.enqueue(&["greet", "Ada"]);
+    bed.run(&["jobs", "wait", &id, "--timeout", "0s", "--json"]).refused_as(6, "timed_out");
+}

@@ -1,0 +1,28 @@
+//! The command line as its users meet it: through the binary.
+
+#[cfg(test)]
+mod config;
+#[cfg(test)]
+mod dead;
+#[cfg(test)]
+mod doctor;
+#[cfg(test)]
+mod enqueue;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod help;
+#[cfg(test)]
+mod jobs;
+#[cfg(test)]
+mod migrate;
+#[cfg(test)]
+mod output;
+#[cfg(test)]
+mod queues;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
+mod tasks;
+#[cfg(test)]
+mod worker;

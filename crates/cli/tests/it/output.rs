@@ -1,0 +1,68 @@
+//! The forms of output: for people, for pipes, for programs.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{Bed, Outcome, testbed};
+
+/// Runs a command on a terminal of its own, as `script` (util-linux) makes one.
+fn on_a_terminal(bed: &Bed, arguments: &str, environment: &[(&str, &str)]) -> String {
+    let line = format!("stty columns 130; {} {arguments}", testbed().display());
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--command", &line, "/dev/null"]);
+    command.current_dir(bed.path("")).env_clear().env("PATH", env!("PATH")).env("TERM", "xterm");
+    let outcome = Outcome::of(command.envs(environment.iter().copied()).stdin(Stdio::null()));
+    outcome.stdout.replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_gets_aligned_columns_colours_and_relative_times() {
+    let bed = Bed::new();
+    bed.enqueue(&["greet", "Ada"]);
+    let shown = on_a_terminal(&bed, "jobs list", &[]);
+    assert!(shown.contains("\u{1b}[34mpending\u{1b}[0m"), "{shown}");
+    assert!(shown.contains("STATUS") && (shown.contains("just now") || shown.contains("s ago")), "{shown}");
+    let plain = on_a_terminal(&bed, "jobs list", &[("NO_COLOR", "1")]);
+    assert!(plain.contains("STATUS") && !plain.contains('\u{1b}'), "{plain}");
+    let error = on_a_terminal(&bed, "jobs show nobody", &[]);
+    assert!(error.contains("\u{1b}[1;31merror:\u{1b}[0m there is no job nobody"), "{error}");
+    let empty = on_a_terminal(&bed, "jobs list --task nobody", &[]);
+    assert_eq!(empty, "no jobs\n");
+}
+
+#[test]
+fn a_pipe_gets_tabs_without_header_or_colours() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    let line = bed.ok(&["jobs", "list"]);
+    let cells: Vec<&str> = line.trim_end_matches('\n').split('\t').collect();
+    assert_eq!(&cells[..5], [id.as_str(), "greet", "celery", "pending", "0"]);
+    assert!(cells[5].ends_with("+00:00"), "{line}");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let bed = Bed::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let outcome = bed.command(&["config", "show"]).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+    let outcome = outcome.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(outcome.stderr).unwrap(), "");
+    assert_eq!(outcome.status.code(), Some(141));
+}
+
+#[test]
+fn quiet_says_nothing_beside_results() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    let again = bed.run(&["enqueue", "greet", "Ada", "--id", &id, "--quiet"]);
+    assert_eq!((again.stdout.trim(), again.stderr.as_str()), (id.as_str(), ""));
+}
+
+#[test]
+fn usage_errors_are_json_where_json_was_asked_for() {
+    let bed = Bed::new();
+    let error = bed.run(&["enqueu", "--json"]).refused_as(2, "usage");
+    assert_eq!(error["message"], "unrecognized subcommand 'enqueu'");
+    assert!(bed.run(&["enqueu"]).refused(2).contains("similar subcommands exist: 'queues', 'enqueue'"));
+    assert_eq!(bed.run(&[]).code, Some(2));
+}

@@ -1,0 +1,111 @@
+//! Workers: how they start, stop and say what they do.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Bed, Running};
+
+#[test]
+fn ctrl_c_lets_a_running_job_finish_and_exits_with_0() {
+    let bed = Bed::new();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let mut worker = bed.worker(&[]);
+    let job = line.called();
+    worker.signal(Signal::INT);
+    job.answer("done in time");
+    assert_eq!(worker.next_json()["event"], "stopped");
+    assert!(worker.wait().success());
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["result"]), (&json!("completed"), &json!("done in time")));
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once_and_the_job_comes_back() {
+    let bed = Bed::new();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let short_lease = ["--set", "worker.lease=300ms"];
+    let mut worker = Running::start(&mut bed.command(&["worker", short_lease[0], short_lease[1]]));
+    let job = line.called();
+    worker.signal(Signal::INT);
+    worker.hear("interrupted: taking no more jobs, letting running ones finish for up to 30s");
+    worker.signal(Signal::INT);
+    worker.hear("interrupted: stopped at once");
+    assert_eq!(worker.wait().code(), Some(130));
+    job.hung_up();
+    let next = bed.worker(&[]);
+    line.called().answer("second time");
+    assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"second time\"\n");
+    next.stop();
+}
+
+#[test]
+fn patience_over_gives_the_job_back_uncharged() {
+    let bed = Bed::new();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let worker = bed.worker(&["--shutdown-patience", "10ms"]);
+    let job = line.called();
+    worker.stop();
+    job.hung_up();
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["message"]["state"]), (&json!("pending"), &json!("ready")));
+}
+
+#[test]
+fn it_says_what_it_runs() {
+    let bed = Bed::new();
+    let arguments = ["worker", "--json", "--modules", "math", "-Q", "math", "-n", "m1", "-c", "3"];
+    let mut worker = Running::start(&mut bed.command(&arguments));
+    let said = worker.next_json();
+    assert_eq!(said["tasks"], json!(["math.add"]));
+    assert_eq!((&said["worker"], &said["concurrency"]), (&json!("m1"), &json!(3)));
+    worker.stop();
+}
+
+#[test]
+fn it_warns_of_tasks_whose_jobs_it_would_bury() {
+    let bed = Bed::new();
+    let mut worker = bed.worker(&["--modules", "math"]);
+    let warning = worker.hear("would go to the dead letters");
+    assert!(warning.contains("\"task.name\":\"fail\""), "{warning}");
+    worker.stop();
+}
+
+#[test]
+fn what_can_not_be_run_is_said_at_once() {
+    let bed = Bed::new();
+    let stderr = bed.run(&["worker", "--modules", "maths"]).refused(2);
+    assert!(stderr.contains("did you mean `math`?"), "{stderr}");
+    let stderr = bed.run(&["worker", "-c", "0"]).refused(2);
+    assert!(stderr.contains("--concurrency = 0: 1 to 10000 are possible"), "{stderr}");
+    let stderr = bed.run(&["worker", "-Q", ","]).refused(2);
+    assert!(stderr.contains("--queues = : at least one is needed"), "{stderr}");
+}
+
+#[test]
+fn logs_are_json_where_nobody_watches_and_never_on_standard_output() {
+    let bed = Bed::new();
+    let mut worker = Running::start(&mut bed.command(&["worker"]));
+    let started: Value = serde_json::from_str(&worker.hear("worker started")).unwrap();
+    assert_eq!((&started["level"], &started["message"]), (&json!("INFO"), &json!("worker started")));
+    worker.signal(Signal::TERM);
+    let rest = worker.rest_of_stderr();
+    assert!(rest.contains("worker stopped"), "{rest}");
+    assert!(worker.wait().success());
+}
+
+#[test]
+fn a_worker_stays_small() {
+    let bed = Bed::new();
+    let ids: Vec<String> = (0..20).map(|n| bed.enqueue(&["greet", &n.to_string()])).collect();
+    let worker = bed.worker(&[]);
+    for id in ids {
+        bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]);
+    }
+    let peak = worker.peak_kib();
+    worker.stop();
+    // Code that is not optimised is larger; the release build is measured by the benchmark.
+    assert!(peak < 40 * 1024, "the worker took {peak} KiB");
+}
