@@ -37,7 +37,8 @@ pub struct SqliteOptions {
     pub read_connections: u32,
     /// Page cache of each connection, in KiB: the lever on a process's memory.
     pub cache_kib: u32,
-    /// How many KiB the write-ahead log may reach before a commit moves it into the file.
+    /// How many KiB the write-ahead log reaches before it is moved into the file, in the background;
+    /// at four times as much a commit does it.
     pub wal_kib: u32,
     /// How many writes may wait for the writer; beyond it callers wait to hand theirs in.
     pub write_queue: usize,

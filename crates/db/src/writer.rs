@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::call::Call;
 pub(crate) use self::call::{Waiting, call};
+use self::checkpoint::Checkpointer;
+pub(crate) use self::checkpoint::LONGEST_LOG;
 use self::group::Group;
 use self::park::{Parker, Stopwatch};
 use crate::error::{BUSY, DbError, StorageFault, result_code};
@@ -22,6 +24,7 @@ use crate::sqlite::connect;
 use crate::tx::DbTx;
 
 mod call;
+mod checkpoint;
 mod group;
 mod park;
 
@@ -66,7 +69,9 @@ pub(crate) async fn start(id: u64, options: Arc<SqliteOptions>) -> Result<mpsc::
         .spawn(move || {
             // Writes may use timers and the like of the runtime that opened the database.
             let _context = runtime.as_ref().map(tokio::runtime::Handle::enter);
-            let mut writer = Writer { id, options, inbox, parker: Parker::here(), connection: None };
+            let checkpointer = Checkpointer::new(Arc::clone(&options));
+            let mut writer =
+                Writer { id, options, inbox, parker: Parker::here(), connection: None, checkpointer };
             match writer.open() {
                 Ok(()) => {
                     opened.send(Ok(())).ok();
@@ -88,6 +93,7 @@ struct Writer {
     parker: Parker,
     /// Absent after a failure that left the connection in doubt; the next write opens it anew.
     connection: Option<DbTx>,
+    checkpointer: Checkpointer,
 }
 
 impl Writer {
@@ -126,6 +132,7 @@ impl Writer {
         }
         let healthy = group.finish();
         self.connection = healthy.then_some(tx);
+        self.checkpointer.after_commit();
         closing
     }
 
@@ -191,6 +198,7 @@ impl Writer {
                 Request::Close(also) => drop(also),
             }
         }
+        self.checkpointer.stop();
         let closed: Result<(), sqlx::Error> =
             self.connection.take().map_or(Ok(()), |tx| self.parker.drive(tx.close()));
         if let Err(error) = closed {

@@ -15,6 +15,7 @@ use sea_orm::{
 use crate::error::{DbError, StorageFault};
 use crate::options::{Durability, SqliteOptions};
 use crate::tx::{DbTx, failed_execute};
+use crate::writer::LONGEST_LOG;
 
 /// The first version without the race that could corrupt a file in WAL mode.
 const OLDEST_SQLITE: &str = "3.51.3";
@@ -56,6 +57,16 @@ pub(crate) async fn open_writer(options: &SqliteOptions) -> Result<DbTx, DbError
     Ok(tx)
 }
 
+/// Opens a connection that does nothing but move the log into the file.
+pub(crate) async fn open_checkpointer(options: &SqliteOptions) -> Result<DbTx, sqlx::Error> {
+    let options = writer_options(options)
+        .create_if_missing(false)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("cache_size", "10")
+        .thread_name(|_| "celeriac-sqlite-checkpoint".into());
+    DbTx::connect(&options).await
+}
+
 /// Makes the pool of connections that read; none is opened yet.
 pub(crate) fn reader_pool(options: &SqliteOptions) -> DatabaseConnection {
     let pool = SqlitePoolOptions::new()
@@ -90,8 +101,12 @@ fn writer_options(options: &SqliteOptions) -> SqliteConnectOptions {
         .busy_timeout(Duration::ZERO)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
-        .pragma("wal_autocheckpoint", (options.wal_kib / PAGE_KIB).max(1).to_string())
-        .pragma("journal_size_limit", (u64::from(options.wal_kib) * 2 * 1024).to_string())
+        .pragma(
+            "wal_autocheckpoint",
+            (u64::from(options.wal_kib / PAGE_KIB).max(1) * LONGEST_LOG).to_string(),
+        )
+        // The log is cut when it begins anew, so that its length tells how much is in it.
+        .pragma("journal_size_limit", "0")
         .thread_name(|_| "celeriac-sqlite-write".into())
 }
 

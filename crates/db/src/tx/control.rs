@@ -13,6 +13,7 @@ const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 const SAVEPOINT: &str = "SAVEPOINT celeriac_write";
 const NEXT_SAVEPOINT: &str = "RELEASE celeriac_write; SAVEPOINT celeriac_write";
+const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO celeriac_write";
 
 impl DbTx {
@@ -40,6 +41,11 @@ impl DbTx {
 
     pub(crate) async fn rollback_to_savepoint(&self) -> Result<(), sqlx::Error> {
         self.control(ROLLBACK_TO_SAVEPOINT).await
+    }
+
+    /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
+    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
+        self.control(CHECKPOINT).await
     }
 
     async fn control(&self, statement: &'static str) -> Result<(), sqlx::Error> {

@@ -335,3 +335,22 @@ fn database_outlives_a_runtime_that_is_shut_down() {
         assert_eq!(notes(&db).await, ["after"]);
     });
 }
+
+#[tokio::test]
+async fn log_is_moved_into_the_file_while_writes_go_on() {
+    let db = TestDatabase::open_with(|options| SqliteOptions { wal_kib: 256, ..options }).await.unwrap();
+    create_notes(&db).await;
+    let log = db.beside("test.db-wal");
+    let length = || log.metadata().map_or(0, |log| log.len());
+    let (mut written, mut before) = (0, 0);
+    // It begins anew once all of it was moved; how many writes that takes depends on the disk.
+    while length() >= before {
+        before = length();
+        write_note(&db, format!("{written} {}", "x".repeat(10_000))).await.unwrap();
+        written += 1;
+        assert!(written < 20_000, "the log has grown to {before}");
+    }
+    assert_eq!(notes(&db).await.len(), written);
+    db.close().await;
+    assert!(!log.exists());
+}
