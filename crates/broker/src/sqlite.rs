@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use celeriac_db::{Database, DbTx, MigrationSet};
 use celeriac_protocol::{Clock, Envelope, JobId, Timestamp};
 
-use self::fetch::Claim;
+use self::fetch::{Claim, Claimed};
 use self::settle::Order;
 use self::statement::failed;
 use self::wake::SocketNotifier;
@@ -135,7 +135,7 @@ impl Broker for SqliteBroker {
         };
         let this = self.clone();
         let claim = async move |tx: &DbTx| claim.run(tx, this.now()).await.map_err(failed("fetch messages"));
-        self.inner.db.write("fetch", claim).await
+        self.inner.db.write("fetch", claim).await.map(Claimed::read)
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {

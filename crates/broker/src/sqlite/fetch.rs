@@ -49,12 +49,15 @@ pub(super) fn claim_statements() -> Vec<String> {
 }
 
 /// Selects from the first `?3` in line of queue `?2`; it names `?1` only to leave no number out.
+///
+/// A bare parameter as a limit would make SQLite plan the statement anew each time it is bound to
+/// another number, which cost a sixth of a claim of one message; a sum is not looked into.
 fn first_in_line(columns: &str, join: &str) -> String {
     format!(
         "SELECT {columns} FROM celeriac_queue AS q INDEXED BY celeriac_queue_ready {join} \
             WHERE ?1 IS NOT NULL AND q.state = 0 AND q.queue = ?2 \
             AND NOT EXISTS (SELECT 1 FROM celeriac_queue_pause WHERE queue = ?2) \
-            ORDER BY q.priority DESC, q.seq LIMIT ?3"
+            ORDER BY q.priority DESC, q.seq LIMIT ?3 + 0"
     )
 }
 
@@ -67,24 +70,20 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Leases messages.
-    pub(super) async fn run(self, tx: &DbTx, now: Timestamp) -> Result<Fetched, DbErr> {
-        let leased_until = now + self.lease;
-        let fence = fresh_fence();
-        let mut deliveries = Vec::with_capacity(self.max.min(1_024));
+    /// Leases messages and returns their rows, to be read outside of the transaction.
+    pub(super) async fn run(self, tx: &DbTx, now: Timestamp) -> Result<Claimed, DbErr> {
+        let (leased_until, fence) = (now + self.lease, fresh_fence());
+        let mut rows = Vec::new();
         let mut sql: &str = &PROMOTE_AND_CLAIM;
         for queue in &self.queues {
-            let values = self.values(queue, now, leased_until, fence, deliveries.len());
-            for row in &query(tx, sql, values).await? {
-                deliveries.push(delivery(row, fence, leased_until)?);
-            }
-            if deliveries.len() >= self.max {
+            rows.extend(query(tx, sql, self.values(queue, now, leased_until, fence, rows.len())).await?);
+            if rows.len() >= self.max {
                 // Whoever got all that was asked for asks again anyway.
-                return Ok(Fetched { deliveries, next_due_at: None });
+                return Ok(Claimed { rows, leased_until, fence, next_due_at: None });
             }
             sql = &CLAIM;
         }
-        Ok(Fetched { deliveries, next_due_at: next_due(tx).await? })
+        Ok(Claimed { rows, leased_until, fence, next_due_at: next_due(tx).await? })
     }
 
     fn values(&self, queue: &str, now: Timestamp, until: Timestamp, fence: i64, taken: usize) -> Vec<Value> {
@@ -96,6 +95,27 @@ impl Claim {
             fence.into(),
             self.holder.as_str().into(),
         ]
+    }
+}
+
+/// Messages that were leased, as SQLite gave them.
+pub(super) struct Claimed {
+    rows: Vec<QueryResult>,
+    leased_until: Timestamp,
+    fence: i64,
+    next_due_at: Option<Timestamp>,
+}
+
+impl Claimed {
+    /// Reads the messages. One that cannot be read is left to its lease, so that it stands in
+    /// nobody's way; it was not written by us.
+    pub(super) fn read(self) -> Fetched {
+        let Self { rows, leased_until, fence, next_due_at } = self;
+        let read = rows.iter().filter_map(|row| {
+            let delivery = delivery(row, fence, leased_until);
+            delivery.inspect_err(|error| tracing::error!(%error, "message in the queue cannot be read")).ok()
+        });
+        Fetched { deliveries: read.collect(), next_due_at }
     }
 }
 
