@@ -211,7 +211,8 @@ impl Client {
     }
 
     /// Puts a dead letter back into its queue, under the same id, with its generation raised and
-    /// its retries forgotten. `false`: there is no such dead letter any more.
+    /// its retries forgotten. `false`: there is no such dead letter any more, or its job is in a queue
+    /// already, and then the letter stays.
     ///
     /// # Errors
     /// The transport or the record can't be reached; nothing was changed then.
@@ -240,7 +241,7 @@ impl Client {
         if matches!(revived, Some(Publication::Accepted)) {
             self.inner.recorder.record(&[event]).await?;
         }
-        Ok(revived.is_some())
+        Ok(revived == Some(Publication::Accepted))
     }
 
     /// Returns the queue's transactional side where queue and record live in one database, so that
@@ -350,7 +351,7 @@ impl Client {
         if let (Some(Publication::Accepted), Some(recorder)) = (&revived, self.inner.recorder.sql()) {
             recorder.record_in(tx, &[event]).await?;
         }
-        Ok(revived.is_some())
+        Ok(revived == Some(Publication::Accepted))
     }
 
     /// Describes the cancellation of a message that was taken out of its queue.
