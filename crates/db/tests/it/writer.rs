@@ -40,8 +40,10 @@ async fn hold(db: &TestDatabase) -> (Handed<()>, oneshot::Sender<()>) {
     (held, release)
 }
 
+/// A database whose groups stay open however long a test holds one.
 async fn notes_database() -> TestDatabase {
-    let db = TestDatabase::open().await.unwrap();
+    let patient = |options| SqliteOptions { group_time: Duration::from_secs(60), ..options };
+    let db = TestDatabase::open_with(patient).await.unwrap();
     create_notes(&db).await;
     db
 }
