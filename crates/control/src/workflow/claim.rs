@@ -96,7 +96,7 @@ pub(super) async fn sweep<E: WorkflowTable>(
 }
 
 /// Tells the table that rows wait again, if any do.
-pub(super) async fn tell<E: WorkflowTable>(
+async fn tell<E: WorkflowTable>(
     tx: &celeriac_db::DbTx,
     rows: u64,
     due_at: Timestamp,

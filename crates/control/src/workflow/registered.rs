@@ -15,8 +15,8 @@ use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr, QueryFilter, Qu
 use serde::Serialize;
 
 use super::{
-    ItemStatus, RunReport, SettingsError, Workflow, WorkflowError, WorkflowSettings, WorkflowTable,
-    run_job_loop,
+    ItemStatus, RowsWaiting, RunReport, SettingsError, Workflow, WorkflowError, WorkflowSettings,
+    WorkflowTable, run_job_loop,
 };
 
 /// The span over which a check counts what was done.
@@ -375,6 +375,8 @@ async fn reset<E: WorkflowTable>(
         .filter(c.id.in_subquery(rows))
         .exec(tx)
         .await?;
-    super::claim::tell::<E>(tx, changed.rows_affected, now).await?;
+    if changed.rows_affected > 0 {
+        E::update_waiting(tx, RowsWaiting::Reset { due_at: now }).await?;
+    }
     Ok(changed.rows_affected)
 }

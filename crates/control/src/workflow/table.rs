@@ -164,6 +164,11 @@ pub enum RowsWaiting {
         /// The earliest instant at which they are due.
         due_at: Timestamp,
     },
+    /// Rows that an operator put back, and nobody has noted which; due from this instant.
+    Reset {
+        /// The instant.
+        due_at: Timestamp,
+    },
 }
 
 /// A claimed row.
