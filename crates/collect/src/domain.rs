@@ -1,3 +1,12 @@
 //! Domains: what a site says of itself on its home page.
 
+pub(crate) mod entity;
 pub mod extract;
+pub(crate) mod findings;
+pub(crate) mod scope;
+pub mod status;
+pub mod tasks;
+pub mod workflow;
+
+pub use tasks::{AddedDomain, add};
+pub use workflow::DomainWorkflow;

@@ -1,3 +1,13 @@
 //! Sitemaps: lists of addresses that a site publishes.
 
+pub(crate) mod entity;
 pub mod extract;
+pub(crate) mod findings;
+pub(crate) mod found;
+mod import;
+pub mod status;
+pub mod tasks;
+pub mod workflow;
+
+pub use tasks::add;
+pub use workflow::SitemapWorkflow;

@@ -106,15 +106,21 @@ impl Fetcher {
 
     /// Fetches and judges the robots.txt that applies to a URL: the one at the root of its origin.
     pub async fn fetch_robots(&self, url: &Url) -> RobotsOutcome {
-        let body = self.robots_body(url).await;
+        let body = self.fetch_robots_body(url, None).await;
         RobotsOutcome::from_fetch(body.as_deref(), PRODUCT_TOKEN)
     }
 
-    async fn robots_body(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    /// Fetches the robots.txt that applies to a URL, as much of it as counts; the gate decides about redirects.
+    pub(crate) async fn fetch_robots_body(
+        &self,
+        url: &Url,
+        gate: Option<Arc<dyn HopGate>>,
+    ) -> Result<Vec<u8>, FetchError> {
         let mut robots_url = url.clone();
         robots_url.set_path("/robots.txt");
         robots_url.set_query(None);
-        let request = FetchRequest::new(robots_url).accept("text/plain,*/*;q=0.8");
+        let mut request = FetchRequest::new(robots_url).accept("text/plain,*/*;q=0.8");
+        request.gate = gate;
         let mut stream = self.fetch_stream(request).await?;
         let mut body = Vec::new();
         while body.len() <= ROBOTS_BYTES_MAX
