@@ -135,6 +135,8 @@ pub(crate) struct Shared {
     pub(crate) options: WorkerOptions,
     pub(crate) name: Arc<str>,
     pub(crate) held: Held,
+    /// Cancelled when nobody wants to wait for running jobs any more.
+    pub(crate) hurry: CancellationToken,
 }
 
 impl Shared {
@@ -161,8 +163,16 @@ impl Worker {
         options.validate()?;
         registry.check_states(&states)?;
         let name = Arc::from(options.name.as_str());
-        let held = Held::default();
-        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held }) })
+        let (held, hurry) = (Held::default(), CancellationToken::new());
+        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held, hurry }) })
+    }
+
+    /// Returns what ends a stop early: once it is cancelled, a stopping worker waits for nothing.
+    ///
+    /// Running jobs are told to stop, dropped at their next await, and given back uncharged, so that
+    /// others have them at once. A thread that does not return is left behind after half a second.
+    pub fn hurry(&self) -> CancellationToken {
+        self.shared.hurry.clone()
     }
 
     /// Runs until `stop` is cancelled, then drains: nothing more is fetched, running jobs get the
@@ -203,7 +213,8 @@ impl Worker {
         registry.check_states(&states)?;
         let name = Arc::from(options.name.as_str());
         let (options, held) = (WorkerOptions { queues: Vec::new(), ..options }, Held::default());
-        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held }) })
+        let hurry = CancellationToken::new();
+        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held, hurry }) })
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

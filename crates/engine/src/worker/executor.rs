@@ -199,6 +199,7 @@ async fn supervise(
         biased;
         result = &mut run => Some(result),
         () = shared.clock().sleep(shared.options.stop_grace) => None,
+        () = shared.hurry.cancelled() => None,
     };
     // A thread can't be dropped: its slot stays accounted for, and the job is reported as stuck.
     let result = match result {

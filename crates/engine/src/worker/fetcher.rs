@@ -1,6 +1,6 @@
 //! Keeps the worker's slots filled: fetches as many messages as there are free slots, never more.
 
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ use crate::ctx::StopReason;
 
 /// How long to wait before fetching again when the transport fails, at first and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// How long jobs that are to be dropped may take for it.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Fetches and runs until told to stop, then drains.
 pub(super) async fn run(shared: &Arc<Shared>, outbox: Outbox, stop: CancellationToken) {
@@ -155,33 +158,46 @@ impl<'a> Fetcher<'a> {
 
     /// Lets running jobs finish, tells what is left to stop, and waits for it.
     async fn drain(mut self) {
-        let clock = Arc::clone(self.shared.client.clock());
+        let shared = Arc::clone(self.shared);
+        let (clock, options, hurry) = (shared.clock(), &shared.options, &shared.hurry);
         if !self.running.is_empty() {
-            tracing::info!(worker = %self.shared.name, running = self.running.len(), "worker is stopping, waiting for running jobs");
+            tracing::info!(worker = %shared.name, running = self.running.len(), "worker is stopping, waiting for running jobs");
         }
-        let mut patience = clock.sleep(self.shared.options.shutdown_patience);
-        if !self.finish_until(&mut patience).await {
-            self.shared.held.stop_all(StopReason::Shutdown, clock.now());
-            // Dropped jobs are gone after the grace; a blocking thread can't be dropped, and a
-            // little more than the grace is all the time it gets.
-            let mut last_call = clock.sleep(self.shared.options.stop_grace + Duration::from_millis(500));
-            if !self.finish_until(&mut last_call).await {
-                let running = self.running.len();
-                tracing::error!(worker = %self.shared.name, running, "jobs that can't be stopped are left behind; their leases will bring them back");
-                self.running.detach_all();
-            }
+        if self.finish_before(until(clock.sleep(options.shutdown_patience), hurry)).await {
+            return;
+        }
+        shared.held.stop_all(StopReason::Shutdown, clock.now());
+        // Dropped jobs are gone after the grace; a blocking thread can't be dropped, and a little
+        // more than the grace is all the time it gets.
+        let last_call = async {
+            until(clock.sleep(options.stop_grace), hurry).await;
+            clock.sleep(LAST_CALL).await;
+        };
+        if !self.finish_before(last_call).await {
+            let running = self.running.len();
+            tracing::error!(worker = %shared.name, running, "jobs that can't be stopped are left behind; their leases will bring them back");
+            self.running.detach_all();
         }
     }
 
     /// Returns whether every job has ended before `deadline` resolved.
-    async fn finish_until(&mut self, deadline: &mut Pin<Box<dyn Future<Output = ()> + Send + '_>>) -> bool {
+    async fn finish_before(&mut self, deadline: impl Future<Output = ()>) -> bool {
+        let mut deadline = pin!(deadline);
         loop {
             tokio::select! {
                 joined = self.running.join_next() => if joined.is_none() { return true },
                 notice = self.notices.recv() => self.hear(notice),
-                () = &mut *deadline => return self.running.is_empty(),
+                () = &mut deadline => return self.running.is_empty(),
             }
         }
+    }
+}
+
+/// Resolves when `time` is over, or when nobody wants to wait any more.
+async fn until(time: impl Future<Output = ()>, hurry: &CancellationToken) {
+    tokio::select! {
+        () = time => {}
+        () = hurry.cancelled() => {}
     }
 }
 

@@ -23,6 +23,7 @@ struct Bench {
     client: Client,
     gate: Gate,
     stop: CancellationToken,
+    hurry: CancellationToken,
     running: JoinHandle<()>,
 }
 
@@ -42,9 +43,9 @@ impl Bench {
         let states = States::default().with(gate.clone()).with(Runs::default());
         let options = WorkerOptions { concurrency, ..WorkerOptions::default() };
         let worker = Worker::new(client.clone(), tasks::registry(), states, options).unwrap();
-        let stop = CancellationToken::new();
+        let (stop, hurry) = (CancellationToken::new(), worker.hurry());
         let running = TaskTracker::new().spawn(worker.run(stop.clone()));
-        Self { clock, broker, client, gate, stop, running }
+        Self { clock, broker, client, gate, stop, hurry, running }
     }
 
     async fn ended<T>(&self, job: &JobHandle<T>) -> JobStatus {
@@ -91,6 +92,23 @@ async fn no_more_jobs_run_or_are_held_than_there_are_slots() {
     }
     assert_eq!(bench.gate.most.load(Ordering::SeqCst), 3);
     bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_hurried_worker_gives_its_jobs_back_without_waiting() {
+    let bench = Bench::start(2);
+    let jobs = [bench.client.enqueue(deaf()).await.unwrap(), bench.client.enqueue(obedient()).await.unwrap()];
+    bench.gate.entered(2).await;
+    bench.stop.cancel();
+    bench.hurry.cancel();
+    let (client, broker) = (bench.client.clone(), Arc::clone(&bench.broker));
+    // The clock stands still: nothing is waited for.
+    bench.running.await.unwrap();
+    for job in &jobs {
+        assert_eq!(client.snapshot(job.id()).await.unwrap().unwrap().status, JobStatus::Pending);
+        let message = broker.admin().find(job.id()).await.unwrap().unwrap();
+        assert_eq!((message.state, message.attempt), (MessageState::Ready, 0));
+    }
 }
 
 #[tokio::test]
