@@ -17,6 +17,7 @@ mod layers;
 mod log;
 mod origin;
 mod period;
+mod records;
 mod tasks;
 mod worker;
 
@@ -27,6 +28,7 @@ pub(crate) use layers::{Given, Layers, show};
 pub(crate) use log::{LogFormat, LogSection};
 pub(crate) use origin::Origin;
 pub(crate) use period::Period;
+pub(crate) use records::RecordsSection;
 pub(crate) use tasks::TasksSection;
 pub(crate) use worker::WorkerSection;
 
@@ -40,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseSection,
     pub(crate) worker: WorkerSection,
     pub(crate) tasks: TasksSection,
+    pub(crate) records: RecordsSection,
     pub(crate) log: LogSection,
 }
 
@@ -56,6 +59,7 @@ impl Config {
     fn validate(&self) -> Result<(), Invalid> {
         self.database.validate()?;
         self.worker.validate()?;
+        self.records.validate()?;
         self.log.validate()
     }
 }

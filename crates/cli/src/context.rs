@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use celeriac_control::{AppParts, StateMakers};
+use celeriac_control::{AppParts, LoopMakers, StateMakers};
 use celeriac_db::Database;
 use celeriac_protocol::Clock;
 
@@ -50,6 +50,11 @@ impl Context {
     /// Returns what makes the app's states; they are made once.
     pub(crate) fn take_states(&mut self) -> StateMakers {
         std::mem::take(&mut self.app.states)
+    }
+
+    /// Returns what makes the app's loops; they are made once.
+    pub(crate) fn take_loops(&mut self) -> LoopMakers {
+        std::mem::take(&mut self.app.loops)
     }
 }
 

@@ -11,8 +11,8 @@ use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::Environment;
 use crate::workflow::{Workflows, run_workflow};
+use crate::{Driver, DuplicateLoop, Environment, Loop};
 
 /// Lines of migrations that belong to the platform; an application's have names of their own.
 const RESERVED_OWNERS: &[&str] = &["broker", "platform", "workflow"];
@@ -48,14 +48,15 @@ pub struct App {
     states: Vec<StateMaker>,
     migrations: Vec<MigrationSet>,
     has_workflows: bool,
+    loops: Vec<LoopMaker>,
 }
 
 impl App {
     /// Begins an app; `name` is what its command line, logs and workers are called by.
     pub fn new(name: impl Into<String>) -> Self {
         let tasks = Registry::builder();
-        let (states, migrations) = (Vec::new(), Vec::new());
-        Self { name: name.into(), version: None, tasks, states, migrations, has_workflows: false }
+        let (states, migrations, loops) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name: name.into(), version: None, tasks, states, migrations, has_workflows: false, loops }
     }
 
     /// Names the version that the command line reports, usually `env!("CARGO_PKG_VERSION")`.
@@ -136,6 +137,22 @@ impl App {
         self
     }
 
+    /// Adds a loop that every worker drives, made when the worker starts.
+    pub fn add_loop<L, E, F>(mut self, make: F) -> Self
+    where
+        L: Loop,
+        E: Into<Box<dyn Error + Send + Sync>>,
+        F: FnOnce(&Environment) -> Result<L, E> + Send + 'static,
+    {
+        self.loops.push(Box::new(move |environment, driver| {
+            let work = make(environment);
+            let work =
+                work.map_err(|source| AppError::Loop { work: type_name::<L>(), source: source.into() })?;
+            Ok(driver.with(work)?)
+        }));
+        self
+    }
+
     /// Returns the app's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -151,11 +168,12 @@ impl App {
     /// # Errors
     /// [`AppError`]: two tasks of one name, two lines of migrations of one owner.
     pub fn build(self) -> Result<AppParts, AppError> {
-        let Self { name, version, tasks, states, migrations, has_workflows } = self;
+        let Self { name, version, tasks, states, migrations, has_workflows, loops } = self;
         check_owners(&migrations)?;
         let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
         let registry = if has_workflows { runs(tasks) } else { tasks }.build()?;
-        Ok(AppParts { name, version, registry, migrations, states: StateMakers(states) })
+        let (states, loops) = (StateMakers(states), LoopMakers(loops));
+        Ok(AppParts { name, version, registry, migrations, states, loops })
     }
 
     fn made<T: Send + Sync + 'static>(
@@ -197,6 +215,8 @@ pub struct AppParts {
     pub migrations: Vec<MigrationSet>,
     /// What makes the values that its tasks reach.
     pub states: StateMakers,
+    /// What makes its loops.
+    pub loops: LoopMakers,
 }
 
 type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Result<States, AppError>> + Send>;
@@ -225,6 +245,29 @@ impl fmt::Debug for StateMakers {
     }
 }
 
+type LoopMaker = Box<dyn FnOnce(&Environment, Driver) -> Result<Driver, AppError> + Send>;
+
+/// Makes the app's loops, once, when a worker starts.
+#[derive(Default)]
+#[must_use = "loops do nothing until they are driven"]
+pub struct LoopMakers(Vec<LoopMaker>);
+
+impl LoopMakers {
+    /// Makes the loops and adds them to `driver`.
+    ///
+    /// # Errors
+    /// [`AppError::Loop`] with the first that could not be made, [`AppError::DuplicateLoop`].
+    pub fn add_to(self, driver: Driver, environment: &Environment) -> Result<Driver, AppError> {
+        self.0.into_iter().try_fold(driver, |driver, make| make(environment, driver))
+    }
+}
+
+impl fmt::Debug for LoopMakers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LoopMakers").field(&self.0.len()).finish()
+    }
+}
+
 /// An app whose parts do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -249,6 +292,18 @@ pub enum AppError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// A loop could not be made.
+    #[error("make loop {work}")]
+    Loop {
+        /// The loop's type.
+        work: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Two loops have one name.
+    #[error("add loops")]
+    DuplicateLoop(#[from] DuplicateLoop),
 }
 
 fn check_owners(sets: &[MigrationSet]) -> Result<(), AppError> {

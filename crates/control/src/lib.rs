@@ -9,7 +9,7 @@ mod recorder;
 mod rescuer;
 pub mod workflow;
 
-pub use app::{App, AppError, AppParts, StateMakers};
+pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
 pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use celeriac_engine::{Registry, States, Worker, WorkerOptions};
+use celeriac_control::Driver;
+use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
+use celeriac_engine::{Registry, States, Task, Worker, WorkerOptions};
 use celeriac_protocol::DEFAULT_QUEUE;
 use clap::Args;
 use serde::Serialize;
@@ -17,6 +19,7 @@ use crate::output::{Output, Paint};
 use crate::platform::{Platform, Use, host_name};
 use crate::shutdown::Shutdown;
 use crate::suggest::did_you_mean;
+use crate::{loops, readiness};
 
 /// Arguments of `worker`.
 #[derive(Args, Debug)]
@@ -62,21 +65,32 @@ struct WorkerView<'a> {
     tasks: Vec<&'static str>,
 }
 
-/// Runs jobs until a signal comes, then lets running ones finish.
+/// Runs jobs and loops until a signal comes, then lets running jobs finish.
 pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let shutdown = Shutdown::listen()?;
     let platform = context.open(Use::Creating).await?;
     let registry = tasks_of(&context)?;
-    let section = &context.loaded.config.worker;
-    let options = section.options(&format!("{}-{}@{}", context.app.name, std::process::id(), host_name()));
+    let options = options_of(&context, &registry);
     let states = states_of(&mut context, &platform).await?;
+    let own_loops = context.take_loops();
+    let driver = loops::driver(&context.loaded.config, &platform, &states, own_loops)?;
     let worker = Worker::new(platform.client.clone(), registry.clone(), states, options.clone())?;
     announce(&context, &platform, &registry, &options)?;
-    let exit = until_stopped(&context.output, worker, shutdown, &options).await;
-    if exit == Exit::Done {
-        say(&context.output, "stopped", &registry, &options)?;
-    }
+    readiness::tell(readiness::READY);
+    let exit = until_stopped(&context.output, worker, driver, shutdown, &options).await;
+    say(&context.output, "stopped", &registry, &options)?;
     Ok(exit)
+}
+
+/// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too.
+fn options_of(context: &Context, registry: &Registry) -> WorkerOptions {
+    let name = format!("{}-{}@{}", context.app.name, std::process::id(), host_name());
+    let mut options = context.loaded.config.worker.options(&name);
+    let runs_workflows = registry.find(run_workflow::NAME).is_some();
+    if runs_workflows && !options.queues.iter().any(|queue| queue == WORKFLOW_QUEUE) {
+        options.queues.push(WORKFLOW_QUEUE.to_owned());
+    }
+    options
 }
 
 /// Returns the tasks that this worker runs; without any it would only make dead letters.
@@ -127,29 +141,39 @@ async fn states_of(context: &mut Context, platform: &Platform) -> Result<States>
 async fn until_stopped(
     output: &Output,
     worker: Worker,
+    driver: Driver,
     mut shutdown: Shutdown,
     options: &WorkerOptions,
 ) -> Exit {
-    let stop = CancellationToken::new();
-    let mut running = std::pin::pin!(worker.run(stop.clone()));
+    let (stop, hurry) = (CancellationToken::new(), worker.hurry());
+    let running = async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) };
+    let mut running = std::pin::pin!(running);
     tokio::select! {
-        () = &mut running => return Exit::Done,
+        _ = &mut running => return Exit::Done,
         signal = shutdown.next() => {
             let patience = Period(options.shutdown_patience);
             output.note(format_args!(
                 "{signal}: taking no more jobs, letting running ones finish for up to {patience}; once more stops at once"
             ));
+            readiness::tell(readiness::STOPPING);
             stop.cancel();
         }
     }
     tokio::select! {
-        () = running => Exit::Done,
+        _ = &mut running => return Exit::Done,
         signal = shutdown.next() => {
-            let lease = Period(options.lease);
-            output.note(format_args!("{signal}: stopped at once; jobs that were running come back within {lease}"));
-            Exit::Interrupted
+            output.note(format_args!("{signal}: giving running jobs back"));
+            hurry.cancel();
         }
     }
+    tokio::select! {
+        _ = running => {}
+        signal = shutdown.next() => {
+            let lease = Period(options.lease);
+            output.note(format_args!("{signal}: left at once; jobs that were running come back within {lease}"));
+        }
+    }
+    Exit::Interrupted
 }
 
 fn announce(context: &Context, platform: &Platform, registry: &Registry, options: &WorkerOptions) -> Result {

@@ -19,6 +19,7 @@ pub(crate) struct WorkerSection {
     pub(crate) shutdown_patience: Period,
     pub(crate) stop_grace: Period,
     pub(crate) poll_interval: Period,
+    pub(crate) housekeeping: bool,
 }
 
 /// The most threads that async tasks may share.
@@ -39,6 +40,7 @@ impl Default for WorkerSection {
             shutdown_patience: Period(shutdown_patience),
             stop_grace: Period(stop_grace),
             poll_interval: Period(poll_interval),
+            housekeeping: true,
         }
     }
 }

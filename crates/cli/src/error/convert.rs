@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use celeriac_broker::BrokerError;
-use celeriac_control::AppError;
+use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
 use celeriac_db::{DbError, StorageFault};
 use celeriac_engine::{EnqueueError, RecordError, WorkerError};
 use celeriac_store::StoreError;
@@ -142,7 +142,7 @@ impl From<EnqueueError> for CliError {
 impl From<AppError> for CliError {
     fn from(error: AppError) -> Self {
         let code = match &error {
-            AppError::State { .. } => Code::StateFailed,
+            AppError::State { .. } | AppError::Loop { .. } => Code::StateFailed,
             _ => Code::AppInvalid,
         };
         let mut error: &(dyn Error + 'static) = &error;
@@ -151,6 +151,18 @@ impl From<AppError> for CliError {
             error = source;
         }
         Self::failed_to(code, error).after(error)
+    }
+}
+
+impl From<LoopSettingsError> for CliError {
+    fn from(error: LoopSettingsError) -> Self {
+        Self::failed_to(Code::ConfigInvalidValue, error)
+    }
+}
+
+impl From<DuplicateLoop> for CliError {
+    fn from(error: DuplicateLoop) -> Self {
+        Self::failed_to(Code::AppInvalid, error)
     }
 }
 

@@ -179,9 +179,7 @@ fn running_fails_on_a_job_whose_worker_has_vanished() {
     let id = bed.enqueue(&["hold", line.address()]);
     let worker = bed.worker(&[]);
     let job = line.called();
-    while bed.job(&id)["status"] != "running" {
-        // The start is recorded a moment after it.
-    }
+    bed.until_running(&id);
     worker.signal(Signal::KILL);
     job.hung_up();
     let later = clock_ahead(Duration::from_secs(3_600));

@@ -88,6 +88,11 @@ impl Bed {
         running
     }
 
+    /// Waits until the record says that a job runs; a start is recorded a moment after it.
+    pub(crate) fn until_running(&self, id: &str) {
+        while self.job(id)["status"] != "running" {}
+    }
+
     /// Runs a worker until a job has ended.
     pub(crate) fn work_until_ended(&self, id: &str) {
         let worker = self.worker(&["-Q", "celery,math"]);

@@ -1,5 +1,7 @@
 //! Workers: how they start, stop and say what they do.
 
+use std::os::unix::net::UnixDatagram;
+
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -21,23 +23,73 @@ fn ctrl_c_lets_a_running_job_finish_and_exits_with_0() {
 }
 
 #[test]
-fn a_second_ctrl_c_stops_at_once_and_the_job_comes_back() {
+fn a_second_ctrl_c_gives_a_running_job_back_at_once() {
     let bed = Bed::new();
     let line = bed.line();
     let id = bed.enqueue(&["hold", line.address()]);
-    let short_lease = ["--set", "worker.lease=300ms"];
-    let mut worker = Running::start(&mut bed.command(&["worker", short_lease[0], short_lease[1]]));
+    let mut worker = Running::start(&mut bed.command(&["worker"]));
     let job = line.called();
     worker.signal(Signal::INT);
     worker.hear("interrupted: taking no more jobs, letting running ones finish for up to 30s");
     worker.signal(Signal::INT);
-    worker.hear("interrupted: stopped at once");
+    worker.hear("interrupted: giving running jobs back");
     assert_eq!(worker.wait().code(), Some(130));
     job.hung_up();
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["message"]["state"]), (&json!("pending"), &json!("ready")));
     let next = bed.worker(&[]);
     line.called().answer("second time");
     assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"second time\"\n");
     next.stop();
+    assert_eq!(bed.job(&id)["attempt"], 1);
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
+    let bed = Bed::new();
+    let manager = UnixDatagram::bind(bed.path("notify")).unwrap();
+    let heard = || {
+        let mut text = [0; 64];
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8(text[..length].to_vec()).unwrap()
+    };
+    let mut command = bed.command(&["worker", "--json"]);
+    let worker = Running::start(command.env("NOTIFY_SOCKET", bed.path("notify")));
+    assert_eq!(heard(), "READY=1");
+    worker.signal(Signal::TERM);
+    assert_eq!(heard(), "STOPPING=1");
+    assert!(worker.wait().success());
+}
+
+#[test]
+fn a_killed_workers_job_is_taken_up_when_its_lease_ends() {
+    let bed = Bed::new();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let killed = bed.worker(&["--set", "worker.lease=200ms"]);
+    let job = line.called();
+    bed.until_running(&id);
+    killed.signal(Signal::KILL);
+    job.hung_up();
+    let next = bed.worker(&[]);
+    line.called().answer("after all");
+    assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"after all\"\n");
+    next.stop();
+    let attempts = bed.job(&id)["attempts"].clone();
+    assert_eq!((&attempts[0]["outcome"], &attempts[1]["outcome"]), (&json!("lost"), &json!("succeeded")));
+}
+
+#[test]
+fn old_records_go_when_their_time_is_over() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    bed.work_until_ended(&id);
+    bed.write("celeriac.toml", "[records]\nkeep_completed = \"0s\"\nprune_every = \"1s\"");
+    let worker = bed.worker(&[]);
+    while bed.run(&["jobs", "show", &id]).code == Some(0) {
+        // The pruner passes when the worker starts.
+    }
+    worker.stop();
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! An app is checked before it runs, and makes its states when it starts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use celeriac_broker::MemoryBroker;
 use celeriac_control::workflow::Workflows;
-use celeriac_control::{App, AppError, Environment};
+use celeriac_control::{App, AppError, Driver, Environment, Loop, LoopCtx, LoopError, PassReport};
 use celeriac_db::MigrationSet;
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{
@@ -81,6 +83,41 @@ async fn states_are_made_from_the_environment_in_the_order_given() {
     assert_eq!(states.get::<u8>(), Some(&1));
     assert_eq!(states.get::<std::path::PathBuf>().unwrap(), environment.database().path());
     assert!(states.get::<celeriac_protocol::Timestamp>().is_some());
+}
+
+struct Tick;
+
+#[async_trait]
+impl Loop for Tick {
+    fn name(&self) -> &'static str {
+        "tick"
+    }
+
+    fn describe(&self) -> &'static str {
+        "does nothing"
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    async fn pass(&self, _ctx: &LoopCtx) -> Result<PassReport, LoopError> {
+        Ok(PassReport::default())
+    }
+}
+
+#[tokio::test]
+async fn loops_are_made_when_they_are_driven_and_have_names_of_their_own() {
+    let (_database, environment) = environment().await;
+    let driver = || Driver::new(Arc::clone(environment.clock()));
+    let one = App::new("shop").add_loop(|_| Ok::<_, String>(Tick)).build().unwrap();
+    let driven = one.loops.add_to(driver(), &environment).unwrap();
+    assert_eq!(driven.board().statuses().len(), 1);
+    let two = App::new("shop").add_loop(|_| Ok::<_, String>(Tick)).add_loop(|_| Ok::<_, String>(Tick));
+    let refused = two.build().unwrap().loops.add_to(driver(), &environment).unwrap_err();
+    assert!(matches!(refused, AppError::DuplicateLoop(_)), "{refused}");
+    let broken = App::new("shop").add_loop(|_| Err::<Tick, _>("no clock")).build().unwrap();
+    assert!(broken.loops.add_to(driver(), &environment).unwrap_err().to_string().ends_with("Tick"));
 }
 
 #[tokio::test]

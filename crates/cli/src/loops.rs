@@ -1,0 +1,59 @@
+//! The loops that a worker drives beside its jobs: housekeeping, workflows, the app's own.
+
+use std::time::Duration;
+
+use celeriac_control::workflow::{WorkflowStarter, Workflows};
+use celeriac_control::{Driver, LoopMakers, Pruner, Rescuer, RescuerSettings};
+use celeriac_engine::States;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::platform::Platform;
+
+/// Puts together the loops that a worker drives. The platform's own may run in every worker: what
+/// two of them do at once is done once.
+pub(crate) fn driver(
+    config: &Config,
+    platform: &Platform,
+    states: &States,
+    own: LoopMakers,
+) -> Result<Driver> {
+    let environment = platform.environment();
+    let mut driver = Driver::new(platform.client.clock().clone());
+    driver = driver.woken_by(platform.broker().notifier().listen());
+    if config.worker.housekeeping {
+        let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
+        let rescuer =
+            Rescuer::new(platform.client.clone(), platform.database.clone(), rescuer(config.worker.lease.0))?;
+        driver = driver.with(pruner)?.with(rescuer)?;
+    }
+    if let Some(workflows) = states.get::<Workflows>() {
+        for starter in WorkflowStarter::all(workflows, &environment) {
+            driver = driver.with(starter)?;
+        }
+    }
+    Ok(own.add_to(driver, &environment)?)
+}
+
+/// A lost worker's message needs the time of a lease to be handed out again, and its next holder
+/// some to be heard of; before that nobody is to look for it.
+fn rescuer(lease: Duration) -> RescuerSettings {
+    let defaults = RescuerSettings::default();
+    let look_after = defaults.look_after.max(lease * 2);
+    let give_up_after = defaults.give_up_after.max(look_after * 2);
+    let give_up_early_acked_after = defaults.give_up_early_acked_after.max(give_up_after);
+    RescuerSettings { look_after, give_up_after, give_up_early_acked_after, ..defaults }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rescuer_is_patient_with_long_leases() {
+        assert_eq!(rescuer(Duration::from_secs(30)), RescuerSettings::default());
+        let patient = rescuer(Duration::from_secs(3_600));
+        assert_eq!(patient.look_after, Duration::from_secs(7_200));
+        patient.validate().unwrap();
+    }
+}

@@ -1,0 +1,25 @@
+//! Tells a service manager how far a long-running command is (systemd's `sd_notify` protocol).
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+/// The command does its work from now on.
+pub(crate) const READY: &str = "READY=1";
+
+/// The command has begun to stop.
+pub(crate) const STOPPING: &str = "STOPPING=1";
+
+/// Sends a word to the service manager, where one asked for it; that it does not arrive harms nobody.
+#[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
+pub(crate) fn tell(word: &str) {
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(&name),
+    };
+    let told = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(word.as_bytes(), &address));
+    if let Err(error) = told {
+        tracing::warn!(%error, word, "service manager could not be told");
+    }
+}
