@@ -36,7 +36,9 @@ mod file {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use celeriac_broker::{Broker, Delivery, FetchRequest, Notice, Settle, Settlement, SqliteBroker};
+    use celeriac_broker::{
+        Broker, Delivery, FetchRequest, Notice, Publication, Settle, Settlement, SqliteBroker,
+    };
     use celeriac_db::testing::TestDatabase;
     use celeriac_db::{Database, SqliteOptions};
     use celeriac_protocol::{Content, Envelope, JobId, ManualClock};
@@ -179,5 +181,18 @@ mod file {
         let mut second = two.notifier().listen();
         one.notifier().notify(Notice::Queue("late".into()));
         assert!(hears(&mut second, "late").await);
+    }
+
+    #[tokio::test]
+    async fn ids_that_are_queued_already_are_named_by_a_process_that_has_written_nothing_yet() {
+        let clock = ManualClock::default();
+        let db = TestDatabase::open().await.unwrap();
+        let messages = || ["a", "b", "c", "d", "e"].map(message).to_vec();
+        open_at(db.path(), &clock).await.publish(messages()).await.unwrap();
+        let fresh = open_at(db.path(), &clock).await;
+        let expected: Vec<Publication> =
+            messages().into_iter().map(|message| Publication::Duplicate(message.id)).collect();
+        assert_eq!(fresh.publish(messages()).await.unwrap(), expected);
+        assert_eq!(fetch(&fresh, 10).await.len(), 5);
     }
 }

@@ -150,7 +150,8 @@ impl Client {
         let transport = self.inner.broker.capabilities().name;
         let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
         let prepared = self.prepare(calls)?;
-        let ids = publish_in(broker, self.inner.recorder.sql(), tx, prepared).await?;
+        let recorder = self.shared_database().and_then(|_| self.inner.recorder.sql());
+        let ids = publish_in(broker, recorder, tx, prepared).await?;
         Ok(ids.into_iter().map(|id| self.handle(id)).collect())
     }
 
@@ -183,7 +184,12 @@ impl Client {
                 Some(snapshot) if snapshot.status.is_final() => {
                     CancelOutcome::AlreadyFinished(snapshot.status)
                 }
-                _ => CancelOutcome::NotFound,
+                // It may run at most once: then its message is gone, and only its worker knows it.
+                Some(_) => {
+                    self.inner.broker.notifier().notify(Notice::Cancel(id.clone()));
+                    CancelOutcome::Requested
+                }
+                None => CancelOutcome::NotFound,
             }),
         }
     }
@@ -370,12 +376,8 @@ impl Client {
         JobEvent { at: self.inner.clock.now(), job: Arc::new(facts), delivery, attempt, what }
     }
 
-    /// Returns what is known of a job, with what its task's options add.
-    pub(crate) fn facts_of(&self, message: &TaskMessage) -> JobFacts {
-        match self.inner.registry.find(&message.task) {
-            Some(task) => message.facts(task.job_type(), task.options.retry.max_retries, task.options.record),
-            None => message.facts(&message.task, None, RecordLevel::All),
-        }
+    fn facts_of(&self, message: &TaskMessage) -> JobFacts {
+        facts_of(&self.inner.registry, message)
     }
 
     fn event(&self, at: celeriac_protocol::Timestamp, job: JobFacts, what: What) -> JobEvent {
@@ -425,6 +427,14 @@ fn keep_accepted(publications: &[Publication], events: Vec<JobEvent>) -> (Vec<Jo
         }
     }
     (ids, kept)
+}
+
+/// Returns what is known of a job, with what its task's options add.
+pub(crate) fn facts_of(registry: &Registry, message: &TaskMessage) -> JobFacts {
+    match registry.find(&message.task) {
+        Some(task) => message.facts(task.job_type(), task.options.retry.max_retries, task.options.record),
+        None => message.facts(&message.task, None, RecordLevel::All),
+    }
 }
 
 /// Returns what can be said of a message that can't be read: its id, its queue, perhaps its task.

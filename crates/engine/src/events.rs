@@ -1,5 +1,6 @@
 //! Tells whoever listens what happened to jobs: live frames, metrics, Celery's events. It may lose.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, RwLock};
 
 use celeriac_protocol::JobEvent;
@@ -27,8 +28,10 @@ impl EventHub {
     pub fn tell(&self, events: &[JobEvent]) {
         let sinks = self.sinks.read().expect("no sink list holder panics");
         for sink in sinks.iter() {
-            for event in events {
-                sink.tell(event);
+            // A listener that panics must not take the worker with it.
+            let told = catch_unwind(AssertUnwindSafe(|| events.iter().for_each(|event| sink.tell(event))));
+            if told.is_err() {
+                tracing::error!("an event sink panicked; the events were recorded all the same");
             }
         }
     }

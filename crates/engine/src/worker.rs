@@ -1,6 +1,7 @@
 //! Runs jobs: fetches no more than it has free slots for, and acknowledges nothing before its
 //! outcome is recorded.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -178,7 +179,8 @@ impl Worker {
     /// Runs until `stop` is cancelled, then drains: nothing more is fetched, running jobs get the
     /// shutdown patience, and what is left after it is given back uncharged.
     ///
-    /// When it returns, every outcome is recorded and settled.
+    /// When it returns, every outcome is recorded and settled, unless the record could not be
+    /// written for long: then the log names the jobs, and their leases bring them back.
     pub async fn run(self, stop: CancellationToken) {
         let shared = self.shared;
         tracing::info!(
@@ -189,15 +191,27 @@ impl Worker {
         let sides = TaskTracker::new();
         let (outbox, inbox) = settler::channel();
         let last_call = CancellationToken::new();
-        let settler = sides.spawn(settler::run(Arc::clone(&shared), inbox, last_call.clone()));
+        let mut settler = sides.spawn(settler::run(Arc::clone(&shared), inbox, last_call.clone()));
         sides.spawn(lease::run(Arc::clone(&shared), side_stop.clone()));
-        fetcher::run(&shared, outbox, stop).await;
+        // Dropped in the middle, the worker must not leave anybody behind who renews its leases.
+        let side_stop = side_stop.drop_guard();
+        let fetch_stop = stop.child_token();
+        let mut fetching = pin!(fetcher::run(&shared, outbox, fetch_stop.clone()));
+        tokio::select! {
+            () = &mut fetching => {}
+            ended = &mut settler => {
+                tracing::error!(worker = %shared.name, ?ended, "settler ended early; the worker stops, leases will bring its jobs back");
+                fetch_stop.cancel();
+                fetching.await;
+                return;
+            }
+        }
         // Jobs are gone but for those that can't be stopped; what they still hand in is not waited for.
         last_call.cancel();
         if let Err(panic) = settler.await {
             tracing::error!(worker = %shared.name, error = %panic, "settler ended badly; leases will bring the jobs back");
         }
-        side_stop.cancel();
+        drop(side_stop);
         sides.close();
         sides.wait().await;
         tracing::info!(worker = %shared.name, "worker stopped");

@@ -41,12 +41,12 @@ pub(crate) fn task(options: &Options, function: &Function) -> TokenStream {
 
             impl #ident {
                 fn __signature(#(#names: #types),*) -> #krate::Signature<Self> {
-                    #krate::Signature::new(&Args { #(#names),* })
+                    #krate::Signature::new(&__Args { #(#names),* })
                 }
             }
 
             impl #krate::Task for #ident {
-                type Args = Args;
+                type Args = __Args;
                 type Output = #output;
                 const NAME: &'static str = #name;
                 const PARAMS: &'static [#krate::Param] = &[#(#params),*];
@@ -55,7 +55,7 @@ pub(crate) fn task(options: &Options, function: &Function) -> TokenStream {
                     #task_options
                 }
 
-                async fn run(args: Args, ctx: #krate::Ctx) -> ::core::result::Result<#output, #krate::TaskError> {
+                async fn run(args: __Args, ctx: #krate::Ctx) -> ::core::result::Result<#output, #krate::TaskError> {
                     #unread
                     #body
                 }
@@ -67,7 +67,7 @@ pub(crate) fn task(options: &Options, function: &Function) -> TokenStream {
 /// Keeps the compiler from warning where a task takes neither arguments nor context.
 fn unread_args(function: &Function) -> TokenStream {
     let takes_ctx = function.inputs.iter().any(|input| matches!(input, Input::Ctx));
-    let args = function.arguments().next().is_none().then(|| quote!(let Args {} = args;));
+    let args = function.arguments().next().is_none().then(|| quote!(let __Args {} = args;));
     let ctx = (!takes_ctx && function.item.sig.asyncness.is_some()).then(|| quote!(drop(ctx);));
     quote!(#args #ctx)
 }
@@ -111,7 +111,7 @@ fn args(krate: &Path, function: &Function) -> TokenStream {
         /// The arguments of the task.
         #[derive(#serde::Serialize, #serde::Deserialize)]
         #[serde(crate = #serde_path)]
-        pub struct Args { #(#fields),* }
+        pub struct __Args { #(#fields),* }
     }
 }
 

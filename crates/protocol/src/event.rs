@@ -206,7 +206,8 @@ impl JobEvent {
     pub fn is_recorded(&self) -> bool {
         match self.job.record {
             RecordLevel::All => true,
-            RecordLevel::Failures => matches!(self.what, What::Failed { .. }),
+            // A revived job has a record already, which must not go on saying that it is dead.
+            RecordLevel::Failures => matches!(self.what, What::Failed { .. }) || self.job.generation > 0,
             RecordLevel::None => false,
         }
     }

@@ -17,7 +17,7 @@ pub use error::{ErrorKind, JobError};
 pub use event::{JobEvent, JobFacts, JobVersion, RecordLevel, What};
 pub use ids::{IdError, JobId};
 pub use message::{Arguments, CeleriacHeader, Continuation, TaskMessage, TimeLimits};
-pub use outcome::{Outcome, RunError, RunResult, judge};
+pub use outcome::{Outcome, RunError, RunResult, SHORTEST_SNOOZE, judge};
 pub use queue::{Content, DEFAULT_PRIORITY, DEFAULT_QUEUE, Envelope, MAX_PRIORITY};
 pub use retry::{Backoff, DEFAULT_MAX_RETRIES, RetryPolicy};
 pub use status::{JobStatus, UnknownStatus};

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{JobError, RawValue, RetryPolicy, Timestamp};
 
+/// The shortest wait that a job may ask for uncharged, since nothing else bounds how often it does.
+pub const SHORTEST_SNOOZE: Duration = Duration::from_millis(100);
+
 /// What running the task gave, before anybody has judged it.
 pub type RunResult = Result<Box<RawValue>, RunError>;
 
@@ -67,7 +70,7 @@ pub fn judge(result: RunResult, retries: u32, policy: &RetryPolicy, now: Timesta
             Outcome::Failed { error }
         }
         Err(RunError::Cancel(reason)) => Outcome::Cancelled { reason },
-        Err(RunError::Snooze(delay)) => Outcome::Snoozed { until: now + delay },
+        Err(RunError::Snooze(delay)) => Outcome::Snoozed { until: now + delay.max(SHORTEST_SNOOZE) },
     }
 }
 

@@ -83,6 +83,10 @@ async fn publish_chunk(tx: &DbTx, chunk: Vec<Envelope>, now: Timestamp) -> Resul
         insert_contents(tx, CONTENT, contents).await?;
         return Ok(vec![Publication::Accepted; stored]);
     }
+    if stored == 0 {
+        // The last rowid is then some earlier insert's, perhaps into another table.
+        return name_duplicates(tx, &names, &mut HashMap::new()).await;
+    }
     let mut accepted = accepted_since(tx, last - int(stored)).await?;
     let kept =
         names.iter().zip(contents).filter_map(|((id, _), content)| Some((*accepted.get(id)?, content)));

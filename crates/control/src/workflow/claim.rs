@@ -87,8 +87,8 @@ pub(super) async fn sweep<E: WorkflowTable>(
     let (max_attempts, wait) = (i64::from(settings.max_attempts), settings.retry().delay(0, 0.5));
     database
         .write("take back lapsed claims", async move |tx| {
-            let given_up = take_back::<E>(tx, now, Some(max_attempts), Duration::ZERO).await?;
-            let requeued = take_back::<E>(tx, now, None, wait).await?;
+            let given_up = take_back::<E>(tx, now, max_attempts, Left::None, Duration::ZERO).await?;
+            let requeued = take_back::<E>(tx, now, max_attempts, Left::Some, wait).await?;
             tell::<E>(tx, requeued, now + wait).await?;
             Ok(Swept { requeued, given_up })
         })
@@ -107,25 +107,34 @@ async fn tell<E: WorkflowTable>(
     E::update_waiting(tx, RowsWaiting::Some { due_at }).await
 }
 
-/// Ends lapsed claims: of rows at their last attempt where `at_least` is given, else of all.
+/// Whether a row has attempts left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Some,
+    None,
+}
+
+/// Ends lapsed claims of rows with or without attempts left.
 async fn take_back<E: WorkflowTable>(
     tx: &celeriac_db::DbTx,
     now: Timestamp,
-    at_least: Option<i64>,
+    max_attempts: i64,
+    left: Left,
     wait: Duration,
 ) -> Result<u64, DbError> {
     use sea_orm::{QuerySelect, QueryTrait};
     let c = E::columns();
-    let mut lapsed = E::find()
+    let (attempts, next) = match left {
+        Left::Some => (c.attempts.lt(max_attempts), E::STATUSES.waiting),
+        Left::None => (c.attempts.gte(max_attempts), E::STATUSES.error),
+    };
+    let lapsed = E::find()
         .select_only()
         .column(c.id)
         .filter(c.status.eq(E::STATUSES.processing))
         .filter(c.claimed_until.lte(now.as_micros()))
+        .filter(attempts)
         .limit(SWEEP_ROWS);
-    if let Some(attempts) = at_least {
-        lapsed = lapsed.filter(c.attempts.gte(attempts));
-    }
-    let next = if at_least.is_some() { E::STATUSES.error } else { E::STATUSES.waiting };
     let reason = "the worker that processed it vanished";
     let taken = E::update_many()
         .col_expr(c.status, Expr::value(next))

@@ -61,6 +61,7 @@ pub async fn run_job_loop<W: Workflow>(
         settings: settings.clone(),
         database: database.clone(),
         ends_at: clock.now() + settings.run_limit,
+        claim_ends_at: clock.now() + settings.lease,
         clock,
         ctx: ctx.clone(),
         claim,
@@ -83,6 +84,8 @@ struct Run<W: Workflow> {
     database: Database,
     clock: Arc<dyn Clock>,
     ends_at: Timestamp,
+    /// When the oldest claim runs out, as far as is known.
+    claim_ends_at: Timestamp,
     ctx: Ctx,
     claim: i64,
     items: JoinSet<Result<Recorded, DbError>>,
@@ -120,8 +123,7 @@ impl<W: Workflow> Run<W> {
                     }
                 }
                 () = &mut renewal => {
-                    let until = clock.now() + self.settings.lease;
-                    claim::renew::<W::Table>(&self.database, self.claim, until).await.map_err(failed::<W>("renew claim"))?;
+                    self.renew().await?;
                     renewal = clock.sleep(self.settings.lease / RENEWALS_PER_LEASE);
                 }
                 () = self.ctx.cancelled(), if !self.ctx.is_cancelled() => {}
@@ -131,6 +133,20 @@ impl<W: Workflow> Run<W> {
                 return Ok(());
             }
         }
+    }
+
+    /// Lengthens the claim. A failure is borne for as long as the claim holds.
+    async fn renew(&mut self) -> Result<(), WorkflowError> {
+        let now = self.clock.now();
+        let until = now + self.settings.lease;
+        match claim::renew::<W::Table>(&self.database, self.claim, until).await {
+            Ok(()) => self.claim_ends_at = until,
+            Err(error) if now < self.claim_ends_at => {
+                tracing::warn!(workflow = W::NAME, %error, "claim could not be renewed, trying again");
+            }
+            Err(error) => return Err(failed::<W>("renew claim")(error)),
+        }
+        Ok(())
     }
 
     /// Says whether the run may claim at all.

@@ -1,7 +1,7 @@
 //! Writes what a row came to, in a short transaction of its own, and only while the claim holds.
 
 use celeriac_db::{Database, DbError, DbTx};
-use celeriac_protocol::Timestamp;
+use celeriac_protocol::{SHORTEST_SNOOZE, Timestamp};
 use sea_orm::prelude::Expr;
 use sea_orm::{ColumnTrait, DbErr, ExprTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,7 @@ fn decide(
     let more = state.attempts < settings.max_attempts;
     let backoff = || now + settings.retry().delay(state.attempts.saturating_sub(1), rand::random());
     let (status, due_at) = match error.again {
-        Again::Uncharged(at) => (ItemStatus::Waiting, Some(at)),
+        Again::Uncharged(at) => (ItemStatus::Waiting, Some(at.max(now + SHORTEST_SNOOZE))),
         Again::At(at) if more => (ItemStatus::Waiting, Some(at)),
         Again::Backoff if more => (ItemStatus::Waiting, Some(backoff())),
         Again::At(_) | Again::Backoff | Again::Never => (ItemStatus::Error, None),
@@ -184,7 +184,7 @@ mod tests {
         check(ItemError::permanent("x"), 1, (ItemStatus::Error, None, true));
         check(ItemError::transient("x").at(soon), 2, (ItemStatus::Waiting, Some(5), true));
         check(ItemError::transient("x").at(soon), 3, (ItemStatus::Error, None, true));
-        check(ItemError::postpone(soon, "x"), 3, (ItemStatus::Waiting, Some(5), false));
+        check(ItemError::postpone(soon, "x"), 3, (ItemStatus::Waiting, Some(100_000), false));
     }
 
     #[test]

@@ -353,7 +353,8 @@ async fn reset<E: WorkflowTable>(
 ) -> Result<u64, DbErr> {
     use sea_orm::QueryTrait;
     let c = E::columns();
-    // Rows that this reset has changed already are not changed again, so it comes to its end.
+    // Rows that were changed since it began are left alone, by itself or by a run that has had them
+    // since, so it comes to its end.
     let untouched = Condition::any()
         .add(c.status.ne(E::STATUSES.waiting))
         .add(c.attempts.ne(0))
@@ -363,6 +364,7 @@ async fn reset<E: WorkflowTable>(
         .column(c.id)
         .filter(condition::<E>(filter))
         .filter(untouched)
+        .filter(c.updated_at.lte(now.as_micros()))
         .limit(RESET_ROWS)
         .into_query();
     let changed = E::update_many()

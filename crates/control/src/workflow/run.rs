@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use celeriac_db::Database;
-use celeriac_engine::{Ctx, TaskError, task};
+use celeriac_engine::{Ctx, StopReason, TaskError, task};
 use celeriac_store::StoreError;
 use celeriac_store::query::workflows::{HeldSlot, SlotRequest, free_slot, renew_slot, take_slot};
 
@@ -41,8 +41,17 @@ pub async fn run_workflow(workflow: String, ctx: Ctx) -> Result<RunReport, TaskE
         lost = hold(slot, workflow.settings().lease, database, &ctx) => Err(lost),
     };
     let (now, more) = (ctx.client().clock().now(), result.as_ref().is_ok_and(|report| report.more));
-    database.write("free slot", async move |tx| free_slot(tx, slot, now, more).await).await?;
-    result
+    let freed: Result<(), StoreError> =
+        database.write("free slot", async move |tx| free_slot(tx, slot, now, more).await).await;
+    if let Err(error) = freed {
+        tracing::warn!(workflow = slot.workflow, error = %Chain(&error), "slot could not be freed; it is free when its lease ends");
+    }
+    match result {
+        Ok(_) if ctx.stop_reason() == Some(StopReason::Cancelled) => {
+            Err(TaskError::cancel("cancelled while it ran"))
+        }
+        result => result,
+    }
 }
 
 async fn take(

@@ -82,6 +82,9 @@ impl WorkflowSettings {
         if self.interval.is_zero() {
             return fail("interval", "0".to_owned(), "the workflow would never rest");
         }
+        if self.item_limit.is_zero() {
+            return fail("item_limit", "0".to_owned(), "every row would fail at once");
+        }
         if self.lease < Duration::from_secs(1) {
             return fail(
                 "lease",

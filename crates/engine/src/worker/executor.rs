@@ -1,6 +1,6 @@
 //! Runs one delivery: gate, execute, judge. What it came to is handed to the settler.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,17 +87,23 @@ async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, sto
     }
     let (tag, numbers) = (delivery.tag, (delivery.delivery, delivery.attempt));
     let settlement = [Settlement { delivery, settle: Settle::Ack }];
-    match shared.client.broker().settle(&settlement).await.map(|settled| settled[0]) {
-        Ok(Settled::Done) => {
-            shared.held.forget_lease(tag);
-            execute(shared, Err((tag, numbers)), admitted, stop).await
-        }
-        // Without the acknowledgement it must not run: the message comes again when its lease ends.
-        Ok(Settled::LeaseLost) | Err(_) => {
-            let [Settlement { delivery, .. }] = settlement;
-            Finished::unrun(delivery, admitted.facts, Ending::LeaseLost)
-        }
+    // Before it is acknowledged: a renewal in between would find no lease and take it for lost.
+    shared.held.forget_lease(tag);
+    let settled = shared.client.broker().settle(&settlement).await;
+    if matches!(settled.as_deref(), Ok([Settled::Done])) {
+        return execute(shared, Err((tag, numbers)), admitted, stop).await;
     }
+    // Without the acknowledgement it must not run.
+    let [Settlement { delivery, .. }] = settlement;
+    let ending = match settled {
+        Ok(_) => Ending::LeaseLost,
+        Err(error) => {
+            let (id, error) = (&delivery.envelope.id, crate::chain(&error));
+            tracing::warn!(worker = %shared.name, job.id = %id, error, "message could not be acknowledged, giving it back");
+            Ending::Released(None)
+        }
+    };
+    Finished::unrun(delivery, admitted.facts, ending)
 }
 
 type Early = (LeaseTag, (u32, u32));
@@ -134,12 +140,15 @@ async fn execute(
         progress: Arc::clone(&progress),
     });
     shared.reach(Checkpoints::STARTING);
-    let ran = match task.start(&message.args, ctx.clone()) {
-        Ok(run) => {
+    // Binding runs code of the user's too (defaults, deserializers), so it may panic as well.
+    let started = catch_unwind(AssertUnwindSafe(|| task.start(&message.args, ctx.clone())));
+    let ran = match started {
+        Ok(Ok(run)) => {
             let soft = message.time_limits.soft.or(task.options.soft_limit);
             supervise(shared, tag, run, &ctx, &stop, soft).await
         }
-        Err(error) => Ran::Result(Err(RunError::Discard(error))),
+        Ok(Err(error)) => Ran::Result(Err(RunError::Discard(error))),
+        Err(payload) => Ran::Result(panicked(payload)),
     };
     let now = shared.clock().now();
     shared.held.end(tag);

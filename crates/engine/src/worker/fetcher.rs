@@ -8,7 +8,7 @@ use celeriac_broker::{BrokerError, Delivery, FetchRequest, Fetched, Notice, Noti
 use celeriac_protocol::Timestamp;
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::settler::Outbox;
@@ -65,7 +65,9 @@ impl<'a> Fetcher<'a> {
         let mut alarm_at = Some(self.ask_again_at);
         let mut alarm = clock.sleep_until(self.ask_again_at);
         loop {
-            while self.running.try_join_next().is_some() {}
+            while let Some(joined) = self.running.try_join_next() {
+                self.notice_end(joined);
+            }
             if asking.is_none() && self.hungry && self.free_slots() > 0 && !stop.is_cancelled() {
                 asking = Some(self.ask());
             }
@@ -81,7 +83,7 @@ impl<'a> Fetcher<'a> {
                     asking = None;
                     self.take(fetched);
                 }
-                Some(_) = self.running.join_next() => {}
+                Some(joined) = self.running.join_next() => self.notice_end(joined),
                 notice = self.notices.recv() => self.hear(notice),
                 () = &mut alarm, if rests => {
                     self.hungry = true;
@@ -141,6 +143,13 @@ impl<'a> Fetcher<'a> {
             // The settler outlives every job, so sending fails only while the runtime is torn down.
             let _ = outbox.send(finished).await;
         });
+    }
+
+    /// A job's own panic is caught where it runs; what comes here is a fault of the worker's.
+    fn notice_end(&self, joined: Result<(), JoinError>) {
+        if let Err(error) = joined {
+            tracing::error!(worker = %self.shared.name, %error, "a job was left behind; its lease will bring it back");
+        }
     }
 
     fn hear(&mut self, notice: Result<Notice, RecvError>) {

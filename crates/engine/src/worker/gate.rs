@@ -7,7 +7,7 @@ use celeriac_protocol::{ErrorKind, JobError, JobFacts, TaskMessage, Timestamp};
 
 use super::Shared;
 use crate::RegisteredTask;
-use crate::client::facts_of_unreadable;
+use crate::client::{facts_of, facts_of_unreadable};
 
 /// What the gate decided.
 pub(super) enum Passage {
@@ -41,7 +41,7 @@ pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Pas
             return Passage::Refused(facts, Refusal::Dead(error.to_job_error()));
         }
     };
-    let facts = Arc::new(shared.client.facts_of(&message));
+    let facts = Arc::new(facts_of(&shared.registry, &message));
     if let Some(refusal) = refuse(shared, delivery, &message, now) {
         return Passage::Refused(facts, refusal);
     }

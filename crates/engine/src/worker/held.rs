@@ -91,7 +91,9 @@ impl Held {
 
     /// Tells the holder of a lease to stop.
     pub(crate) fn stop(&self, tag: LeaseTag, reason: StopReason, now: Timestamp) {
-        if let Some(held) = self.lock().get_mut(&tag) {
+        if let Some(held) = self.lock().get_mut(&tag)
+            && (held.leased || reason != StopReason::LeaseLost)
+        {
             held.tell(reason, now);
         }
     }

@@ -4,12 +4,13 @@
 //! record is awaited first, so a crash in between leaves the message unacknowledged and the step
 //! runs again.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{BrokerError, Settle, Settled, Settlement};
 use celeriac_db::{DbError, DbTx};
-use celeriac_protocol::{Envelope, JobEvent, Outcome, RecordLevel, TaskMessage, Timestamp, What};
+use celeriac_protocol::{Envelope, JobEvent, JobId, Outcome, RecordLevel, TaskMessage, Timestamp, What};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,9 @@ const NEWS_PER_PROGRESS: u32 = 5;
 /// How long to wait before trying again when nothing can be written, at first and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// How many tries a stopping worker still makes.
+const LAST_TRIES: u32 = 5;
+
 /// The settler's end of the line to it.
 pub(super) type Inbox = mpsc::Receiver<Finished>;
 
@@ -52,17 +56,17 @@ pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: Cancel
     loop {
         tokio::select! {
             biased;
-            count = inbox.recv_many(&mut batch, MAX_BATCH) => {
-                if count == 0 {
-                    return;
-                }
-                settle(&shared, std::mem::take(&mut batch)).await;
-            }
             () = last_call.cancelled(), if !inbox.is_closed() => inbox.close(),
             () = &mut next_news => {
                 ticks = ticks.wrapping_add(1);
                 tell_news(&shared, ticks.is_multiple_of(NEWS_PER_PROGRESS)).await;
                 next_news = shared.clock().sleep(NEWS_PERIOD);
+            }
+            count = inbox.recv_many(&mut batch, MAX_BATCH) => {
+                if count == 0 {
+                    return;
+                }
+                settle(&shared, std::mem::take(&mut batch), &last_call).await;
             }
         }
     }
@@ -86,53 +90,133 @@ async fn tell_news(shared: &Shared, with_progress: bool) {
     }
 }
 
-/// Settles a batch, trying again for as long as trying can help.
-pub(super) async fn settle(shared: &Arc<Shared>, finished: Vec<Finished>) {
+/// Settles a batch, trying again for as long as trying can help: until `last_call`, and a little after.
+///
+/// What can't be written together is written in halves, so that one outcome that can't be written
+/// at all takes no other with it.
+pub(super) async fn settle(shared: &Arc<Shared>, finished: Vec<Finished>, last_call: &CancellationToken) {
     let tags: Vec<_> = finished.iter().map(|one| one.tag).collect();
-    let batch = Arc::new(Batch::of(shared, finished));
-    let (mut pause, longest) = RETRY_PAUSE;
     shared.reach(Checkpoints::SETTLING);
-    loop {
-        match write(shared, &batch).await {
-            Ok(lost) => {
-                shared.reach(Checkpoints::WRITTEN);
-                tell(shared, &batch, &lost);
-                break;
-            }
-            Err(error) if error.is_retryable() => {
-                tracing::warn!(worker = %shared.name, outcomes = tags.len(), error = chain(&error), "outcomes could not be recorded, trying again");
-                shared.clock().sleep(pause).await;
-                pause = (pause * 2).min(longest);
-            }
+    let mut parts = vec![Part::whole(Batch::of(shared, finished))];
+    while let Some(part) = parts.pop() {
+        match write_patiently(shared, &part, last_call).await {
+            Ok(()) => {}
+            Err(_) if part.len() > 1 => parts.extend(part.halves()),
             Err(error) => {
-                tracing::error!(worker = %shared.name, outcomes = tags.len(), error = chain(&error), "outcomes can't be recorded; their leases will bring the jobs back");
-                break;
+                let (jobs, error) = (part.job_ids(), chain(&error));
+                tracing::error!(worker = %shared.name, ?jobs, error, "outcome can't be recorded; its lease will bring the job back");
             }
         }
     }
     shared.held.release(tags);
 }
 
-/// A batch of outcomes in the two forms that are written.
+/// Writes a part, or returns why trying again would not help.
+async fn write_patiently(
+    shared: &Arc<Shared>,
+    part: &Part,
+    last_call: &CancellationToken,
+) -> Result<(), SettleError> {
+    let (mut pause, longest) = RETRY_PAUSE;
+    let mut last_tries = 0;
+    loop {
+        let error = match write(shared, part).await {
+            Ok(lost) => {
+                shared.reach(Checkpoints::WRITTEN);
+                tell(shared, part, &lost);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        last_tries += u32::from(last_call.is_cancelled());
+        if !error.is_retryable() || last_tries > LAST_TRIES {
+            return Err(error);
+        }
+        tracing::warn!(worker = %shared.name, outcomes = part.len(), error = chain(&error), "outcomes could not be recorded, trying again");
+        shared.clock().sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// The part of a batch that is written together.
+#[derive(Clone)]
+struct Part {
+    batch: Arc<Batch>,
+    settled: Range<usize>,
+    early: Range<usize>,
+}
+
+impl Part {
+    fn whole(batch: Batch) -> Self {
+        let (settled, early) = (0..batch.settlements.len(), 0..batch.early.len());
+        Self { batch: Arc::new(batch), settled, early }
+    }
+
+    fn len(&self) -> usize {
+        self.settled.len() + self.early.len()
+    }
+
+    fn halves(self) -> [Self; 2] {
+        let half = |range: &Range<usize>| range.start + range.len() / 2;
+        // With one of each kind, rounding would put both into the same half again.
+        let middle = if self.settled.len() <= 1 { self.settled.end } else { half(&self.settled) };
+        let early = if self.settled.len() <= 1 && !self.settled.is_empty() {
+            self.early.start
+        } else {
+            half(&self.early)
+        };
+        let first =
+            Self { settled: self.settled.start..middle, early: self.early.start..early, ..self.clone() };
+        let second = Self { settled: middle..self.settled.end, early: early..self.early.end, ..self };
+        [first, second]
+    }
+
+    fn settlements(&self) -> &[Settlement] {
+        &self.batch.settlements[self.settled.clone()]
+    }
+
+    fn events(&self) -> &[Vec<JobEvent>] {
+        &self.batch.events[self.settled.clone()]
+    }
+
+    fn early(&self) -> &[Early] {
+        &self.batch.early[self.early.clone()]
+    }
+
+    fn early_events(&self) -> impl Iterator<Item = &JobEvent> {
+        self.early().iter().flat_map(|early| &early.events)
+    }
+
+    fn republished(&self) -> Vec<Envelope> {
+        self.early().iter().filter_map(|early| early.again.clone()).collect()
+    }
+
+    fn job_ids(&self) -> Vec<JobId> {
+        let events = self.events().iter().flatten().chain(self.early_events());
+        events.map(|event| event.job.id.clone()).collect()
+    }
+}
+
+/// Outcomes in the form in which they are written.
 struct Batch {
-    /// What is done to messages, with the index of the job in `jobs`.
+    /// What is done to messages.
     settlements: Vec<Settlement>,
     /// What is told of each settlement, in the same order.
     events: Vec<Vec<JobEvent>>,
-    /// What is told of jobs whose message was acknowledged before they ran.
-    early_events: Vec<JobEvent>,
-    /// Messages that were acknowledged early and are to run again.
-    republished: Vec<Envelope>,
+    /// Jobs whose message was acknowledged before they ran.
+    early: Vec<Early>,
+}
+
+/// The outcome of a job whose message was acknowledged before it ran.
+struct Early {
+    events: Vec<JobEvent>,
+    /// The message, where it is to run again.
+    again: Option<Envelope>,
 }
 
 impl Batch {
     fn of(shared: &Shared, finished: Vec<Finished>) -> Self {
-        let mut batch = Self {
-            settlements: Vec::new(),
-            events: Vec::new(),
-            early_events: Vec::new(),
-            republished: Vec::new(),
-        };
+        let mut batch = Self { settlements: Vec::new(), events: Vec::new(), early: Vec::new() };
         for one in finished {
             batch.add(shared, one);
         }
@@ -150,10 +234,7 @@ impl Batch {
                 self.settlements.push(Settlement { delivery, settle });
                 self.events.push(events);
             }
-            None => {
-                self.early_events.extend(events);
-                self.republished.extend(again);
-            }
+            None => self.early.push(Early { events, again }),
         }
     }
 }
@@ -238,39 +319,41 @@ fn history(shared: &Shared, finished: &Finished, now: Timestamp, what: What) -> 
 }
 
 /// Returns, for each settlement, whether its lease was lost.
-async fn write(shared: &Arc<Shared>, batch: &Arc<Batch>) -> Result<Vec<bool>, SettleError> {
+async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Vec<bool>, SettleError> {
     if let Some(sql) = shared.client.shared_database() {
-        let (shared, batch) = (Arc::clone(shared), Arc::clone(batch));
-        return sql.database().write("settle", async move |tx| write_in(&shared, &batch, tx).await).await;
+        let (shared, part) = (Arc::clone(shared), part.clone());
+        return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
-    let events: Vec<JobEvent> = batch.events.iter().flatten().chain(&batch.early_events).cloned().collect();
+    let events: Vec<JobEvent> = part.events().iter().flatten().chain(part.early_events()).cloned().collect();
     shared.client.recorder().record(&recorded(&events)).await?;
     shared.reach(Checkpoints::RECORDED);
-    if !batch.republished.is_empty() {
-        shared.client.broker().publish(batch.republished.clone()).await?;
+    let republished = part.republished();
+    if !republished.is_empty() {
+        shared.client.broker().publish(republished).await?;
     }
-    if batch.settlements.is_empty() {
+    if part.settlements().is_empty() {
         return Ok(Vec::new());
     }
-    let settled = shared.client.broker().settle(&batch.settlements).await?;
+    let settled = shared.client.broker().settle(part.settlements()).await?;
     shared.reach(Checkpoints::SETTLED);
     Ok(settled.into_iter().map(|one| one == Settled::LeaseLost).collect())
 }
 
 /// Writes queue and record as one. The queue goes first, since it knows which leases were lost:
 /// of these nothing is recorded.
-async fn write_in(shared: &Shared, batch: &Batch, tx: &DbTx) -> Result<Vec<bool>, SettleError> {
+async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Vec<bool>, SettleError> {
     let sql = shared.client.broker().sql().expect("the caller has looked");
     let recorder = shared.client.recorder().sql().expect("the caller has looked");
-    let settled = sql.settle_in(tx, &batch.settlements).await?;
+    let settled = sql.settle_in(tx, part.settlements()).await?;
     shared.reach(Checkpoints::SETTLED);
     let lost: Vec<bool> = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
-    if !batch.republished.is_empty() {
-        sql.publish_in(tx, batch.republished.clone()).await?;
+    let republished = part.republished();
+    if !republished.is_empty() {
+        sql.publish_in(tx, republished).await?;
     }
-    let kept = batch.events.iter().zip(&lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
+    let kept = part.events().iter().zip(&lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
     let events: Vec<JobEvent> =
-        kept.chain(&batch.early_events).filter(|e| e.is_recorded()).cloned().collect();
+        kept.chain(part.early_events()).filter(|e| e.is_recorded()).cloned().collect();
     if !events.is_empty() {
         recorder.record_in(tx, &events).await?;
     }
@@ -282,13 +365,13 @@ fn recorded(events: &[JobEvent]) -> Vec<JobEvent> {
     events.iter().filter(|event| event.is_recorded()).cloned().collect()
 }
 
-fn tell(shared: &Shared, batch: &Batch, lost: &[bool]) {
-    for (settlement, _) in batch.settlements.iter().zip(lost).filter(|(_, lost)| **lost) {
+fn tell(shared: &Shared, part: &Part, lost: &[bool]) {
+    for (settlement, _) in part.settlements().iter().zip(lost).filter(|(_, lost)| **lost) {
         let id = &settlement.delivery.envelope.id;
         tracing::warn!(worker = %shared.name, job.id = %id, "lease was lost before the outcome was written; the job runs again");
     }
-    let events = batch.events.iter().zip(lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
-    for event in events.chain(&batch.early_events) {
+    let events = part.events().iter().zip(lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
+    for event in events.chain(part.early_events()) {
         log(&shared.name, event);
         shared.client.events().tell(std::slice::from_ref(event));
     }

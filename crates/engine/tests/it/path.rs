@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_engine::testing::TestKit;
-use celeriac_engine::{Call, CancelOutcome, EnqueueError, JobHandle, States, WaitError};
-use celeriac_protocol::{Arguments, Clock, ErrorKind, JobId, JobStatus, RawValue, What};
+use celeriac_engine::{Call, CancelOutcome, EnqueueError, EventSink, JobHandle, States, WaitError};
+use celeriac_protocol::{Arguments, Clock, ErrorKind, JobEvent, JobId, JobStatus, RawValue, What};
 
-use crate::tasks::{self, Gate, Runs, add, add_blocking, fail, parent, picky, quiet, snooze};
+use crate::tasks::{
+    self, Args, Gate, Runs, add, add_blocking, fail, parent, picky, quiet, snooze, takes_args,
+};
 
 fn kit() -> TestKit {
     let states = States::default().with(Gate::default()).with(Runs::default());
@@ -143,6 +145,42 @@ async fn a_panic_is_an_ordinary_failure() {
     let error = snapshot.error.unwrap();
     assert_eq!(snapshot.status, JobStatus::Retrying);
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Panic, "panicked badly"));
+}
+
+#[tokio::test]
+async fn a_panic_before_the_task_runs_is_one_too() {
+    let kit = kit();
+    let job = kit.client().send(Call::new("bad_default", Arguments::default())).await.unwrap();
+    let other = kit.client().enqueue(takes_args(Args { x: 7 })).await.unwrap();
+    kit.drain().await;
+    let error = job.status().await.unwrap().unwrap().error.unwrap();
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Panic, "there is no default"));
+    assert_eq!(other.wait(Duration::ZERO).await.unwrap(), 7);
+}
+
+#[tokio::test]
+async fn a_listener_that_panics_takes_nobody_with_it() {
+    struct Bad;
+    impl EventSink for Bad {
+        fn tell(&self, _: &JobEvent) {
+            std::panic::panic_any("a bad listener");
+        }
+    }
+    let kit = kit();
+    kit.client().events().add(std::sync::Arc::new(Bad));
+    let job = kit.client().enqueue(add(2, 3, None)).await.unwrap();
+    kit.drain().await;
+    assert_eq!(job.wait(Duration::ZERO).await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn a_revived_job_of_a_quiet_task_does_not_stay_dead() {
+    let kit = kit();
+    let job = kit.client().enqueue(quiet(true)).await.unwrap();
+    kit.drain().await;
+    let letter = kit.broker().admin().dead_letter(job.id()).await.unwrap().unwrap();
+    assert!(kit.client().revive(letter).await.unwrap());
+    assert_eq!(status(&job).await, JobStatus::Pending);
 }
 
 #[tokio::test]

@@ -93,6 +93,28 @@ pub(crate) async fn at_most_once(ctx: Ctx) -> Result<(), TaskError> {
     if ctx.retries() == 0 { Err(TaskError::from(std::io::Error::other("once more"))) } else { Ok(()) }
 }
 
+/// Panics before it runs: in the default of an argument.
+#[task(crate = celeriac_engine, name = "bad_default", max_retries = 0)]
+pub(crate) async fn bad_default(#[default(no_default())] x: i64) -> i64 {
+    x
+}
+
+fn no_default() -> i64 {
+    std::panic::panic_any("there is no default")
+}
+
+/// A type of the user's that bears the name of one that the macro writes.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Args {
+    pub(crate) x: i64,
+}
+
+/// Takes a type called as the macro's own.
+#[task(crate = celeriac_engine, name = "args")]
+pub(crate) async fn takes_args(args: Args) -> i64 {
+    args.x
+}
+
 /// Throws its result away and is not recorded unless it fails.
 #[task(crate = celeriac_engine, name = "quiet", ignore_result, record = "failures", max_retries = 0)]
 pub(crate) async fn quiet(fail: bool) -> Result<i64, TaskError> {
@@ -140,6 +162,8 @@ pub(crate) fn registry() -> Registry {
         .task::<deaf>()
         .task::<at_most_once>()
         .task::<quiet>()
+        .task::<bad_default>()
+        .task::<takes_args>()
         .build()
         .unwrap()
 }

@@ -60,7 +60,8 @@ pub struct WorkflowState {
     pub held_slots: u32,
 }
 
-/// Takes a free slot, or counts the refusal. A slot whose holder let its lease end is free.
+/// Takes a free slot, or counts the refusal. A slot whose holder let its lease end is free, and so is
+/// one that this very job held before its worker was lost: the new fence shuts the old run out.
 ///
 /// # Errors
 /// What the database says.
@@ -75,7 +76,9 @@ async fn take(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSlot>, DbEr
         .all(tx)
         .await?;
     let slots = 0..i32::try_from(request.max_instances).unwrap_or(i32::MAX);
-    let free = slots.into_iter().find(|slot| held.iter().all(|held| held.slot != *slot));
+    let free = slots
+        .into_iter()
+        .find(|slot| held.iter().all(|held| held.slot != *slot || held.holder == *request.holder.as_str()));
     note(tx, request, free.is_some()).await?;
     let Some(slot) = free else { return Ok(None) };
     let row = workflow_slot::ActiveModel {
