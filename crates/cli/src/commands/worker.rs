@@ -33,8 +33,13 @@ pub(crate) struct WorkerArgs {
     /// Run the tasks of these modules only, separated by commas
     #[arg(long, value_name = "MODULES")]
     modules: Option<String>,
-    /// Go by this name in records and leases [default: app-pid@host]
-    #[arg(long, short = 'n', value_name = "NAME")]
+    // Not a doc comment: rustdoc would take what stands in brackets for a link.
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "NAME",
+        help = "Go by this name in records and leases [default: app-pid@host]"
+    )]
     name: Option<String>,
     /// Let running jobs finish for this long when stopped [default: 30s]
     #[arg(long, value_name = "SPAN")]
