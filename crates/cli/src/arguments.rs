@@ -29,7 +29,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Use this database: a path, or sqlite:PATH
-    #[arg(long, short = 'd', global = true, value_name = "URL")]
+    #[arg(long, short = 'd', global = true, value_name = "URL", alias = "db")]
     pub(crate) database: Option<String>,
     /// Set any key of the configuration
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]

@@ -1,5 +1,7 @@
 //! All commands, one file each.
 
+use std::path::Path;
+
 use celeriac_control::AppParts;
 use clap::Subcommand;
 
@@ -9,9 +11,12 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::Output;
 
+mod collect;
+mod collecting;
 mod completions;
 mod config;
 mod dead;
+mod demo;
 pub(crate) mod doctor;
 mod enqueue;
 mod jobs;
@@ -20,10 +25,15 @@ mod queues;
 mod tasks;
 mod version;
 mod worker;
+mod workflow;
 
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Collect a small site that this program serves itself, and watch it
+    Demo(demo::DemoArgs),
+    /// Collect sites: their home pages, sitemaps and pages
+    Collect(collect::CollectArgs),
     /// Run jobs until stopped
     Worker(worker::WorkerArgs),
     /// Ask for a job, or for many
@@ -36,6 +46,8 @@ pub(crate) enum Command {
     Queues(queues::QueuesArgs),
     /// List the tasks of this app, or describe one
     Tasks(tasks::TasksArgs),
+    /// List the workflows of this app; check, reset or run one
+    Workflow(workflow::WorkflowArgs),
     /// Bring the database's tables up to date, or take migrations back
     Migrate(migrate::MigrateArgs),
     /// Check that everything is as it should be; the exit code is 1 where it is not
@@ -59,7 +71,7 @@ impl Command {
 
     /// Says whether it runs until it is stopped.
     pub(crate) fn is_long(&self) -> bool {
-        matches!(self, Self::Worker(_))
+        matches!(self, Self::Worker(_) | Self::Demo(_) | Self::Collect(_))
     }
 
     /// Says whether it needs the configuration, which must not be broken then.
@@ -69,6 +81,11 @@ impl Command {
             Self::Config(args) => !args.is_default(),
             _ => true,
         }
+    }
+
+    /// Says whether it tells a story in its log unless asked not to.
+    pub(crate) fn is_chatty(&self) -> bool {
+        matches!(self, Self::Worker(_))
     }
 
     /// Runs a command that works whatever the configuration says.
@@ -84,12 +101,15 @@ impl Command {
     /// Runs it.
     pub(crate) async fn run(self, context: Context) -> Result<Exit> {
         match self {
+            Self::Demo(args) => demo::run(context, args).await,
+            Self::Collect(args) => collect::run(context, args).await,
             Self::Worker(_) => worker::run(context).await,
             Self::Enqueue(args) => enqueue::run(context, args).await,
             Self::Jobs(args) => jobs::run(&context, args).await,
             Self::Dead(args) => dead::run(&context, args).await,
             Self::Queues(args) => queues::run(&context, args).await,
             Self::Tasks(args) => tasks::run(&context, &args),
+            Self::Workflow(args) => workflow::run(context, args).await,
             Self::Migrate(args) => migrate::run(&context, args).await,
             Self::Doctor(args) => doctor::run(&context, &args).await,
             Self::Config(args) => config::run(&context, &args),
@@ -97,5 +117,22 @@ impl Command {
                 alone.run_without_settings(&context.app, &context.output)
             }
         }
+    }
+}
+
+/// Returns how this program was called, so that what is said to be typed next works.
+fn program() -> String {
+    let called = std::env::args_os().next();
+    called.map_or_else(|| "celeriac".to_owned(), |called| quoted(Path::new(&called)))
+}
+
+/// Writes a path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }

@@ -21,7 +21,7 @@ mod records;
 mod tasks;
 mod worker;
 
-pub(crate) use database::DatabaseSection;
+pub(crate) use database::{DatabaseSection, DatabaseUrl};
 pub(crate) use environment::FILE_VARIABLE;
 pub(crate) use file::DEFAULT_FILE;
 pub(crate) use layers::{Given, Layers, show};

@@ -98,6 +98,10 @@ codes! {
     BulkLine "bulk_line" User Usage None;
     /// A file that was named can't be read.
     FileUnreadable "file_unreadable" User Usage None;
+    /// The folder of a site can't be served.
+    SiteUnreadable "site_unreadable" User Usage None;
+    /// There is no such workflow.
+    UnknownWorkflow "unknown_workflow" User NotFound Some("list what there is with `workflow list`");
     /// There is no such job.
     UnknownJob "unknown_job" User NotFound Some("list what there is with `jobs list`; records are removed after their retention");
     /// There is no such dead letter.
@@ -148,6 +152,8 @@ codes! {
     DatabaseNewer "database_newer" Unavailable Unavailable Some("install the newer version; this one does not know that schema");
     /// The database takes too long.
     DatabaseSlow "database_slow" Unavailable Unavailable Some("look at the load of the machine and its disk, then try again");
+    /// Somebody else serves at the address.
+    AddressInUse "address_in_use" Unavailable Unavailable Some("the demonstration may be running already; else stop what holds the port, or begin anew with --fresh");
     /// Something else that is needed can't be reached.
     Unavailable "unavailable" Unavailable Unavailable None;
 

@@ -121,6 +121,11 @@ impl Output {
         self.text(&text)
     }
 
+    /// Prints a table that is part of a text for people, aligned wherever it goes.
+    pub(crate) fn table_for_people(&self, table: &Table) -> Result {
+        self.text(&table.for_people(self.width(), self.stdout.color))
+    }
+
     /// Says something beside the result to a person; programs and `--quiet` don't hear it.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.json && !self.quiet {
@@ -144,7 +149,8 @@ impl Output {
         paint.on(self.stderr.color, text)
     }
 
-    fn width(&self) -> usize {
+    /// Returns the terminal's width in columns, or what passes for it.
+    pub(crate) fn width(&self) -> usize {
         terminal_size::terminal_size().map_or(FALLBACK_WIDTH, |(width, _)| usize::from(width.0))
     }
 }

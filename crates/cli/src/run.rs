@@ -64,7 +64,7 @@ fn run(app: App, arguments: Arguments, output: &Output) -> Result<Exit> {
         (loaded, _) => loaded?,
     };
     let asked = *loaded.layers.origin("log.level") != Origin::Default;
-    logging::start(&loaded.config.log, output, asked, command.is_long());
+    logging::start(&loaded.config.log, output, asked, command.is_chatty());
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let runtime = runtime(&command, loaded.config.worker.threads)?;
     let (output, clock, opened) = (output.clone(), clock::from_environment()?, Opened::default());

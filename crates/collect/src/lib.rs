@@ -13,6 +13,7 @@ mod module;
 pub mod page;
 mod settings;
 pub mod sitemap;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod url;

@@ -29,7 +29,7 @@ pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};
 pub use run::{WORKFLOW_QUEUE, run_workflow};
 pub use settings::{MAX_BATCH_SIZE, SettingsError, WorkflowSettings};
-pub use starter::{WorkflowStarter, loop_name};
+pub use starter::{WorkflowStarter, loop_name, run_key};
 pub use status::ItemStatus;
 pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses, WorkflowTable, take_claim};
 

@@ -72,6 +72,16 @@ pub(crate) struct DatabaseUrl {
 }
 
 impl DatabaseUrl {
+    /// Names a file.
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Returns the file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Lets a relative path start from `folder`.
     pub(super) fn move_into(&mut self, folder: &Path) {
         self.path = folder.join(&self.path);

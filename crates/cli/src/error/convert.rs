@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use celeriac_broker::BrokerError;
+use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
 use celeriac_db::{DbError, StorageFault};
 use celeriac_engine::{EnqueueError, RecordError, WorkerError};
@@ -86,6 +87,17 @@ impl From<BrokerError> for CliError {
             BrokerError::Closed(_) => Self::failed_to(Code::Unavailable, "use the queue").caused_by(&error),
             BrokerError::Unsupported { .. } => {
                 Self::failed_to(Code::Usage, "use the queue").caused_by(&error)
+            }
+        }
+    }
+}
+
+impl From<WorkflowError> for CliError {
+    fn from(error: WorkflowError) -> Self {
+        match error {
+            WorkflowError::Database { action, source, .. } => Self::from(source).while_asked_to(action),
+            WorkflowError::Unknown { .. } => {
+                Self::failed_to(Code::UnknownWorkflow, "use the workflow").caused_by(&error)
             }
         }
     }

@@ -5,6 +5,8 @@ use crate::support::Bed;
 /// Every command, as it is typed.
 const COMMANDS: &[&str] = &[
     "",
+    "demo",
+    "collect",
     "worker",
     "enqueue",
     "jobs",
@@ -24,6 +26,10 @@ const COMMANDS: &[&str] = &[
     "queues resume",
     "queues purge",
     "tasks",
+    "workflow",
+    "workflow check",
+    "workflow reset",
+    "workflow run",
     "migrate",
     "migrate status",
     "migrate up",

@@ -5,6 +5,8 @@ mod config;
 #[cfg(test)]
 mod dead;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod enqueue;
@@ -26,3 +28,5 @@ mod support;
 mod tasks;
 #[cfg(test)]
 mod worker;
+#[cfg(test)]
+mod workflow;

@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr, QueryFilter, Qu
 use serde::Serialize;
 
 use super::{
-    ItemStatus, RowsWaiting, RunReport, SettingsError, Workflow, WorkflowError, WorkflowSettings,
+    ItemStatus, RowsWaiting, RunReport, SettingsError, Statuses, Workflow, WorkflowError, WorkflowSettings,
     WorkflowTable, run_job_loop,
 };
 
@@ -79,6 +79,9 @@ pub trait RegisteredWorkflow: Send + Sync {
 
     /// How it runs.
     fn settings(&self) -> &WorkflowSettings;
+
+    /// The table's words.
+    fn statuses(&self) -> Statuses;
 
     /// Runs it once; see [`run_job_loop`].
     async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError>;
@@ -171,6 +174,10 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
 
     fn settings(&self) -> &WorkflowSettings {
         &self.settings
+    }
+
+    fn statuses(&self) -> Statuses {
+        W::Table::STATUSES
     }
 
     async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError> {
@@ -276,7 +283,7 @@ async fn oldest_waiting<E: WorkflowTable>(reader: &DatabaseConnection) -> Result
     Ok(due.flatten().map(Timestamp::from_micros))
 }
 
-fn in_order(statuses: super::Statuses, counted: Vec<(String, i64)>) -> Vec<(String, u64)> {
+fn in_order(statuses: Statuses, counted: Vec<(String, i64)>) -> Vec<(String, u64)> {
     let mut counts: Vec<(String, u64)> =
         ItemStatus::ALL.into_iter().map(|status| (statuses.word(status).to_owned(), 0)).collect();
     for (word, rows) in counted {

@@ -121,9 +121,7 @@ impl WorkflowStarter {
         let workflow = self.workflow.name();
         for slot in 0..self.workflow.settings().max_instances {
             let id = JobId::fresh(now);
-            let run = run_workflow(workflow.to_owned())
-                .id(id.clone())
-                .unique(format!("workflow:{workflow}:{slot}"));
+            let run = run_workflow(workflow.to_owned()).id(id.clone()).unique(run_key(workflow, slot));
             if *self.client.enqueue(run).await?.id() == id {
                 tracing::debug!(workflow, job.id = %id, "run enqueued");
                 return Ok(true);
@@ -142,6 +140,11 @@ impl WorkflowStarter {
 /// Returns the name of the loop that starts a workflow's runs; a [`Notice::Loop`] with it announces rows.
 pub fn loop_name(workflow: &str) -> String {
     format!("workflow:{workflow}")
+}
+
+/// Returns the key that lets one run of a workflow wait or go on for each slot.
+pub fn run_key(workflow: &str, slot: u32) -> String {
+    format!("workflow:{workflow}:{slot}")
 }
 
 #[async_trait]

@@ -1,0 +1,203 @@
+//! What `demo` and `collect` share: domains are added, a worker and its loops run in this process
+//! until every row has ended, and what came of it is printed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use celeriac_collect::domain::tasks::{AddedDomain, add};
+use celeriac_collect::summary::Summary;
+use celeriac_collect::{CollectSettings, Collector, module};
+use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
+use celeriac_control::{App, Driver};
+use celeriac_db::DbError;
+use celeriac_engine::{States, Worker, WorkerOptions};
+use celeriac_protocol::{DEFAULT_QUEUE, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+use crate::platform::{Platform, Use, host_name};
+use crate::shutdown::Shutdown;
+
+mod outcome;
+mod progress;
+
+pub(super) use outcome::{Frame, Next, Outcome};
+use progress::Progress;
+
+/// How often the tables are counted, at most.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Counting takes up to a twentieth of the time, however long the tables are.
+const LOOK_SHARE: u32 = 20;
+
+/// How long this process's leases hold: whoever kills it does not want to wait long before it goes on.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// How long runs may go on after Ctrl-C. Their rows are given back uncharged.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often a workflow looks for rows that nobody announced.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Puts an app in place that collects by these settings, with leases short enough to go on soon after a kill.
+pub(super) fn install(context: &mut Context, mut settings: CollectSettings) -> Result {
+    let workflows =
+        [&mut settings.domain_workflow, &mut settings.sitemap_workflow, &mut settings.page_workflow];
+    for workflow in workflows {
+        workflow.lease = LEASE;
+        workflow.interval = INTERVAL;
+    }
+    let version = context.app.version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
+    let app = App::new(context.app.name.clone()).version(version);
+    context.app = module(app, settings).build()?;
+    Ok(())
+}
+
+/// Is responsible for collecting some domains in this process.
+pub(super) struct Session {
+    platform: Platform,
+    states: States,
+    domains: Vec<AddedDomain>,
+    started_at: Timestamp,
+}
+
+/// How the collecting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Every row is in a final status.
+    Complete,
+    /// Somebody stopped it, and what was running was given back.
+    Stopped,
+    /// Somebody stopped it twice.
+    Killed,
+}
+
+impl Session {
+    /// Opens the database and adds the domains that are not known yet.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(super) async fn open(context: &mut Context, addresses: &[String]) -> Result<Self> {
+        let platform = context.open(Use::Creating).await?;
+        let environment = platform.environment();
+        let given = States::default().with(platform.database.clone()).with(platform.environment());
+        let states = context.take_states().make(&environment, given).await?;
+        let collector = states.get::<Collector>().expect("the app that was installed makes it");
+        let mut domains = Vec::with_capacity(addresses.len());
+        for address in addresses {
+            domains.push(add(collector, address).await?);
+        }
+        let started_at = context.clock.now();
+        Ok(Self { platform, states, domains, started_at })
+    }
+
+    /// Returns the domains that are collected.
+    pub(super) fn domains(&self) -> &[AddedDomain] {
+        &self.domains
+    }
+
+    /// Counts how far it has come.
+    pub(super) async fn summary(&self) -> Result<Summary> {
+        let reader = self.platform.database.reader();
+        Ok(Summary::read(reader, &self.ids()).await.map_err(DbError::from)?)
+    }
+
+    /// Runs until every row has ended or somebody stops it; `tick` hears now and then how long it has gone on.
+    ///
+    /// # Errors
+    /// The worker can't be started, or the database fails.
+    pub(super) async fn run(
+        &self,
+        context: &Context,
+        shutdown: &mut Shutdown,
+        mut tick: impl FnMut(Duration),
+    ) -> Result<Ended> {
+        let stop = CancellationToken::new();
+        let (worker, driver) = (self.worker(context)?, self.driver(context)?);
+        let mut work =
+            std::pin::pin!(async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) });
+        let mut progress = Progress::new(&context.output);
+        let ended = tokio::select! {
+            _ = &mut work => Ok(Ended::Stopped),
+            ended = self.watch(context, shutdown, &mut progress, &mut tick) => ended,
+        };
+        progress.clear();
+        stop.cancel();
+        tokio::select! {
+            _ = work => {}
+            _ = shutdown.next() => return Ok(Ended::Killed),
+        }
+        tick(context.clock.now().since(self.started_at));
+        ended
+    }
+
+    /// Reads what came of it.
+    pub(super) async fn outcome(&self) -> Result<Outcome> {
+        Ok(Outcome::read(self.platform.database.reader(), &self.ids()).await.map_err(DbError::from)?)
+    }
+
+    async fn watch(
+        &self,
+        context: &Context,
+        shutdown: &mut Shutdown,
+        progress: &mut Progress,
+        tick: &mut impl FnMut(Duration),
+    ) -> Result<Ended> {
+        let clock = &context.clock;
+        loop {
+            let before = clock.now();
+            let summary = self.summary().await?;
+            let now = clock.now();
+            progress.show(&summary, now.since(self.started_at));
+            tick(now.since(self.started_at));
+            if summary.is_final() {
+                return Ok(Ended::Complete);
+            }
+            let rest = LOOK.max(now.since(before) * LOOK_SHARE);
+            tokio::select! {
+                () = clock.sleep(rest) => {}
+                _ = shutdown.next() => return Ok(Ended::Stopped),
+            }
+        }
+    }
+
+    fn worker(&self, context: &Context) -> Result<Worker> {
+        let options = WorkerOptions {
+            name: format!("{}-{}@{}", context.app.name, std::process::id(), host_name()),
+            queues: vec![WORKFLOW_QUEUE.to_owned(), DEFAULT_QUEUE.to_owned()],
+            lease: LEASE,
+            shutdown_patience: SHUTDOWN_PATIENCE,
+            ..WorkerOptions::default()
+        };
+        let (client, registry) = (self.platform.client.clone(), context.app.registry.clone());
+        Ok(Worker::new(client, registry, self.states.clone(), options)?)
+    }
+
+    fn driver(&self, context: &Context) -> Result<Driver> {
+        let workflows = self.states.get::<Workflows>().expect("the app that was installed makes them");
+        let notices = self.platform.broker().notifier().listen();
+        let mut driver = Driver::new(Arc::clone(&context.clock)).woken_by(notices);
+        for starter in WorkflowStarter::all(workflows, &self.platform.environment()) {
+            driver = driver.with(starter).map_err(|error| {
+                CliError::failed_to(Code::AppInvalid, "start the workflows").caused_by(&error)
+            })?;
+        }
+        Ok(driver)
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.domains.iter().map(|domain| domain.id).collect()
+    }
+}
+
+impl Ended {
+    /// Returns what the process's exit code says of it.
+    pub(super) fn exit(self) -> Exit {
+        match self {
+            Self::Complete => Exit::Done,
+            Self::Stopped | Self::Killed => Exit::Interrupted,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `workflow NAME reset`: puts rows back to waiting.
+
+use celeriac_broker::Notice;
+use celeriac_control::workflow::{ItemStatus, RegisteredWorkflow, ResetFilter, loop_name};
+use clap::Args;
+use serde::Serialize;
+
+use super::Opened;
+use crate::config::Period;
+use crate::context::Context;
+use crate::error::{CliError, Code, Result};
+use crate::exit::Exit;
+use crate::output::grouped;
+use crate::platform::Use;
+
+/// Arguments of `workflow NAME reset`.
+#[derive(Args, Debug)]
+pub(super) struct ResetArgs {
+    /// Only rows of this status, in the table's words or as waiting, done or error [default: done and error]
+    #[arg(long, short, value_name = "STATUS", value_delimiter = ',')]
+    status: Vec<String>,
+    /// Only rows that have not changed for this long, such as 2h or 7d
+    #[arg(long, value_name = "SPAN")]
+    older_than: Option<Period>,
+    /// Only these rows
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    id: Vec<i64>,
+    /// Say how many there are and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What a reset came to. The field names are stable.
+#[derive(Serialize)]
+struct ResetView<'a> {
+    name: &'a str,
+    rows: u64,
+    dry_run: bool,
+}
+
+/// Runs the command.
+pub(super) async fn run(context: &mut Context, name: &str, args: ResetArgs) -> Result<Exit> {
+    let used_for = if args.dry_run { Use::Reading } else { Use::Changing };
+    let opened = Opened::new(context, used_for).await?;
+    let (workflow, now) = (opened.find(name)?, context.clock.now());
+    let statuses = args.status.iter().map(|word| status(workflow.as_ref(), word)).collect::<Result<_>>()?;
+    let before = args.older_than.map(|span| now - span.0);
+    let filter = ResetFilter { statuses, before, ids: args.id };
+    let rows = workflow.reset(&opened.platform.database, filter, now, args.dry_run).await?;
+    if rows > 0 && !args.dry_run {
+        opened.platform.broker().notifier().notify(Notice::Loop(loop_name(workflow.name())));
+    }
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&ResetView { name: workflow.name(), rows, dry_run: args.dry_run })?;
+    } else {
+        let (count, noun) = (grouped(rows), if rows == 1 { "row" } else { "rows" });
+        let done = if args.dry_run { "would be put back" } else { "put back" };
+        output.line(format_args!("{count} {noun} {done} to {}", workflow.statuses().waiting))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads a status, by the table's word or by what it means.
+fn status(workflow: &dyn RegisteredWorkflow, word: &str) -> Result<ItemStatus> {
+    let words = workflow.statuses();
+    let found = ItemStatus::ALL
+        .into_iter()
+        .find(|status| words.word(*status).eq_ignore_ascii_case(word))
+        .or_else(|| ItemStatus::ALL.into_iter().find(|status| meaning(*status) == word));
+    match found {
+        Some(ItemStatus::Processing) => {
+            Err(CliError::failed_to(Code::Usage, "reset rows that are processed")
+                .hint("they come back by themselves when their claim runs out"))
+        }
+        Some(status) => Ok(status),
+        None => {
+            let known = ItemStatus::ALL.into_iter().filter(|status| *status != ItemStatus::Processing);
+            let known: Vec<&str> = known.map(|status| words.word(status)).collect();
+            Err(CliError::failed_to(Code::Usage, format_args!("read status \"{word}\"")).hint(format!(
+                "workflow {} knows {}",
+                workflow.name(),
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+fn meaning(status: ItemStatus) -> &'static str {
+    match status {
+        ItemStatus::Waiting => "waiting",
+        ItemStatus::Processing => "processing",
+        ItemStatus::Done => "done",
+        ItemStatus::Error => "error",
+    }
+}

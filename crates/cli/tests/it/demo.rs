@@ -1,0 +1,136 @@
+//! The demonstration, on a small folder of pages that it serves itself.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Bed, Outcome, Running, lines_of};
+
+/// The binary that ships; the other tests run an app of their own.
+pub(crate) fn celeriac(bed: &Bed, arguments: &[&str]) -> Command {
+    let mut command = bed.command(arguments);
+    let mut own = Command::new(env!("CARGO_BIN_EXE_celeriac"));
+    own.args(arguments).current_dir(bed.path("")).env_clear().env("PATH", env!("PATH"));
+    own.stdin(std::process::Stdio::null());
+    std::mem::swap(&mut command, &mut own);
+    command
+}
+
+/// Makes a site of `pages` pages beside its home page, one link of which leads nowhere.
+pub(crate) fn site(bed: &Bed, pages: usize) {
+    std::fs::create_dir_all(bed.path("site")).unwrap();
+    let links: String = (0..pages).map(|page| format!("<a href=\"{page}.html\">{page}</a>\n")).collect();
+    bed.write("site/index.html", format!("<title>Home</title>{links}<a href=\"missing.html\">gone</a>"));
+    for page in 0..pages {
+        bed.write(&format!("site/{page}.html"), format!("<title>Page {page}</title><a href=\"./\">home</a>"));
+    }
+}
+
+#[track_caller]
+pub(crate) fn collected(bed: &Bed) -> Value {
+    let outcome = Outcome::of(&mut celeriac(bed, &["demo", "--site", "site", "--json"]));
+    lines_of(&outcome.ok()).remove(0)
+}
+
+fn requests(bed: &Bed) -> Vec<String> {
+    let log = std::fs::read_to_string(bed.path("celeriac-demo/demo.requests.log")).unwrap_or_default();
+    log.lines().map(|line| line.split(' ').nth(2).unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn a_folder_is_served_collected_and_told_of() {
+    let bed = Bed::new();
+    site(&bed, 5);
+    let told = collected(&bed);
+    assert_eq!(told["complete"], true, "{told}");
+    assert_eq!((&told["domains"]["done"], &told["sitemaps"]["done"]), (&json!(1), &json!(2)), "{told}");
+    assert_eq!((&told["pages"]["done"], &told["pages"]["error"]), (&json!(6), &json!(1)), "{told}");
+    let error = &told["errors"][0];
+    assert!(error["url"].as_str().unwrap().ends_with("/missing.html"), "{error}");
+    assert!(error["reason"].as_str().unwrap().contains("404"), "{error}");
+    assert!(told["pages_per_second"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn started_again_when_all_is_done_it_asks_for_nothing_and_shows_the_same() {
+    let bed = Bed::new();
+    site(&bed, 3);
+    let first = collected(&bed);
+    let before = requests(&bed);
+    let second = collected(&bed);
+    assert_eq!(requests(&bed), before);
+    assert_eq!((&second["pages"], &second["addresses"]), (&first["pages"], &first["addresses"]));
+    assert_eq!(second["starts"], 2);
+    let text = Outcome::of(&mut celeriac(&bed, &["demo", "--site", "site"])).ok();
+    assert!(text.contains("demo --site site --fresh"), "{text}");
+    assert!(text.contains("workflow page check -d celeriac-demo/demo.db"), "{text}");
+}
+
+#[test]
+fn killed_in_the_middle_it_goes_on_at_the_same_address_and_loses_nothing() {
+    let bed = Bed::new();
+    site(&bed, 400);
+    let running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site"]));
+    while requests(&bed).len() < 40 {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::KILL);
+    running.wait();
+    let before = requests(&bed).len();
+    let told = collected(&bed);
+    assert!(before < 400, "it was killed too late to tell");
+    assert_eq!((&told["complete"], &told["pages"]["done"]), (&json!(true), &json!(401)), "{told}");
+    let mut pages: Vec<String> = requests(&bed).into_iter().filter(|path| path.ends_with(".html")).collect();
+    let all = pages.len();
+    pages.sort_unstable();
+    pages.dedup();
+    assert!(all - pages.len() <= 16, "only what was in flight may be asked for twice: {}", all - pages.len());
+}
+
+#[test]
+fn ctrl_c_says_how_to_go_on() {
+    let bed = Bed::new();
+    site(&bed, 400);
+    let running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site", "--json"]));
+    while requests(&bed).len() < 20 {
+        std::thread::yield_now();
+    }
+    running.signal(Signal::INT);
+    let mut running = running;
+    let told = running.next_json();
+    assert_eq!(told["complete"], false);
+    assert!(told["next"][0]["command"].as_str().unwrap().ends_with("demo --site site"), "{told}");
+    assert_eq!(running.wait().code(), Some(130));
+    assert_eq!(collected(&bed)["pages"]["done"], 401);
+}
+
+#[test]
+fn another_site_is_not_mixed_into_what_was_collected() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    collected(&bed);
+    let refused = Outcome::of(&mut celeriac(&bed, &["demo"])).refused(2);
+    assert!(refused.contains("--fresh"), "{refused}");
+    let empty = Outcome::of(&mut celeriac(&bed, &["demo", "--site", "celeriac-demo", "--fresh"])).refused(2);
+    assert!(empty.contains("find a page in folder"), "{empty}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_what_to_do() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let refused = Outcome::of(&mut celeriac(&bed, &["demo", "--site", "site", "--port", &port, "--json"]));
+    refused.refused_as(4, "address_in_use");
+}
+
+#[test]
+fn a_site_that_may_not_be_reached_ends_in_error_and_the_answer_is_no() {
+    let bed = Bed::new();
+    let told = Outcome::of(&mut celeriac(&bed, &["collect", "http://127.0.0.1:9/", "--json"]));
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    let told = lines_of(&told.stdout).remove(0);
+    assert_eq!((&told["complete"], &told["domains"]["error"]), (&json!(true), &json!(1)), "{told}");
+}

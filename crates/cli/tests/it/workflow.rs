@@ -1,0 +1,77 @@
+//! Workflows from the command line, on what a demonstration has collected.
+
+use serde_json::{Value, json};
+
+use crate::demo::{celeriac, collected, site};
+use crate::support::{Bed, Outcome, lines_of};
+
+fn workflow(bed: &Bed, arguments: &[&str]) -> Outcome {
+    let line: Vec<&str> =
+        ["workflow"].iter().chain(arguments).copied().chain(["-d", "celeriac-demo/demo.db"]).collect();
+    Outcome::of(&mut celeriac(bed, &line))
+}
+
+#[track_caller]
+fn told(bed: &Bed, arguments: &[&str]) -> Value {
+    let line: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+    lines_of(&workflow(bed, &line).ok()).remove(0)
+}
+
+#[test]
+fn a_check_counts_rows_by_the_tables_own_words_and_shows_errors() {
+    let bed = Bed::new();
+    site(&bed, 3);
+    collected(&bed);
+    let check = told(&bed, &["page", "check"]);
+    assert_eq!(check["counts"], json!({"pending": 0, "processing": 0, "completed": 4, "error": 1}));
+    assert!(check["last_errors"][0]["reason"].as_str().unwrap().contains("404"), "{check}");
+    let text = workflow(&bed, &["page"]).ok();
+    assert!(text.contains("completed") && text.contains("missing.html"), "{text}");
+    let listed = workflow(&bed, &["list"]).ok();
+    assert_eq!(
+        listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(),
+        ["domain", "page", "sitemap"]
+    );
+}
+
+#[test]
+fn a_reset_puts_back_what_is_asked_for_and_the_demonstration_does_it_again() {
+    let bed = Bed::new();
+    site(&bed, 3);
+    collected(&bed);
+    let rows = |arguments: &[&str]| told(&bed, arguments)["rows"].as_u64().unwrap();
+    assert_eq!(rows(&["page", "reset", "--dry-run"]), 5);
+    assert_eq!(rows(&["page", "reset", "--status", "error", "--dry-run"]), 1);
+    assert_eq!(rows(&["page", "reset", "--status", "completed", "--older-than", "1h"]), 0);
+    assert_eq!(rows(&["page", "reset", "--id", "1", "--dry-run"]), 1);
+    assert_eq!(rows(&["page", "reset", "--status", "error"]), 1);
+    assert_eq!(told(&bed, &["page", "check"])["counts"]["pending"], 1);
+    let text = workflow(&bed, &["page", "reset"]).ok();
+    assert_eq!(text, "4 rows put back to pending\n");
+    bed.write("site/missing.html", "<title>Here after all</title>");
+    assert_eq!(collected(&bed)["pages"]["done"], 5);
+}
+
+#[test]
+fn a_run_in_this_process_says_what_it_did() {
+    let bed = Bed::new();
+    site(&bed, 3);
+    collected(&bed);
+    told(&bed, &["page", "reset"]);
+    // Outside of the demonstration nobody may reach an address of this machine.
+    let report = told(&bed, &["page", "run"]);
+    assert_eq!((&report["failed"], &report["more"]), (&json!(5), &json!(false)), "{report}");
+}
+
+#[test]
+fn unknown_names_and_words_are_refused_with_a_hint() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    collected(&bed);
+    let unknown = workflow(&bed, &["pages", "check"]).refused(3);
+    assert!(unknown.contains("did you mean `page`?"), "{unknown}");
+    let word = workflow(&bed, &["page", "reset", "--status", "gone"]).refused(2);
+    assert!(word.contains("pending, completed, error"), "{word}");
+    let held = workflow(&bed, &["page", "reset", "--status", "processing"]).refused(2);
+    assert!(held.contains("claim"), "{held}");
+}
