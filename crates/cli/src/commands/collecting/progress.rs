@@ -178,7 +178,7 @@ mod tests {
                 "  domains   1 done",
                 "  sitemaps  none yet",
                 "  URLs      5 212",
-                "  pages     ━━━━━━──────────────────── 23 % 1 203 of 5 212",
+                "  pages     ━━━━━━────────────────────  23 % 1 203 of 5 212",
                 "            1 200 done · 8 under way · 4 000 waiting · 1 to retry · 3 in error",
                 "  elapsed   1m1s · 48.3 pages a second",
             ]
