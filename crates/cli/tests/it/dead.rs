@@ -57,4 +57,7 @@ fn letters_are_dropped_for_good() {
     assert_eq!(bed.ok(&["dead", "drop", &ids[0]]), "1 dead letter dropped\n");
     assert_eq!(bed.json(&["dead", "drop", "--all"])[0]["dropped"], 1);
     assert!(bed.json(&["dead", "list"]).is_empty());
+    let job = bed.job(&ids[0]);
+    assert_eq!((&job["status"], &job["dead"]), (&json!("failed"), &json!(false)));
+    assert!(bed.ok(&["doctor"]).contains("no dead letters"));
 }

@@ -89,3 +89,23 @@ async fn one_job_is_removed_only_when_it_has_come_to_its_end() {
     kit::write(&db, async |tx| jobs::drop_empty_counts(tx).await).await;
     assert!(jobs::counts_by_task(db.reader()).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn jobs_whose_letters_were_dropped_stay_failed_and_are_dead_no_more() {
+    let db = kit::database().await;
+    let mut events = Vec::new();
+    for id in ["one", "two"] {
+        let mut bad = Story::new(id);
+        events.extend(bad.enqueued().started("w").failed("boom", true).events.clone());
+    }
+    kit::record(&db, &events).await;
+    let ids = ["one", "unknown"].map(|id| JobId::parse(id).unwrap());
+    let forget = async move |tx: &celeriac_db::DbTx| jobs::letters_dropped(tx, &ids).await;
+    assert_eq!(kit::write(&db, forget.clone()).await, 1);
+    assert_eq!(kit::write(&db, forget).await, 0);
+    let one = kit::find(&db, "one").await.summary;
+    assert_eq!((one.status, one.dead_lettered_at, one.dead_reason), (JobStatus::Failed, None, None));
+    assert!(one.error.is_some());
+    let counts = jobs::counts(db.reader(), None).await.unwrap();
+    assert_eq!((counts.dead, counts.of(JobStatus::Failed), counts.total()), (1, 2, 2));
+}

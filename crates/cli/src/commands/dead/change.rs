@@ -1,7 +1,9 @@
 //! `dead retry` and `dead drop`: one, some, or all that match.
 
 use celeriac_broker::DeadLetter;
+use celeriac_db::DbTx;
 use celeriac_protocol::JobId;
+use celeriac_store::query::jobs;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
@@ -70,18 +72,16 @@ pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
     let mut dropped = 0;
     if args.all {
         let mut letters = Letters::new(platform.broker().as_ref(), args.filter, None);
-        let mut keys = Vec::with_capacity(CHUNK);
+        let mut chunk = Vec::with_capacity(CHUNK);
         while let Some(letter) = letters.next().await? {
-            keys.push(letter.key);
-            if keys.len() == CHUNK {
-                dropped += platform.broker().admin().drop_dead(&keys).await?;
-                keys.clear();
+            chunk.push(letter);
+            if chunk.len() == CHUNK {
+                dropped += drop_chunk(&platform, std::mem::take(&mut chunk)).await?;
             }
         }
-        dropped += platform.broker().admin().drop_dead(&keys).await?;
+        dropped += drop_chunk(&platform, chunk).await?;
     } else {
-        let keys: Vec<i64> = named(&platform, &args.ids).await?.iter().map(|letter| letter.key).collect();
-        dropped += platform.broker().admin().drop_dead(&keys).await?;
+        dropped += drop_chunk(&platform, named(&platform, &args.ids).await?).await?;
     }
     let output = &context.output;
     if output.is_json() {
@@ -90,6 +90,22 @@ pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
         output.line(format_args!("{} dropped", letters_of(dropped)))?;
     }
     Ok(Exit::Done)
+}
+
+/// Drops letters, and then notes on the records of jobs that have no other one that they are gone.
+async fn drop_chunk(platform: &Platform, letters: Vec<DeadLetter>) -> Result<u64> {
+    let admin = platform.broker().admin();
+    let keys: Vec<i64> = letters.iter().map(|letter| letter.key).collect();
+    let dropped = admin.drop_dead(&keys).await?;
+    let mut gone = Vec::with_capacity(letters.len());
+    for letter in letters {
+        if admin.dead_letter(&letter.envelope.id).await?.is_none() {
+            gone.push(letter.envelope.id);
+        }
+    }
+    let note = async move |tx: &DbTx| jobs::letters_dropped(tx, &gone).await;
+    platform.database.write("note dropped letters", note).await?;
+    Ok(dropped)
 }
 
 /// Finds every one of them before any is touched.
