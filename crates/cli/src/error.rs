@@ -26,6 +26,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 5] = [Self::User, Self::Config, Self::Unavailable, Self::Internal, Self::Answer];
+
+    /// Returns who has to do something, for documents.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Answer => "nobody: it is an answer, and the answer is no",
+            Self::User => "whoever typed the command",
+            Self::Config => "whoever wrote the configuration, or put the app together",
+            Self::Unavailable => "whoever runs the machine; it may also pass by itself",
+            Self::Internal => "we, or whoever wrote the app's own code",
+        }
+    }
+
     /// Returns the word that JSON uses.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,11 +53,11 @@ impl Kind {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident $word:literal $kind:ident $exit:ident $hint:expr;)*) => {
+    ($(#[doc = $doc:literal] $name:ident $word:literal $kind:ident $exit:ident $hint:expr;)*) => {
         /// Names one way in which a command can fail. The words are stable; scripts may rely on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Code { $($(#[$doc])* $name,)* }
+        pub enum Code { $(#[doc = $doc] $name,)* }
 
         impl Code {
             /// All codes.
@@ -52,6 +66,11 @@ macro_rules! codes {
             /// Returns the word that JSON and documents use.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
+            }
+
+            /// Returns what it means, in one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $doc,)* }
             }
 
             /// Returns who has to do something about it.
@@ -277,6 +296,39 @@ mod tests {
         let silent =
             Code::ALL.iter().filter(|code| code.kind() == Kind::Unavailable && code.hint().is_none());
         assert_eq!(silent.copied().collect::<Vec<_>>(), [Code::Unavailable]);
+    }
+
+    /// Writes the reference of all codes.
+    fn document() -> String {
+        let mut text = "# Error codes\n\n\
+            What can go wrong on the command line. With `--json` an error is one object on the error stream: `code`, `kind`,\n\
+            `message`, `causes`, `hint`, `exit_code`. Codes, kinds and exit codes are stable. This page is written by a test from\n\
+            `crates/cli/src/error.rs`; what the exit codes mean stands in `--help`.\n"
+            .to_owned();
+        for kind in Kind::ALL {
+            text.push_str(&format!("\n## `{}`: {}\n\n", kind.as_str(), kind.meaning()));
+            text.push_str("| code | exit | meaning | what to do |\n| --- | --- | --- | --- |\n");
+            for code in Code::ALL.iter().filter(|code| code.kind() == kind) {
+                let (exit, hint) = (code.exit().number(), code.hint().unwrap_or(""));
+                text.push_str(&format!("| `{}` | {exit} |{} | {hint} |\n", code.as_str(), code.meaning()));
+            }
+        }
+        text
+    }
+
+    const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "whoever changes a code asks for the page by a variable")]
+    fn the_reference_is_up_to_date() {
+        if std::env::var_os("CELERIAC_TEST_WRITE_DOCS").is_some() {
+            std::fs::write(DOCUMENT, document()).unwrap();
+        }
+        let kept = std::fs::read_to_string(DOCUMENT).unwrap();
+        assert!(
+            kept == document(),
+            "run this test with CELERIAC_TEST_WRITE_DOCS=1 and look at the difference"
+        );
     }
 
     #[test]

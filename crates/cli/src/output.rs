@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
+use celeriac_protocol::Timestamp;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
@@ -137,6 +138,13 @@ impl Output {
     pub(crate) fn complain(&self, text: &str) {
         // Where the error stream is gone, nobody is left to be told.
         let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Writes an instant and how long ago it was: in the viewer's zone for people, in UTC and to the
+    /// microsecond otherwise.
+    pub(crate) fn told(&self, at: Timestamp, now: Timestamp) -> String {
+        let instant = if self.stdout.terminal { times::local(at) } else { at.to_string() };
+        format!("{instant} ({})", ago(at, now))
     }
 
     /// Colours text for standard output.

@@ -1,5 +1,7 @@
 //! `jobs`: lists jobs, looks into one, cancels, retries or waits for it.
 
+use celeriac_broker::Broker;
+use celeriac_protocol::JobId;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
@@ -44,7 +46,16 @@ pub(super) async fn run(context: &Context, args: JobsArgs) -> Result<Exit> {
     }
 }
 
-/// Says that nobody knows a job.
-fn unknown(id: &celeriac_protocol::JobId) -> CliError {
-    CliError::plain(Code::UnknownJob, format!("there is no job {id}"))
+/// Says that nobody knows a job, or only its queue does.
+async fn unknown(broker: &dyn Broker, id: &JobId) -> CliError {
+    match broker.admin().find(id).await {
+        Ok(Some(found)) => {
+            let queue = found.envelope.queue;
+            CliError::plain(Code::UnknownJob, format!("there is no record of job {id}")).hint(format!(
+                "its message is in queue {queue}; its task leaves no record until it fails, or none at all"
+            ))
+        }
+        Ok(None) => CliError::plain(Code::UnknownJob, format!("there is no job {id}")),
+        Err(error) => error.into(),
+    }
 }

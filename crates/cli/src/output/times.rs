@@ -44,6 +44,12 @@ pub(crate) fn until(at: Timestamp, now: Timestamp) -> String {
     if left.is_zero() { "now".to_owned() } else { format!("in {}", coarse(left)) }
 }
 
+/// Writes an instant as the viewer's own clock shows it, to the second.
+pub(crate) fn local(at: Timestamp) -> String {
+    let zoned = at.to_jiff().to_zoned(jiff::tz::TimeZone::system());
+    zoned.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
 /// Writes a span in one unit, as far as it matters how long ago something was.
 fn coarse(span: Duration) -> String {
     let seconds = span.as_secs().max(1);

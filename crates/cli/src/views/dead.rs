@@ -114,7 +114,7 @@ impl DeadDetailView {
     pub(crate) fn text(&self, output: &Output, now: Timestamp) -> String {
         let letter = &self.letter;
         let mut text = format!("{}\n", output.paint(Paint::Strong, &letter.id));
-        let died = format!("{} ({})", letter.died_at, ago(letter.died, now));
+        let died = output.told(letter.died, now);
         let body = self.body.clone().or_else(|| self.body_hex.clone()).unwrap_or_default();
         let tries = format!("{} ({} hand-outs)", letter.attempt, letter.delivery);
         let facts = [

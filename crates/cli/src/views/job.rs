@@ -301,7 +301,7 @@ impl JobDetailView {
         facts.extend(optional("priority", job.priority.map(|priority| priority.to_string())));
         facts.extend(self.arguments());
         facts.extend(optional("account", job.account_key.clone()));
-        facts.extend(self.times(now));
+        facts.extend(self.times(output, now));
         facts.extend(optional("expires", job.expires_at.clone()));
         facts.extend(optional("caused by", self.parent_id.clone()));
         facts.extend(optional("progress", Some(job.progress_text()).filter(|text| !text.is_empty())));
@@ -331,9 +331,9 @@ impl JobDetailView {
         [shown("args", &self.args, "[]"), shown("kwargs", &self.kwargs, "{}")].into_iter().flatten().collect()
     }
 
-    fn times(&self, now: Timestamp) -> Vec<(&'static str, String)> {
+    fn times(&self, output: &Output, now: Timestamp) -> Vec<(&'static str, String)> {
         let Instants { created_at, scheduled_for, started_at, completed_at } = self.job.instants;
-        let told = |at: Timestamp| format!("{} ({})", at, ago(at, now));
+        let told = |at: Timestamp| output.told(at, now);
         let mut times = vec![("created", told(created_at))];
         times.extend(scheduled_for.map(|at| ("due", told(at))));
         times.extend(started_at.map(|at| ("started", told(at))));

@@ -53,6 +53,14 @@ fn a_job_tells_its_whole_story() {
 }
 
 #[test]
+fn a_job_without_a_record_is_told_by_its_queue() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["silent"]);
+    let error = bed.run(&["jobs", "show", &id, "--json"]).refused_as(3, "unknown_job");
+    assert!(error["hint"].as_str().unwrap().starts_with("its message is in queue celery;"), "{error}");
+}
+
+#[test]
 fn a_paused_queue_is_told_as_the_reason_why_a_job_waits() {
     let bed = Bed::new();
     let id = bed.enqueue(&["greet", "Ada"]);

@@ -30,6 +30,30 @@ fn a_terminal_gets_aligned_columns_colours_and_relative_times() {
 }
 
 #[test]
+fn a_terminal_gets_times_of_its_own_zone_and_a_pipe_gets_utc() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    let show = format!("jobs show {id}");
+    let shown = on_a_terminal(&bed, &show, &[("TZ", "Pacific/Kiritimati"), ("NO_COLOR", "1")]);
+    assert!(shown.contains(" +14 (") && !shown.contains("+00:00"), "{shown}");
+    assert!(bed.ok(&["jobs", "show", &id]).contains("+00:00 ("));
+}
+
+#[test]
+fn a_terminal_shows_how_far_a_job_is_while_it_is_waited_for() {
+    let bed = Bed::new();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let worker = bed.worker(&[]);
+    let job = line.called();
+    let wait = format!("jobs wait {id} --timeout 1s");
+    let shown = on_a_terminal(&bed, &wait, &[]);
+    assert!(shown.contains("running 40 % holding"), "{shown}");
+    job.answer("done");
+    worker.stop();
+}
+
+#[test]
 fn a_pipe_gets_tabs_without_header_or_colours() {
     let bed = Bed::new();
     let id = bed.enqueue(&["greet", "Ada"]);

@@ -217,10 +217,10 @@ impl Running {
         self.stderr.by_ref().map_while(Result::ok).collect::<Vec<_>>().join("\n")
     }
 
-    /// Returns the most memory that the process ever had, in KiB.
-    pub(crate) fn peak_kib(&self) -> u64 {
+    /// Returns the memory that the process has for itself, its code and files apart, in KiB.
+    pub(crate) fn own_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

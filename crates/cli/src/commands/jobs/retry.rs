@@ -56,7 +56,9 @@ async fn retry(platform: &Platform, id: &JobId) -> Result<JobId> {
     {
         return Ok(id.clone());
     }
-    let record = jobs::find(platform.database.reader(), id).await?.ok_or_else(|| unknown(id))?;
+    let Some(record) = jobs::find(platform.database.reader(), id).await? else {
+        return Err(unknown(platform.broker().as_ref(), id).await);
+    };
     let status = record.summary.status;
     if !status.is_final() {
         return Err(CliError::plain(Code::JobState, format!("job {id} has not ended, it is {status}")));

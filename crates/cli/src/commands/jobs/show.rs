@@ -23,7 +23,9 @@ pub(super) struct ShowArgs {
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
-    let record = jobs::find(platform.database.reader(), &args.id).await?.ok_or_else(|| unknown(&args.id))?;
+    let Some(record) = jobs::find(platform.database.reader(), &args.id).await? else {
+        return Err(unknown(platform.broker().as_ref(), &args.id).await);
+    };
     let admin = platform.broker().admin();
     let message = admin.find(&args.id).await?.map(|found| found.state);
     let queue = record.summary.queue.clone();

@@ -68,7 +68,9 @@ async fn until_ended(
     let deadline = waiting.timeout.map(|timeout| clock.now() + timeout);
     let (mut pause, longest) = POLL;
     loop {
-        let snapshot = client.snapshot(id).await?.ok_or_else(|| unknown(id))?;
+        let Some(snapshot) = client.snapshot(id).await? else {
+            return Err(unknown(client.broker().as_ref(), id).await);
+        };
         if snapshot.status.is_final() {
             return Ok(snapshot);
         }
