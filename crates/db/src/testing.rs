@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::{Database, DbError, SqliteOptions};
+use crate::{Database, DbError, SqliteOptions, StorageFault};
 
 /// Is responsible for a database in a folder that is removed when the test ends.
 #[derive(Debug)]
@@ -26,9 +26,13 @@ impl TestDatabase {
     /// Opens an empty database with settings that `change` made of the defaults.
     ///
     /// # Errors
-    /// As [`Database::open`]; [`DbError::Thread`] where no folder can be made.
+    /// As [`Database::open`]; [`DbError::Storage`] where no folder can be made.
     pub async fn open_with(change: impl FnOnce(SqliteOptions) -> SqliteOptions) -> Result<Self, DbError> {
-        let folder = tempfile::tempdir().map_err(DbError::Thread)?;
+        let folder = tempfile::tempdir().map_err(|refusal| DbError::Storage {
+            fault: StorageFault::Io,
+            path: "the folder for temporary files".into(),
+            source: Some(Box::new(refusal)),
+        })?;
         let options = change(SqliteOptions::at(folder.path().join("test.db")));
         Ok(Self { database: Database::open(options).await?, folder })
     }
