@@ -32,7 +32,7 @@ mod suite {
 mod file {
     use std::io::{BufRead, BufReader, Write};
     use std::path::Path;
-    use std::process::{Command, Stdio};
+    use std::process::{Child, Command, Stdio};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -100,14 +100,7 @@ mod file {
         let (db, clock) = (TestDatabase::open().await.unwrap(), ManualClock::default());
         let broker = open_at(db.path(), &clock).await;
         broker.publish(vec![message("a"), message("b"), message("c")]).await.unwrap();
-        let mut worker = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "file::holds_two_messages", "--ignored", "--nocapture"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        writeln!(worker.stdin.take().unwrap(), "{}", db.path().display()).unwrap();
-        let mut lines = BufReader::new(worker.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let (mut worker, mut lines) = start("file::holds_two_messages", db.path());
         assert!(lines.any(|line| line.contains("holding [\"a\", \"b\"]")));
         worker.kill().unwrap();
         worker.wait().unwrap();
@@ -121,18 +114,70 @@ mod file {
         assert!(again.iter().all(|one| (one.delivery, one.lost) == (2, 1)));
     }
 
+    /// Starts a test of this binary as a process of its own, tells it the file, and hears what it says.
+    fn start(test: &str, path: &Path) -> (Child, impl Iterator<Item = String>) {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test, "--ignored", "--nocapture"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(process.stdin.take().unwrap(), "{}", path.display()).unwrap();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        (process, lines)
+    }
+
+    /// In such a process: opens the file that it was told, if it was started as one.
+    async fn told_broker() -> Option<SqliteBroker> {
+        let mut path = String::new();
+        std::io::stdin().read_line(&mut path).unwrap();
+        let path = Some(path.trim()).filter(|path| !path.is_empty())?;
+        Some(open_at(Path::new(path), &ManualClock::default()).await)
+    }
+
     #[tokio::test]
     #[ignore = "is a process that another test starts and kills"]
     async fn holds_two_messages() {
-        let mut path = String::new();
-        std::io::stdin().read_line(&mut path).unwrap();
-        if path.is_empty() {
-            return;
-        }
-        let broker = open_at(Path::new(path.trim()), &ManualClock::default()).await;
+        let Some(broker) = told_broker().await else { return };
         let held = fetch(&broker, 2).await;
         println!("holding {:?}", ids(&held));
         std::future::pending::<()>().await;
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_worker_has_acknowledged_never_comes_back_and_the_rest_does() {
+        for killed_after in [1, 40, 150] {
+            let (db, clock) = (TestDatabase::open().await.unwrap(), ManualClock::default());
+            let broker = open_at(db.path(), &clock).await;
+            let all: Vec<String> = (0..500).map(|number| format!("m{number:03}")).collect();
+            broker.publish(all.iter().map(|id| message(id)).collect()).await.unwrap();
+            let (mut worker, lines) = start("file::acknowledges_and_says_so", db.path());
+            let acked = lines.filter_map(|line| line.strip_prefix("acked ").map(str::to_owned));
+            let acked: Vec<String> = acked.take(killed_after).collect();
+            worker.kill().unwrap();
+            worker.wait().unwrap();
+            clock.advance(LEASE);
+            let left = fetch(&broker, 500).await;
+            let left = ids(&left);
+            let back: Vec<_> = acked.iter().filter(|id| left.contains(&id.as_str())).collect();
+            assert!(back.is_empty(), "came back: {back:?}");
+            // It may have acknowledged a few more than it had time to say.
+            assert!(left.len() <= all.len() - killed_after && left.len() > 100, "{} are left", left.len());
+            assert!(left.iter().eq(all.iter().rev().take(left.len()).rev()), "the first are done, no other");
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "is a process that another test starts and kills"]
+    async fn acknowledges_and_says_so() {
+        let Some(broker) = told_broker().await else { return };
+        loop {
+            for delivery in fetch(&broker, 3).await {
+                let id = delivery.envelope.id.clone();
+                broker.settle(&[Settlement { delivery, settle: Settle::Ack }]).await.unwrap();
+                println!("acked {id}");
+            }
+        }
     }
 
     async fn hears(notices: &mut celeriac_broker::Notices, queue: &str) -> bool {
