@@ -23,6 +23,7 @@ mod run;
 mod settings;
 mod starter;
 mod status;
+mod sweep;
 mod table;
 
 pub use process::{RunReport, run_job_loop};

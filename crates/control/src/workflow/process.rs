@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::record::{Recorded, record};
+use super::sweep::sweep;
 use super::{
     ClaimRequest, Claimed, ItemCtx, ItemError, LINGER, Workflow, WorkflowError, WorkflowSettings,
     WorkflowTable, claim,
@@ -97,14 +98,10 @@ type Row<W> = <<W as Workflow>::Table as EntityTrait>::Model;
 
 impl<W: Workflow> Run<W> {
     async fn go(&mut self) -> Result<(), WorkflowError> {
-        let now = self.clock.now();
-        let swept = claim::sweep::<W::Table>(&self.database, &self.settings, now).await;
-        let swept = swept.map_err(failed::<W>("take back rows"))?;
-        self.report.taken_back = swept.requeued + swept.given_up;
-        self.report.failed += swept.given_up;
+        self.sweep().await?;
         let clock = Arc::clone(&self.clock);
         let mut renewal = clock.sleep(self.settings.lease / RENEWALS_PER_LEASE);
-        let mut look_again: Option<Timestamp> = Some(now);
+        let mut look_again: Option<Timestamp> = Some(clock.now());
         loop {
             if self.wants_more() && look_again.is_some_and(|at| at <= clock.now()) {
                 look_again = self.claim_more().await?;
@@ -124,6 +121,10 @@ impl<W: Workflow> Run<W> {
                 }
                 () = &mut renewal => {
                     self.renew().await?;
+                    // What a dead worker holds may be what keeps this run's rows from being claimed.
+                    if self.sweep().await? && self.goes_on() {
+                        look_again = Some(clock.now());
+                    }
                     renewal = clock.sleep(self.settings.lease / RENEWALS_PER_LEASE);
                 }
                 () = self.ctx.cancelled(), if !self.ctx.is_cancelled() => {}
@@ -133,6 +134,15 @@ impl<W: Workflow> Run<W> {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes back what dead workers hold, and says whether there was any.
+    async fn sweep(&mut self) -> Result<bool, WorkflowError> {
+        let swept = sweep::<W::Table>(&self.database, &self.settings, self.clock.now()).await;
+        let swept = swept.map_err(failed::<W>("take back rows"))?;
+        self.report.taken_back += swept.total();
+        self.report.failed += swept.given_up;
+        Ok(swept.total() > 0)
     }
 
     /// Lengthens the claim. A failure is borne for as long as the claim holds.

@@ -3,6 +3,7 @@
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_protocol::{SHORTEST_SNOOZE, Timestamp};
 use sea_orm::prelude::Expr;
+use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{ColumnTrait, DbErr, ExprTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 
@@ -36,9 +37,9 @@ struct Failure {
 }
 
 /// How a row is left.
-struct Left {
-    status: ItemStatus,
-    due_at: Option<Timestamp>,
+pub(super) struct Left {
+    pub(super) status: ItemStatus,
+    pub(super) due_at: Option<Timestamp>,
     error: Option<String>,
     history: Option<String>,
     charged: bool,
@@ -59,7 +60,7 @@ pub(super) async fn record<E: WorkflowTable>(
     let again = left.due_at.map(|due_at| RowsWaiting::One { id, due_at });
     database
         .write("record row", async move |tx| {
-            if !leave::<E>(tx, id, claim, left, now).await? {
+            if !leave::<E>(tx, id, E::columns().claim.eq(claim), left, now).await? {
                 return Ok(Recorded::Fenced);
             }
             if let Some(write) = write {
@@ -81,7 +82,8 @@ fn recorded(left: &Left) -> Recorded {
     }
 }
 
-fn decide(
+/// Decides what becomes of a row, and what is written with it.
+pub(super) fn decide(
     settings: &WorkflowSettings,
     state: &RowState,
     outcome: Result<Processed, ItemError>,
@@ -109,11 +111,11 @@ fn decide(
     (Left { status, due_at, error: Some(reason), history, charged }, error.write)
 }
 
-/// Leaves the row as decided, if the claim still holds.
-async fn leave<E: WorkflowTable>(
+/// Leaves the row as decided, if its claim is still the one that is meant.
+pub(super) async fn leave<E: WorkflowTable>(
     tx: &DbTx,
     id: i64,
-    claim: i64,
+    claim: SimpleExpr,
     left: Left,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
@@ -133,12 +135,8 @@ async fn leave<E: WorkflowTable>(
     if !left.charged {
         update = update.col_expr(c.attempts, Expr::col(c.attempts).sub(1));
     }
-    let held = update
-        .filter(c.id.eq(id))
-        .filter(c.claim.eq(claim))
-        .filter(c.status.eq(E::STATUSES.processing))
-        .exec(tx)
-        .await?;
+    let held =
+        update.filter(c.id.eq(id)).filter(claim).filter(c.status.eq(E::STATUSES.processing)).exec(tx).await?;
     Ok(held.rows_affected == 1)
 }
 

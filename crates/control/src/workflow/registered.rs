@@ -14,6 +14,7 @@ use sea_orm::prelude::Expr;
 use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
+use super::sweep::has_lapsed;
 use super::{
     ItemStatus, RowsWaiting, RunReport, SettingsError, Statuses, Workflow, WorkflowError, WorkflowSettings,
     WorkflowTable, run_job_loop,
@@ -189,7 +190,7 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
         if W::Table::next_due_at(reader).await.map_err(&fail)?.is_some_and(|due| due <= now) {
             return Ok(true);
         }
-        Ok(lapsed::<W::Table>(reader, now).await.map_err(&fail)?)
+        Ok(has_lapsed::<W::Table>(reader, now).await.map_err(&fail)?)
     }
 
     async fn next_due_at(&self, reader: &DatabaseConnection) -> Result<Option<Timestamp>, WorkflowError> {
@@ -230,19 +231,6 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
             }
         }
     }
-}
-
-async fn lapsed<E: WorkflowTable>(reader: &DatabaseConnection, now: Timestamp) -> Result<bool, DbErr> {
-    let c = E::columns();
-    let row: Option<i64> = E::find()
-        .select_only()
-        .column(c.id)
-        .filter(c.status.eq(E::STATUSES.processing))
-        .filter(c.claimed_until.lte(now.as_micros()))
-        .into_tuple()
-        .one(reader)
-        .await?;
-    Ok(row.is_some())
 }
 
 async fn check<E: WorkflowTable>(

@@ -91,6 +91,10 @@ impl Workflow for Act {
             "hopeless" => Err(ItemError::permanent("it can't be done")),
             "never" => Err(ItemError::transient("not this time either")),
             "panics" => std::panic::panic_any("out of its depth"),
+            "is slow" => {
+                item.run().client().clock().sleep(Duration::from_secs(240)).await;
+                Ok(result(row.id))
+            }
             "stolen" => {
                 self.steal(row.id).await;
                 Ok(result(row.id))
@@ -177,6 +181,16 @@ impl Bench {
         self.test.database().write("add", insert).await.unwrap();
     }
 
+    /// Claims a row for a minute, as a worker that dies then.
+    async fn claim_and_die(&self, claim: i64) {
+        let now = self.kit.clock().now();
+        let request = ClaimRequest { max: 1, now, lease: Duration::from_secs(60), claim };
+        let claim = async move |tx: &celeriac_db::DbTx| {
+            Ok::<_, DbError>(item::Entity::get_pending_items(tx, request).await?)
+        };
+        assert_eq!(self.test.database().write("claim and die", claim).await.unwrap().len(), 1);
+    }
+
     async fn run(&self) -> RunReport {
         let job = self.kit.client().enqueue(run_workflow("act".into())).await.unwrap();
         self.kit.drain().await;
@@ -254,13 +268,7 @@ async fn rows_of_a_worker_that_died_come_back_and_at_last_end_in_error() {
     let bench = Bench::new(WorkflowSettings { max_attempts: 2, ..settings() }).await;
     bench.add(&["a"]).await;
     for attempt in 1..=2 {
-        let now = bench.kit.clock().now();
-        let request = ClaimRequest { max: 1, now, lease: Duration::from_secs(60), claim: attempt };
-        let claim = async move |tx: &celeriac_db::DbTx| {
-            Ok::<_, DbError>(item::Entity::get_pending_items(tx, request).await?)
-        };
-        let claimed = bench.test.database().write("claim and die", claim).await.unwrap();
-        assert_eq!(claimed.len(), 1);
+        bench.claim_and_die(attempt).await;
         bench.kit.clock().advance(Duration::from_secs(60));
         let workflow = bench.workflows.find("act").unwrap();
         let now = bench.kit.clock().now();
@@ -276,6 +284,30 @@ async fn rows_of_a_worker_that_died_come_back_and_at_last_end_in_error() {
         (row.state.as_str(), row.problem.as_deref()),
         ("bad", Some("the worker that processed it vanished"))
     );
+    assert_eq!(row.past.matches("vanished").count(), 2, "{}", row.past);
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_takes_back_what_a_dead_worker_holds() {
+    let bench = Bench::new(settings()).await;
+    bench.add(&["a"]).await;
+    bench.claim_and_die(-1).await;
+    bench.add(&["is slow"]).await;
+    let clock = bench.kit.clock();
+    let time_passes = async {
+        loop {
+            // What the run writes at this instant is written before the next one.
+            for _ in 0..4 {
+                bench.test.database().write("tick", async |_| Ok::<_, DbError>(())).await.unwrap();
+            }
+            clock.advance(Duration::from_secs(5));
+        }
+    };
+    let report = tokio::select! {
+        report = bench.run() => report,
+        () = time_passes => unreachable!("time goes on for ever"),
+    };
+    assert_eq!((report.done, report.taken_back), (2, 1));
 }
 
 #[tokio::test]
