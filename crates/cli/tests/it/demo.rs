@@ -71,10 +71,8 @@ fn started_again_when_all_is_done_it_asks_for_nothing_and_shows_the_same() {
 fn killed_in_the_middle_it_goes_on_at_the_same_address_and_loses_nothing() {
     let bed = Bed::new();
     site(&bed, 400);
-    let running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site"]));
-    while requests(&bed).len() < 40 {
-        std::thread::yield_now();
-    }
+    let mut running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site"]));
+    running.until("40 requests", || requests(&bed).len() >= 40);
     running.signal(Signal::KILL);
     running.wait();
     let before = requests(&bed).len();
@@ -92,12 +90,9 @@ fn killed_in_the_middle_it_goes_on_at_the_same_address_and_loses_nothing() {
 fn ctrl_c_says_how_to_go_on() {
     let bed = Bed::new();
     site(&bed, 400);
-    let running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site", "--json"]));
-    while requests(&bed).len() < 20 {
-        std::thread::yield_now();
-    }
+    let mut running = Running::start(&mut celeriac(&bed, &["demo", "--site", "site", "--json"]));
+    running.until("20 requests", || requests(&bed).len() >= 20);
     running.signal(Signal::INT);
-    let mut running = running;
     let told = running.next_json();
     assert_eq!(told["complete"], false);
     assert!(told["next"][0]["command"].as_str().unwrap().ends_with("demo --site site"), "{told}");

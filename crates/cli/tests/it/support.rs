@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use celeriac_db::{Database, DbError, SqliteOptions};
 use rustix::process::{Pid, Signal, kill_process};
@@ -215,6 +215,22 @@ impl Running {
     /// Returns the rest of the error stream, once the command has ended.
     pub(crate) fn rest_of_stderr(&mut self) -> String {
         self.stderr.by_ref().map_while(Result::ok).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Waits until something outside the process has come true; says what the process said where that
+    /// takes too long, or the process ends first.
+    #[expect(clippy::disallowed_methods, reason = "a file that another process writes gives no signal")]
+    pub(crate) fn until(&mut self, what: &str, mut is_true: impl FnMut() -> bool) {
+        const LONGEST: Duration = Duration::from_secs(30);
+        let begun = Instant::now();
+        while !is_true() {
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() || begun.elapsed() > LONGEST {
+                drop(self.child.kill());
+                panic!("{what}: not after {:?}, {ended:?}\n{}", begun.elapsed(), self.rest_of_stderr());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Returns the memory that the process has for itself, its code and files apart, in KiB.
