@@ -90,8 +90,8 @@ struct Outcome {
     findings: Findings,
     /// Where the home page was found in the end.
     url: CanonicalUrl,
-    /// The addresses that redirected to it, in order.
-    chain: Vec<CanonicalUrl>,
+    /// The addresses that redirected to it, in order, and by which status.
+    chain: Vec<(CanonicalUrl, u16)>,
     scope: Scope,
     home: PageFindings,
     pages: Vec<FoundPage>,
@@ -105,9 +105,12 @@ impl Outcome {
         if !self.scope.contains(&self.url) {
             return Ok(());
         }
-        let targets = self.chain.iter().skip(1).chain([&self.url]);
-        for (from, to) in self.chain.iter().zip(targets).filter(|(from, _)| self.scope.contains(from)) {
-            add_page(tx, id, from, PageFindings::of_redirect(to.as_str(), now), now).await?;
+        let targets = self.chain.iter().skip(1).map(|(url, _)| url).chain([&self.url]);
+        for ((from, status), to) in self.chain.iter().zip(targets) {
+            if self.scope.contains(from) {
+                let findings = PageFindings::of_redirect(*status, to.as_str(), now);
+                add_page(tx, id, from, findings, now).await?;
+            }
         }
         let home = add_page(tx, id, &self.url, self.home, now).await?;
         let pages = self.pages.into_iter().map(|page| FoundPage { parent_id: home, ..page }).collect();
@@ -175,25 +178,25 @@ impl DomainWorkflow {
         &self,
         start: CanonicalUrl,
         visits: &mut Visits,
-    ) -> Result<(Answer, CanonicalUrl, Vec<CanonicalUrl>), RowError> {
+    ) -> Result<(Answer, CanonicalUrl, Vec<(CanonicalUrl, u16)>), RowError> {
         let limit = self.collector.settings().redirects_max as usize;
         let (mut url, mut chain) = (start, Vec::new());
         loop {
-            let to = match visits.open(&url, FetchRequest::new(url.to_url())).await {
+            let (status, to) = match visits.open(&url, FetchRequest::new(url.to_url())).await {
                 Ok(answer) => return Ok((answer, url, chain)),
-                Err(RowError::Fetch(FetchError::Redirected { to, .. })) => to,
+                Err(RowError::Fetch(FetchError::Redirected { status, to, .. })) => (status, to),
                 Err(error) => return Err(error),
             };
             let next = CanonicalUrl::parse(&to).map_err(|source| RowError::Url {
                 text: format!("{url} redirects to {to}, which"),
                 source,
             })?;
-            chain.push(url);
-            if chain.contains(&next) {
+            chain.push((url, status));
+            if chain.iter().any(|(known, _)| *known == next) {
                 return Err(FetchError::RedirectLoop { url: to }.into());
             }
             if chain.len() > limit {
-                return Err(FetchError::TooManyRedirects { url: chain[0].to_string(), limit }.into());
+                return Err(FetchError::TooManyRedirects { url: chain[0].0.to_string(), limit }.into());
             }
             url = next;
         }
@@ -204,7 +207,7 @@ impl DomainWorkflow {
         row: &domain::Model,
         start: CanonicalUrl,
         url: CanonicalUrl,
-        chain: Vec<CanonicalUrl>,
+        chain: Vec<(CanonicalUrl, u16)>,
         fetched: Fetched,
     ) -> Result<Outcome, RowError> {
         let settings = self.collector.settings();

@@ -79,6 +79,8 @@ pub enum FetchError {
     Redirected {
         /// The address that redirects.
         url: String,
+        /// The HTTP status by which it does.
+        status: u16,
         /// Where to.
         to: String,
     },
@@ -257,6 +259,7 @@ impl FetchError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Rejected { status, .. }
+            | Self::Redirected { status, .. }
             | Self::Unavailable { status, .. }
             | Self::RedirectNowhere { status, .. } => Some(*status),
             _ => None,

@@ -150,10 +150,11 @@ impl Shared {
                 301 | 302 | 303 | 307 | 308 => {
                     let next = self.admit(&redirect_target(&url, &response)?)?;
                     discard(response).await;
-                    chain.push(Hop { url: url.clone(), status });
+                    let hop = Hop { url: url.clone(), status };
+                    chain.push(hop.clone());
                     check_chain(&chain, &next, self.config.redirects_max)?;
                     if let Some(gate) = &request.gate {
-                        gate.admit(&url, &next).await?;
+                        gate.admit(&hop, &next).await?;
                     }
                     if url.origin() != next.origin() {
                         credentials = HeaderMap::new();

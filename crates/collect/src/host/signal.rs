@@ -87,3 +87,6 @@ pub(super) fn ready_at(row: &mut ActiveModel, state: &HostState, now: Timestamp)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

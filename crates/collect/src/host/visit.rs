@@ -17,7 +17,7 @@ use super::turn::{self, Turn};
 use crate::collector::Collector;
 use crate::error::RowError;
 use crate::fetch::{
-    FetchError, FetchRequest, FetchStream, Fetched, HopGate, HostSignal, PRODUCT_TOKEN, RobotsOutcome,
+    FetchError, FetchRequest, FetchStream, Fetched, Hop, HopGate, HostSignal, PRODUCT_TOKEN, RobotsOutcome,
     TimeoutPhase,
 };
 use crate::url::CanonicalUrl;
@@ -288,8 +288,8 @@ impl Hops {
         Err(RowError::Postponed { until, reason: "this machine is too busy to keep its turns".to_owned() })
     }
 
-    async fn take_turn_at(&self, from: &Url, to: &Url) -> Result<(), FetchError> {
-        let elsewhere = || FetchError::Redirected { url: from.to_string(), to: to.to_string() };
+    async fn take_turn_at(&self, from: &Hop, to: &Url) -> Result<(), FetchError> {
+        let elsewhere = || from.elsewhere(to);
         let origin = CanonicalUrl::from_url(to).map_err(|_| elsewhere())?;
         let host = self.0.host(origin.origin()).await.map_err(|_| elsewhere())?;
         self.take_turn(&host).await.map_err(|_| elsewhere())
@@ -298,7 +298,7 @@ impl Hops {
 
 #[async_trait]
 impl HopGate for Hops {
-    async fn admit(&self, from: &Url, to: &Url) -> Result<(), FetchError> {
+    async fn admit(&self, from: &Hop, to: &Url) -> Result<(), FetchError> {
         self.take_turn_at(from, to).await
     }
 }
@@ -311,12 +311,12 @@ struct SameAddress {
 
 #[async_trait]
 impl HopGate for SameAddress {
-    async fn admit(&self, from: &Url, to: &Url) -> Result<(), FetchError> {
+    async fn admit(&self, from: &Hop, to: &Url) -> Result<(), FetchError> {
         let is_same = CanonicalUrl::from_url(to).is_ok_and(|to| to == self.url);
         if is_same {
             return self.hops.take_turn_at(from, to).await;
         }
-        Err(FetchError::Redirected { url: from.to_string(), to: to.to_string() })
+        Err(from.elsewhere(to))
     }
 }
 

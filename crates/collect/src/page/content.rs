@@ -15,7 +15,8 @@ pub struct Model {
     /// Headings of the levels 1 to 3, a JSON array.
     #[sea_orm(column_type = "Text")]
     pub headings: String,
-    /// Links to other pages, each once, a JSON array.
+    /// Links to other pages, each once, a JSON array of `{url, text, scope, rel}`; `rel` only where it says
+    /// something.
     #[sea_orm(column_type = "Text")]
     pub links: String,
     /// The same page in other languages, a JSON array.

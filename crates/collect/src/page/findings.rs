@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::content;
 use super::entity::{self as page, ActiveModel, Column, Entity};
-use super::extract::Page;
+use super::extract::{Link, Page};
 use super::links::Followed;
 use crate::error::RowError;
 use crate::fetch::{Fetched, FetchedHead, PRODUCT_TOKEN};
+use crate::url::LinkScope;
 
 /// How long a list may become that is kept as JSON, in bytes; what is over is left out at its end.
 const LIST_BYTES_MAX: usize = 1024 * 1024;
@@ -38,9 +39,10 @@ impl Findings {
     }
 
     /// Takes a redirect.
-    pub(crate) fn of_redirect(to: &str, now: Timestamp) -> Self {
+    pub(crate) fn of_redirect(status: u16, to: &str, now: Timestamp) -> Self {
         let row = ActiveModel {
             fetched_at: Set(Some(now.as_micros())),
+            status_code: Set(Some(i32::from(status))),
             redirect_to: Set(Some(to.to_owned())),
             ..blank()
         };
@@ -71,7 +73,7 @@ impl Findings {
         };
         let content = content::ActiveModel {
             headings: Set(list(&page.headings)),
-            links: Set(list(&page.links)),
+            links: Set(list(&page.links.iter().map(StoredLink::from).collect::<Vec<_>>())),
             alternates: Set(list(&page.alternates)),
             directives: Set(serde_json::to_string(&page.directives).unwrap_or_default()),
             ..Default::default()
@@ -143,6 +145,25 @@ impl Shown {
             RowError::Fetch(error) => Some(Self { status: error.status() }),
             _ => None,
         }
+    }
+}
+
+/// A link as its page keeps it: what is usual is not said.
+#[derive(Serialize)]
+struct StoredLink<'a> {
+    url: &'a str,
+    text: &'a str,
+    scope: LinkScope,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rel: Vec<&'static str>,
+}
+
+impl<'a> From<&'a Link> for StoredLink<'a> {
+    fn from(link: &'a Link) -> Self {
+        let said =
+            [("nofollow", link.rel.nofollow), ("ugc", link.rel.ugc), ("sponsored", link.rel.sponsored)];
+        let rel = said.into_iter().filter(|(_, is_said)| *is_said).map(|(word, _)| word).collect();
+        Self { url: link.url.as_str(), text: &link.text, scope: link.scope, rel }
     }
 }
 

@@ -98,7 +98,9 @@ impl PageWorkflow {
             .map_err(|source| RowError::Url { text: row.url.clone(), source })?;
         let answer = match visits.open(&url, FetchRequest::new(url.to_url())).await {
             Ok(answer) => answer,
-            Err(RowError::Fetch(FetchError::Redirected { to, .. })) => return self.redirect(row, &to).await,
+            Err(RowError::Fetch(FetchError::Redirected { status, to, .. })) => {
+                return self.redirect(row, status, &to).await;
+            }
             Err(error) => return Err(error),
         };
         if !may_be_page(answer.stream.head()) {
@@ -135,7 +137,7 @@ impl PageWorkflow {
     }
 
     /// Makes the page another name for the target, which is collected by itself if it belongs here.
-    async fn redirect(&self, row: &page::Model, to: &str) -> Result<Outcome, RowError> {
+    async fn redirect(&self, row: &page::Model, status: u16, to: &str) -> Result<Outcome, RowError> {
         let now = self.collector.clock().now();
         let target = CanonicalUrl::parse(to).map_err(|source| RowError::Url {
             text: format!("{} redirects to {to}, which", row.url),
@@ -155,7 +157,7 @@ impl PageWorkflow {
             let found = FoundPage::new(target.clone(), PageSource::Redirect);
             pages.push(FoundPage { depth: row.depth, hops, parent_id: Some(row.id), ..found });
         }
-        Ok(Outcome { findings: Findings::of_redirect(target.as_str(), now), pages })
+        Ok(Outcome { findings: Findings::of_redirect(status, target.as_str(), now), pages })
     }
 }
 

@@ -109,12 +109,12 @@ async fn texts_that_are_no_addresses_and_addresses_that_must_not_be_asked_end_in
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_without_an_address_that_are_put_back_come_to_an_end_again() {
     use celeriac_control::workflow::ResetFilter;
-    use celeriac_protocol::Timestamp;
     let site = Site::start(|_| None).await;
     let rig = Rig::new(settings(&[&site])).await;
     rig.add_domain("not a web address").await;
     let domains = rig.workflows.find("domain").unwrap();
-    let put_back = domains.reset(rig.database(), ResetFilter::default(), Timestamp::EPOCH, false).await;
+    let put_back =
+        domains.reset(rig.database(), ResetFilter::default(), rig.collector.clock().now(), false).await;
     assert_eq!(put_back.unwrap(), 1);
     assert_eq!(rig.domains().await[0].status, "pending");
     rig.run("domain").await;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::rig::{Rig, settings, woken};
 use super::site::{Reply, Site};
 use crate::CollectSettings;
+use crate::summary::{PageKinds, Summary, failed_rows};
 
 const ROBOTS: &str = "User-agent: *\nDisallow: /private/\nSitemap: /index.xml\n";
 
@@ -102,7 +103,9 @@ async fn a_page_keeps_what_it_says_and_what_its_sitemap_says_of_it() {
     assert!(page.sitemap_id.is_some(), "its sitemap lists it, although a link may have found it first");
     let content = rig.content(page.id).await.unwrap();
     assert_eq!(content.headings, r#"[{"level":1,"text":"Bee"}]"#);
-    assert!(content.links.contains("\"nofollow\":true"), "{}", content.links);
+    let expected =
+        format!(r#"[{{"url":"{}","text":"n","scope":"same_host","rel":["nofollow"]}}]"#, site.url("/never"));
+    assert_eq!(content.links, expected);
 
     let listed = rig.page(&site.url("/listed")).await;
     assert_eq!((listed.priority, listed.changefreq.as_deref()), (Some(800), Some("daily")));
@@ -112,7 +115,7 @@ async fn a_page_keeps_what_it_says_and_what_its_sitemap_says_of_it() {
     let quiet = rig.page(&site.url("/quiet")).await;
     assert_eq!((quiet.noindex, quiet.nofollow), (Some(true), Some(true)));
     let old = rig.page(&site.url("/old")).await;
-    assert_eq!((old.redirect_to, old.title), (Some(site.url("/a")), None));
+    assert_eq!((old.redirect_to, old.status_code, old.title), (Some(site.url("/a")), Some(301), None));
     let report = rig.page(&site.url("/report.pdf")).await;
     assert_eq!((report.content_type.as_deref(), report.links), (Some("application/pdf"), None));
     let private = rig.page(&site.url("/private/x")).await;
@@ -309,4 +312,23 @@ async fn no_transaction_is_open_while_the_network_is_awaited() {
     rig.run_all().await;
     assert_eq!(rig.page(&site.url("/quiet")).await.status, "completed");
     assert_eq!(rig.domains().await[0].sitemaps_read, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_summary_tells_how_it_went_and_what_failed() {
+    let site = Site::start(garden).await;
+    let rig = Rig::new(settings(&[&site])).await;
+    rig.add_domain(&site.url("/")).await;
+    let domain = rig.domains().await[0].id;
+    let before = Summary::read(rig.database().reader(), &[domain]).await.unwrap();
+    assert!(!before.is_final() && before.domains.waiting == 1);
+    rig.run_all().await;
+    let after = Summary::read(rig.database().reader(), &[domain]).await.unwrap();
+    assert!(after.is_final(), "{after:?}");
+    assert_eq!((after.pages.done, after.pages.failed, after.retries()), (7, 1, 0));
+    let kinds = PageKinds::read(rig.database().reader(), &[domain]).await.unwrap();
+    assert_eq!(kinds.redirects, 1);
+    let failed = failed_rows(rig.database().reader(), &[domain], 10).await.unwrap();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((failed[0].workflow, &failed[0].url), ("page", &site.url("/private/x")));
 }

@@ -127,8 +127,15 @@ async fn a_killed_worker_loses_no_row_and_breaks_no_pause() {
     let pages = rig.pages().await;
     assert!(pages.len() > 10 && pages.iter().all(|page| page.status == "completed"), "{pages:#?}");
     let mut keys: Vec<_> = pages.iter().map(|page| page.url_key.clone()).collect();
+    keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), pages.len());
+    let mut paths: Vec<String> = site.hits().into_iter().map(|hit| hit.path).collect();
+    paths.sort();
+    let asked = paths.len();
+    paths.dedup();
+    // At this pause a request or two are under way at a time.
+    assert!(asked - paths.len() <= 3 * 2, "asked again: {:#?}", site.hits());
     is_polite(&site);
 }
 

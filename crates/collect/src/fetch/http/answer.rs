@@ -8,6 +8,7 @@ use reqwest::Response;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LINK, RETRY_AFTER};
 use url::Url;
 
+use crate::fetch::error::FetchError;
 use crate::fetch::retry_after::{parse_http_date, parse_retry_after};
 
 /// How much of somebody else's text is shown in an error, in characters.
@@ -58,6 +59,13 @@ pub struct Hop {
     pub url: Url,
     /// Its HTTP status: 301, 302, 303, 307 or 308.
     pub status: u16,
+}
+
+impl Hop {
+    /// Makes the error that says that the redirect is not followed.
+    pub(crate) fn elsewhere(&self, to: &Url) -> FetchError {
+        FetchError::Redirected { url: shown(&self.url), status: self.status, to: to.to_string() }
+    }
 }
 
 impl FetchedHead {

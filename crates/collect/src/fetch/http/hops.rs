@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use celeriac_protocol::Clock;
 use url::Url;
 
+use super::answer::Hop;
 use crate::fetch::error::FetchError;
 use crate::fetch::robots::RobotsOutcome;
 
@@ -22,7 +23,7 @@ pub const HOP_WAIT_MAX: Duration = Duration::from_secs(5);
 #[async_trait]
 pub trait HopGate: Send + Sync {
     /// Lets the redirect pass, or ends the fetch with the error.
-    async fn admit(&self, from: &Url, to: &Url) -> Result<(), FetchError>;
+    async fn admit(&self, from: &Hop, to: &Url) -> Result<(), FetchError>;
 }
 
 /// Follows redirects within one host alone, by its robots.txt and with its pause before each.
@@ -45,9 +46,9 @@ impl PoliteHops {
 
 #[async_trait]
 impl HopGate for PoliteHops {
-    async fn admit(&self, from: &Url, to: &Url) -> Result<(), FetchError> {
-        if from.origin() != to.origin() || self.delay > HOP_WAIT_MAX {
-            return Err(FetchError::Redirected { url: from.to_string(), to: to.to_string() });
+    async fn admit(&self, from: &Hop, to: &Url) -> Result<(), FetchError> {
+        if from.url.origin() != to.origin() || self.delay > HOP_WAIT_MAX {
+            return Err(from.elsewhere(to));
         }
         self.robots.check(to)?;
         self.clock.sleep(self.delay).await;
@@ -72,6 +73,10 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
+    fn hop(text: &str) -> Hop {
+        Hop { url: url(text), status: 301 }
+    }
+
     fn gate(delay: Duration) -> PoliteHops {
         let robots = Robots::parse(b"User-agent: *\nDisallow: /private", "Celeriac");
         let robots = Arc::new(RobotsOutcome::Rules(robots));
@@ -81,7 +86,7 @@ mod tests {
     #[tokio::test]
     async fn redirects_stay_on_their_host_and_within_its_rules() {
         let gate = gate(Duration::ZERO);
-        let from = url("http://a.example/x");
+        let from = hop("http://a.example/x");
         gate.admit(&from, &url("http://a.example/y")).await.unwrap();
         for to in
             ["http://b.example/x", "http://www.a.example/x", "http://a.example:8080/x", "https://a.example/x"]
@@ -96,7 +101,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_that_is_too_long_sends_the_target_back() {
         let gate = gate(HOP_WAIT_MAX + Duration::from_micros(1));
-        let error = gate.admit(&url("http://a.example/x"), &url("http://a.example/y")).await.unwrap_err();
+        let error = gate.admit(&hop("http://a.example/x"), &url("http://a.example/y")).await.unwrap_err();
         assert!(matches!(error, FetchError::Redirected { .. }), "{error}");
     }
 
@@ -107,7 +112,7 @@ mod tests {
         let gate = PoliteHops::new(robots, Duration::from_secs(3), Arc::new(clock.clone()));
         let mut admitted = tokio::task::JoinSet::new();
         admitted
-            .spawn(async move { gate.admit(&url("http://a.example/x"), &url("http://a.example/y")).await });
+            .spawn(async move { gate.admit(&hop("http://a.example/x"), &url("http://a.example/y")).await });
         tokio::task::spawn_blocking({
             let clock = clock.clone();
             move || clock.wait_for_sleepers(1)
