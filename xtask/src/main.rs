@@ -14,6 +14,7 @@ Usage: cargo xtask COMMAND
                               --install first fetches what the tests need
   tidy                        check the rules of the house
   bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows
+  bench collect --dir DIR     collect a folder of HTML and a long sitemap from loopback
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job
 ";
 

@@ -5,6 +5,7 @@
 use clap::Parser;
 
 mod bare;
+mod collect;
 mod kill;
 mod process;
 mod queue;
@@ -17,9 +18,17 @@ mod worker;
 enum Command {
     /// Enqueue, drain and latency on SQLite, beside the bare rate.
     Queue(queue::Options),
+    /// A documentation tree and a long sitemap, from loopback into the database.
+    Collect(collect::Options),
     /// Kills workers at named points of a job's path and counts what is lost.
     Kill(kill::Options),
-    /// The second process of both.
+    /// The site of `collect`.
+    #[command(hide = true)]
+    Site(collect::site::Options),
+    /// The collector of `collect`.
+    #[command(hide = true)]
+    Collector(collect::worker::Options),
+    /// The second process of the others.
     #[command(hide = true)]
     Worker(worker::Options),
 }
@@ -30,6 +39,9 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Queue(options) => queue::run(options).await,
+            Command::Collect(options) => collect::run(options).await,
+            Command::Site(options) => collect::site::run(options).await,
+            Command::Collector(options) => collect::worker::run(options).await,
             Command::Kill(options) => kill::run(options).await,
             Command::Worker(options) => worker::run(options).await,
         }
