@@ -84,7 +84,7 @@ fn print(context: &Context, wanted: Option<&str>) -> Result {
 }
 
 fn table(views: &[SettingView<'_>]) -> Table {
-    let columns = [Column::new("KEY"), Column::elastic("VALUE"), Column::new("FROM")];
+    let columns = [Column::new("KEY"), Column::elastic("VALUE"), Column::elastic("FROM")];
     let mut table = Table::new(columns, "no settings");
     for view in views {
         let paint = if *view.origin == Origin::Default { Paint::Faint } else { Paint::Strong };

@@ -95,8 +95,12 @@ fn view(owner: &'static str, name: String, state: MigrationState) -> MigrationVi
 }
 
 fn table(views: &[MigrationView], now: Timestamp) -> Table {
-    let columns =
-        [Column::new("OWNER"), Column::new("MIGRATION"), Column::new("STATE"), Column::new("APPLIED")];
+    let columns = [
+        Column::new("OWNER").spare(),
+        Column::new("MIGRATION"),
+        Column::new("STATE"),
+        Column::new("APPLIED"),
+    ];
     let mut table = Table::new(columns, "no migrations");
     for view in views {
         let paint = match view.state {

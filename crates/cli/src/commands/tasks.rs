@@ -108,9 +108,9 @@ fn list(context: &Context, module: Option<&str>) -> Result {
 fn table(views: &[TaskView]) -> Table {
     let columns = [
         Column::new("TASK"),
-        Column::new("PARAMETERS"),
+        Column::elastic("PARAMETERS"),
         Column::new("QUEUE"),
-        Column::new("MODULE"),
+        Column::new("MODULE").spare(),
         Column::elastic("DESCRIPTION"),
     ];
     let mut table = Table::new(columns, "no tasks are registered in this app");

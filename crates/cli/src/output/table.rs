@@ -10,6 +10,9 @@ const GAP: usize = 2;
 /// The narrowest that a column is cut to.
 const NARROWEST: usize = 8;
 
+/// The narrowest that a column is cut to as long as others can be spared.
+const COMFORTABLE: usize = 16;
+
 /// A table to be printed.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
@@ -25,22 +28,31 @@ pub(crate) struct Column {
     right: bool,
     /// May be cut where the terminal is narrow.
     elastic: bool,
+    /// May be left out where the terminal is narrow.
+    spare: bool,
 }
 
 impl Column {
     /// A column of text that is never cut.
     pub(crate) const fn new(title: &'static str) -> Self {
-        Self { title, right: false, elastic: false }
+        Self { title, right: false, elastic: false, spare: false }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(title: &'static str) -> Self {
-        Self { title, right: true, elastic: false }
+        Self { title, right: true, elastic: false, spare: false }
     }
 
     /// A column of text that is cut where the terminal is narrow.
     pub(crate) const fn elastic(title: &'static str) -> Self {
-        Self { title, right: false, elastic: true }
+        Self { title, right: false, elastic: true, spare: false }
+    }
+
+    /// Lets the column be left out where the terminal is narrow, the widest such one first.
+    #[must_use]
+    pub(crate) const fn spare(mut self) -> Self {
+        self.spare = true;
+        self
     }
 }
 
@@ -110,14 +122,16 @@ impl Table {
         text
     }
 
-    fn line(&self, cells: &[Cell], widths: &[usize], color: bool) -> String {
+    fn line(&self, cells: &[Cell], widths: &[Option<usize>], color: bool) -> String {
         let mut line = String::new();
-        for (i, ((cell, column), width)) in cells.iter().zip(&self.columns).zip(widths).enumerate() {
+        for ((cell, column), width) in cells.iter().zip(&self.columns).zip(widths) {
+            let Some(width) = width else { continue };
             let text = cut(&one_line(&cell.shown), *width);
             let padding = " ".repeat(width.saturating_sub(text.width()));
             let painted = cell.paint.on(color, &text);
-            let gap = if i == 0 { "" } else { "  " };
-            line.push_str(gap);
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
             if column.right {
                 line.push_str(&padding);
                 line.push_str(&painted);
@@ -131,25 +145,51 @@ impl Table {
         line
     }
 
-    /// Gives each column what it asks for, and takes from the widest elastic one what is too much.
-    fn widths(&self, available: usize) -> Vec<usize> {
+    /// Decides how wide each column is, and which is left out.
+    fn widths(&self, available: usize) -> Vec<Option<usize>> {
+        let mut asked: Vec<Option<usize>> = self.asked().into_iter().map(Some).collect();
+        loop {
+            let given = self.squeezed(&asked, available, COMFORTABLE);
+            if total(&given) <= available {
+                return given;
+            }
+            let spare = asked.iter_mut().zip(&self.columns).filter(|(_, column)| column.spare);
+            match spare.map(|(width, _)| width).filter(|width| width.is_some()).max_by_key(|width| **width) {
+                Some(widest) => *widest = None,
+                None => return self.squeezed(&asked, available, NARROWEST),
+            }
+        }
+    }
+
+    /// Returns what each column would take if there were room.
+    fn asked(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|column| column.title.width()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(one_line(&cell.shown).width());
             }
         }
-        let gaps = GAP * widths.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > available {
-            let elastic = widths.iter_mut().zip(&self.columns).filter(|(_, column)| column.elastic);
-            let widest = elastic.map(|(width, _)| width).max_by_key(|width| **width);
-            match widest {
-                Some(width) if *width > NARROWEST => *width -= 1,
+        widths
+    }
+
+    /// Takes from the widest elastic column, again and again, what is too much.
+    fn squeezed(&self, asked: &[Option<usize>], available: usize, narrowest: usize) -> Vec<Option<usize>> {
+        let mut given = asked.to_vec();
+        while total(&given) > available {
+            let elastic = given.iter_mut().zip(&self.columns).filter(|(_, column)| column.elastic);
+            match elastic.filter_map(|(width, _)| width.as_mut()).max_by_key(|width| **width) {
+                Some(width) if *width > narrowest => *width -= 1,
                 _ => break,
             }
         }
-        widths
+        given
     }
+}
+
+/// Returns how wide a line is, gaps and all.
+fn total(widths: &[Option<usize>]) -> usize {
+    let shown = widths.iter().flatten();
+    shown.clone().sum::<usize>() + GAP * shown.count().saturating_sub(1)
 }
 
 /// Puts text on one line: what would break it is written out.
@@ -217,6 +257,30 @@ mod tests {
              a1     12  a long sto…\n\
              b       3  短い話\n"
         );
+    }
+
+    #[test]
+    fn columns_that_can_be_spared_go_before_text_becomes_too_short() {
+        let columns = [
+            Column::new("ID"),
+            Column::new("QUEUE").spare(),
+            Column::new("TOOK").spare(),
+            Column::elastic("ERROR"),
+        ];
+        let mut table = Table::new(columns, "");
+        table.row([
+            Cell::new("a1"),
+            Cell::new("default"),
+            Cell::new("12 s"),
+            Cell::new("a rather long story"),
+        ]);
+        assert_eq!(
+            table.for_people(37, false),
+            "ID  QUEUE    TOOK  ERROR\n\
+             a1  default  12 s  a rather long sto…\n"
+        );
+        assert_eq!(table.for_people(29, false), "ID  TOOK  ERROR\na1  12 s  a rather long story\n");
+        assert_eq!(table.for_people(15, false), "ID  ERROR\na1  a rather l…\n");
     }
 
     #[test]

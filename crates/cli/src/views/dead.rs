@@ -46,7 +46,7 @@ impl DeadView {
         let columns = [
             Column::new("ID"),
             Column::elastic("TASK"),
-            Column::new("QUEUE"),
+            Column::new("QUEUE").spare(),
             Column::new("REASON"),
             Column::number("TRY"),
             Column::new("DIED"),

@@ -116,11 +116,11 @@ impl JobView {
         let columns = [
             Column::new("ID"),
             Column::elastic("TASK"),
-            Column::new("QUEUE"),
+            Column::new("QUEUE").spare(),
             Column::new("STATUS"),
             Column::number("TRY"),
             Column::new("CREATED"),
-            Column::new("TOOK"),
+            Column::new("TOOK").spare(),
             Column::elastic("NOTE"),
         ];
         let mut table = Table::new(columns, "no jobs");

@@ -208,7 +208,9 @@ fn print_next(output: &Output, next: &[Next]) -> Result {
     output.line("")?;
     output.line(output.paint(Paint::Faint, "WHAT TO TYPE NEXT"))?;
     for Next { command, purpose } in next {
-        output.line(format_args!("{purpose:<31} {}", output.paint(Paint::Busy, command)))?;
+        // Each command on a line of its own, so that it is copied whole.
+        output.line(output.paint(Paint::Faint, &format!("# {purpose}")))?;
+        output.line(output.paint(Paint::Busy, command))?;
     }
     Ok(())
 }
