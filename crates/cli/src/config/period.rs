@@ -61,7 +61,8 @@ impl fmt::Display for Period {
         if micros == 0 {
             return f.write_str("0s");
         }
-        for (name, unit) in UNITS {
+        // Weeks are read and never written: a month is 30d to most people, and 4w2d to nobody.
+        for (name, unit) in UNITS.into_iter().filter(|(name, _)| *name != "w") {
             if micros >= unit {
                 write!(f, "{}{name}", micros / unit)?;
                 micros %= unit;
@@ -122,7 +123,8 @@ mod tests {
             ("1h 30m", 5_400_000_000, "1h30m"),
             ("90", 90_000_000, "1m30s"),
             ("0.5", 500_000, "500ms"),
-            ("7d", 604_800_000_000, "1w"),
+            ("7d", 604_800_000_000, "7d"),
+            ("2w", 1_209_600_000_000, "14d"),
             ("0", 0, "0s"),
         ] {
             let period: Period = text.parse().unwrap();
