@@ -70,9 +70,9 @@ pub(crate) async fn start(id: u64, options: Arc<SqliteOptions>) -> Result<mpsc::
             // Writes may use timers and the like of the runtime that opened the database.
             let _context = runtime.as_ref().map(tokio::runtime::Handle::enter);
             let checkpointer = Checkpointer::new(Arc::clone(&options));
-            let mut writer =
-                Writer { id, options, inbox, parker: Parker::here(), connection: None, checkpointer };
-            match writer.open() {
+            let (parker, connection, locked) = (Parker::here(), None, None);
+            let mut writer = Writer { id, options, inbox, parker, connection, locked, checkpointer };
+            match writer.open(Duration::ZERO) {
                 Ok(()) => {
                     opened.send(Ok(())).ok();
                     writer.run();
@@ -93,6 +93,9 @@ struct Writer {
     parker: Parker,
     /// Absent after a failure that left the connection in doubt; the next write opens it anew.
     connection: Option<DbTx>,
+    /// Runs since the write lock was first asked for in vain. Who was waiting then has waited for
+    /// the lock as long as the one whose turn it was.
+    locked: Option<Stopwatch>,
     checkpointer: Checkpointer,
 }
 
@@ -111,7 +114,7 @@ impl Writer {
 
     /// Runs one group that begins with `first`; returns the request to close, if it met one.
     fn write(&mut self, first: Box<dyn Call>) -> Option<oneshot::Sender<()>> {
-        if let Err(error) = self.begin() {
+        if let Err(error) = self.begin_for(&*first) {
             first.fail(error);
             return None;
         }
@@ -136,10 +139,22 @@ impl Writer {
         closing
     }
 
-    /// Begins a transaction, opening the connection anew where the last one is in doubt.
-    fn begin(&mut self) -> Result<(), DbError> {
+    /// Begins a transaction for a write, which waits for the lock no longer than the busy timeout,
+    /// however many have waited for it in vain before.
+    fn begin_for(&mut self, call: &dyn Call) -> Result<(), DbError> {
+        let asked = Stopwatch::start();
+        let spent = self.locked.map_or(Duration::ZERO, |locked| locked.elapsed().min(call.waited()));
+        let begun = self.begin(spent);
+        let is_locked = begun.as_ref().is_err_and(|error| error.fault() == Some(StorageFault::Locked));
+        self.locked = is_locked.then(|| self.locked.unwrap_or(asked));
+        begun
+    }
+
+    /// Begins a transaction, opening the connection anew where the last one is in doubt. `spent` of
+    /// the busy timeout has passed.
+    fn begin(&mut self, spent: Duration) -> Result<(), DbError> {
         if self.connection.is_some() {
-            match self.take_lock() {
+            match self.take_lock(spent) {
                 Err(DbError::Storage { fault: StorageFault::Locked, path, source }) => {
                     return Err(DbError::Storage { fault: StorageFault::Locked, path, source });
                 }
@@ -150,16 +165,16 @@ impl Writer {
                 Ok(()) => return Ok(()),
             }
         }
-        self.open()?;
-        self.take_lock()
+        self.open(spent)?;
+        self.take_lock(spent)
     }
 
     /// Tries for the write lock until the busy timeout has passed.
-    fn take_lock(&self) -> Result<(), DbError> {
+    fn take_lock(&self, spent: Duration) -> Result<(), DbError> {
         let Some(tx) = &self.connection else {
             return Err(DbError::Closed { path: self.options.path.clone() });
         };
-        self.patiently(|| {
+        self.patiently(spent, || {
             self.parker.drive(tx.begin()).map_err(|error| {
                 let busy = result_code(&error) == Some(BUSY);
                 (busy, DbError::on_file(&self.options.path, crate::tx::failed_execute(error)))
@@ -167,8 +182,8 @@ impl Writer {
         })
     }
 
-    fn open(&mut self) -> Result<(), DbError> {
-        let opened = self.patiently(|| {
+    fn open(&mut self, spent: Duration) -> Result<(), DbError> {
+        let opened = self.patiently(spent, || {
             let opened = self.parker.drive(connect::open_writer(&self.options));
             opened.map_err(|error| (error.fault() == Some(StorageFault::Locked), error))
         })?;
@@ -176,14 +191,18 @@ impl Writer {
         Ok(())
     }
 
-    /// Repeats `attempt` while it says that the file is locked, up to the busy timeout.
-    fn patiently<T>(&self, attempt: impl Fn() -> Result<T, (bool, DbError)>) -> Result<T, DbError> {
-        let waited = Stopwatch::start();
+    /// Repeats `attempt` while it says that the file is locked, for what is left of the busy timeout.
+    fn patiently<T>(
+        &self,
+        spent: Duration,
+        attempt: impl Fn() -> Result<T, (bool, DbError)>,
+    ) -> Result<T, DbError> {
+        let (waited, patience) = (Stopwatch::start(), self.options.busy_timeout.saturating_sub(spent));
         let mut pause = SHORTEST_LOCK_PAUSE;
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err((true, _)) if waited.elapsed() < self.options.busy_timeout => self.parker.pause(pause),
+                Err((true, _)) if waited.elapsed() < patience => self.parker.pause(pause),
                 Err((_, error)) => return Err(error),
             }
             pause = (pause * 2).min(LONGEST_LOCK_PAUSE);

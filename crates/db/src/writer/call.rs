@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
+use super::park::Stopwatch;
 use crate::error::DbError;
 use crate::tx::DbTx;
 
@@ -18,6 +19,9 @@ pub(crate) trait Call: Send {
 
     /// How long it may run.
     fn limit(&self) -> Duration;
+
+    /// How long ago its caller handed it in.
+    fn waited(&self) -> Duration;
 
     /// Runs it and keeps its result; returns whether that is a success.
     fn run<'t>(&'t mut self, tx: &'t DbTx) -> LocalBoxFuture<'t, bool>;
@@ -37,12 +41,14 @@ where
     E: From<DbError> + Send + 'static,
 {
     let (answer, waiting) = oneshot::channel();
-    (Box::new(Typed { label, limit, work: Some(work), result: None, answer }), waiting)
+    let handed_in = Stopwatch::start();
+    (Box::new(Typed { label, limit, handed_in, work: Some(work), result: None, answer }), waiting)
 }
 
 struct Typed<T, E, F> {
     label: &'static str,
     limit: Duration,
+    handed_in: Stopwatch,
     work: Option<F>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
@@ -60,6 +66,10 @@ where
 
     fn limit(&self) -> Duration {
         self.limit
+    }
+
+    fn waited(&self) -> Duration {
+        self.handed_in.elapsed()
     }
 
     fn run<'t>(&'t mut self, tx: &'t DbTx) -> LocalBoxFuture<'t, bool> {

@@ -66,6 +66,29 @@ async fn lock_held_by_another_process_is_waited_for_and_then_named() {
 }
 
 #[tokio::test]
+async fn lock_that_is_not_had_keeps_nobody_longer_for_those_before_them() {
+    let patience = Duration::from_millis(200);
+    let db = TestDatabase::open_with(|options| SqliteOptions { busy_timeout: patience, ..options }).await;
+    let db = db.unwrap();
+    create_notes(&db).await;
+    let mut helper = Helper::start("open::holds_the_write_lock", db.path());
+    assert_eq!(helper.next_said().as_deref(), Some("holding"));
+    let mut writes = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let db = db.database().clone();
+        writes.spawn(async move { write_note(&db, number.to_string()).await });
+    }
+    // One after the other they would take twenty times as long as the first.
+    let all = tokio::time::timeout(patience * 10, writes.join_all()).await.unwrap();
+    for refused in all {
+        assert_eq!(refused.unwrap_err().fault(), Some(StorageFault::Locked));
+    }
+    helper.kill();
+    write_note(&db, "after the lock").await.unwrap();
+    assert_eq!(notes(&db).await, ["after the lock"]);
+}
+
+#[tokio::test]
 #[ignore = "is a process that another test starts and kills"]
 async fn holds_the_write_lock() {
     let Some(path) = told_database() else { return };
