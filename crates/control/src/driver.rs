@@ -23,14 +23,15 @@ pub use status::{LoopStatus, Pass};
 /// How long a pass may go on after it was told to stop, before it is dropped.
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// The shortest rest between two passes of a loop that says it is due already, so that a loop that
-/// is wrong about that does not turn without end.
+/// The shortest rest between two passes of a loop that says it is due already or has more to do, so
+/// that one that is wrong about that takes a bounded share of the machine: a hundred passes a second.
+/// What a loop does for long it does within a pass, in batches, so the rest costs it little.
 const SHORTEST_REST: Duration = Duration::from_millis(10);
 
 /// Is responsible for a set of loops: it alone starts tasks for them, and waits until they have ended.
 ///
 /// Each loop passes once when the driver starts, then whenever its period is over, something wakes
-/// it, or its last pass said that work remains. A pass that fails or panics ends only that pass.
+/// it, or, after a moment, if its last pass said that work remains. A pass that fails or panics ends only that pass.
 pub struct Driver {
     clock: Arc<dyn Clock>,
     seats: Vec<Arc<Seat>>,
@@ -205,7 +206,7 @@ async fn pass(seat: &Seat, ctx: &LoopCtx) -> Timestamp {
 fn next_after(outcome: &Result<PassReport, LoopError>, now: Timestamp, period: Duration) -> Timestamp {
     let rested = now + period;
     match outcome {
-        Ok(report) if report.more => now,
+        Ok(report) if report.more => (now + SHORTEST_REST).min(rested),
         Ok(PassReport { next_at: Some(at), .. }) => (*at).max(now + SHORTEST_REST).min(rested),
         _ => rested,
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// A named activity in the background, run by the [`Driver`](crate::Driver) one pass at a time.
 ///
-/// A pass does a bounded amount of work and returns; it asks to be run again at once where work
+/// A pass does a bounded amount of work and returns; it asks to be run again soon where work
 /// remains. What it has to remember between passes it keeps itself.
 ///
 /// ```
@@ -96,7 +96,7 @@ impl LoopCtx {
 pub struct PassReport {
     /// What was done, such as `("removed", 12)`, named in snake case.
     pub numbers: Vec<(&'static str, u64)>,
-    /// Whether work remains, so that the next pass follows at once.
+    /// Whether work remains, so that the next pass follows after the driver's shortest rest.
     pub more: bool,
     /// When the next pass is worth making, where that is before the period is over.
     pub next_at: Option<Timestamp>,

@@ -148,9 +148,14 @@ async fn another_process_can_wake_a_loop() {
 }
 
 #[tokio::test]
-async fn a_loop_with_more_to_do_goes_on_at_once() {
+async fn a_loop_with_more_to_do_goes_on_after_a_moment_and_never_spins() {
     let stage = Stage::of(9, |pass, _| Ok(PassReport::default().more(pass < 3)));
-    stage.rests_after(4).await;
+    for pass in 1..4 {
+        let rest = stage.rests_after(pass).await.next_at.unwrap().since(stage.clock.now());
+        assert!(!rest.is_zero() && rest <= Duration::from_millis(10), "{rest:?}");
+        stage.clock.advance(rest);
+    }
+    assert_eq!(stage.rests_after(4).await.next_at, Some(stage.clock.now() + PERIOD));
 }
 
 #[tokio::test]
