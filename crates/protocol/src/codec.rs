@@ -1,15 +1,18 @@
 //! Celery's message protocol 2, between [`TaskMessage`] and [`Envelope`].
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess};
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::{
     Arguments, CeleriacHeader, Content, Continuation, Envelope, ErrorKind, JobError, JobId, RawValue,
     TaskMessage, TimeLimits, Timestamp,
 };
+
+mod fields;
+
+use fields::PartlyKnown;
 
 /// How many bytes of arguments are shown in `argsrepr` and `kwargsrepr`, as in Celery.
 const REPR_BYTES: usize = 1024;
@@ -86,6 +89,7 @@ impl TaskMessage {
         }
         let (args, continuation) = decode_body(&content.body)?;
         let task = headers.task.ok_or(DecodeError::MissingHeader("task"))?;
+        // What is no object asks for nothing; the transport has understood what it had to.
         let properties: Properties = serde_json::from_str(&content.properties).unwrap_or_default();
         Ok(Self {
             id: envelope.id.clone(),
@@ -107,6 +111,7 @@ impl TaskMessage {
             origin: headers.origin.unwrap_or_default(),
             replaced_task_nesting: headers.replaced_task_nesting.unwrap_or(0),
             reply_to: properties.reply_to,
+            properties: properties.others,
             unique_key: envelope.unique_key.clone(),
             celeriac: headers.celeriac.unwrap_or_default(),
             extra: headers.extra,
@@ -144,36 +149,70 @@ fn decode_body(body: &[u8]) -> Result<(Arguments, Continuation), DecodeError> {
     Ok((Arguments { positional, named }, embed.unwrap_or_default()))
 }
 
-#[derive(Default, serde::Deserialize)]
+/// The properties of protocol 2; what is not asked for here is kept as the sender wrote it.
+#[derive(Default)]
 struct Properties {
-    #[serde(default)]
     reply_to: Option<String>,
+    others: fields::Unknown,
+}
+
+impl<'de> PartlyKnown<'de> for Properties {
+    fn unknown(&mut self) -> &mut fields::Unknown {
+        &mut self.others
+    }
+
+    fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        if key == "reply_to" {
+            self.reply_to = map.next_value()?;
+        }
+        Ok(key == "reply_to")
+    }
+}
+
+impl<'de> Deserialize<'de> for Properties {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fields::read(deserializer)
+    }
 }
 
 fn encode_properties(message: &TaskMessage) -> String {
-    #[derive(serde::Serialize)]
-    struct Out<'a> {
-        correlation_id: &'a JobId,
-        reply_to: Option<&'a str>,
-        delivery_mode: u8,
-    }
-    let out = Out { correlation_id: &message.id, reply_to: message.reply_to.as_deref(), delivery_mode: 2 };
-    serde_json::to_string(&out).expect("strings and numbers always serialize")
+    to_json(128, |map| {
+        let is_said = |name: &str| message.properties.iter().any(|(key, _)| key == name);
+        if !is_said("correlation_id") {
+            map.serialize_entry("correlation_id", &message.id)?;
+        }
+        map.serialize_entry("reply_to", &message.reply_to)?;
+        if !is_said("delivery_mode") {
+            map.serialize_entry("delivery_mode", &2)?;
+        }
+        fields::write(map, &message.properties)
+    })
 }
 
 fn encode_headers(message: &TaskMessage) -> String {
-    let mut out = Vec::with_capacity(640);
-    write_headers(message, &mut serde_json::Serializer::new(&mut out))
-        .expect("writing to memory does not fail");
+    to_json(640, |map| write_headers(message, map))
+}
+
+/// An object that is being written.
+type Object<'w> = serde_json::ser::Compound<'w, &'w mut Vec<u8>, serde_json::ser::CompactFormatter>;
+
+/// Writes an object of about `size` bytes.
+fn to_json(size: usize, write: impl FnOnce(&mut Object<'_>) -> Result<(), serde_json::Error>) -> String {
+    let mut out = Vec::with_capacity(size);
+    let mut serializer = serde_json::Serializer::new(&mut out);
+    let written = (&mut serializer).serialize_map(None).and_then(|mut map| {
+        write(&mut map)?;
+        SerializeMap::end(map)
+    });
+    written.expect("writing to memory does not fail");
     String::from_utf8(out).expect("JSON is UTF-8")
 }
 
-fn write_headers<W: std::io::Write>(
+fn write_headers<M: SerializeMap<Error = serde_json::Error>>(
     message: &TaskMessage,
-    serializer: &mut serde_json::Serializer<W>,
+    map: &mut M,
 ) -> Result<(), serde_json::Error> {
     let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
-    let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("lang", "rs")?;
     map.serialize_entry("task", &message.task)?;
     map.serialize_entry("id", &message.id)?;
@@ -199,11 +238,8 @@ fn write_headers<W: std::io::Write>(
             map.serialize_entry(name, &RawValue::from_string(default.to_owned())?)?;
         }
     }
-    for (name, value) in &message.extra {
-        map.serialize_entry(name, value)?;
-    }
-    map.serialize_entry("celeriac", &message.celeriac)?;
-    SerializeMap::end(map)
+    fields::write(map, &message.extra)?;
+    map.serialize_entry("celeriac", &message.celeriac)
 }
 
 /// Shows arguments to people: JSON, but with the brackets that Python's readers expect.
@@ -237,48 +273,39 @@ struct Headers {
     extra: Vec<(String, Box<RawValue>)>,
 }
 
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(HeadersVisitor)
+impl<'de> PartlyKnown<'de> for Headers {
+    fn unknown(&mut self) -> &mut fields::Unknown {
+        &mut self.extra
+    }
+
+    fn read<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<bool, A::Error> {
+        match key {
+            "task" => self.task = map.next_value()?,
+            "shadow" => self.shadow = map.next_value()?,
+            "eta" => self.eta = map.next_value()?,
+            "expires" => self.expires = map.next_value()?,
+            "group" => self.group = map.next_value()?,
+            "group_index" => self.group_index = map.next_value()?,
+            "retries" => self.retries = map.next_value()?,
+            "timelimit" => self.time_limits = limits(map.next_value()?),
+            "root_id" => self.root_id = map.next_value()?,
+            "parent_id" => self.parent_id = map.next_value()?,
+            "origin" => self.origin = map.next_value()?,
+            "ignore_result" => self.ignore_result = map.next_value()?,
+            "replaced_task_nesting" => self.replaced_task_nesting = map.next_value()?,
+            "compression" => self.compression = map.next_value()?,
+            "celeriac" => self.celeriac = map.next_value()?,
+            // The id is the envelope's; the texts are written anew; `lang` says nothing.
+            "id" | "lang" | "argsrepr" | "kwargsrepr" => fields::skip(map)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
-struct HeadersVisitor;
-
-impl<'de> Visitor<'de> for HeadersVisitor {
-    type Value = Headers;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of headers")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-        let mut headers = Headers::default();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            match key.as_ref() {
-                "task" => headers.task = map.next_value()?,
-                "shadow" => headers.shadow = map.next_value()?,
-                "eta" => headers.eta = map.next_value()?,
-                "expires" => headers.expires = map.next_value()?,
-                "group" => headers.group = map.next_value()?,
-                "group_index" => headers.group_index = map.next_value()?,
-                "retries" => headers.retries = map.next_value()?,
-                "timelimit" => headers.time_limits = limits(map.next_value()?),
-                "root_id" => headers.root_id = map.next_value()?,
-                "parent_id" => headers.parent_id = map.next_value()?,
-                "origin" => headers.origin = map.next_value()?,
-                "ignore_result" => headers.ignore_result = map.next_value()?,
-                "replaced_task_nesting" => headers.replaced_task_nesting = map.next_value()?,
-                "compression" => headers.compression = map.next_value()?,
-                "celeriac" => headers.celeriac = map.next_value()?,
-                // The id is the envelope's; the texts are written anew; `lang` says nothing.
-                "id" | "lang" | "argsrepr" | "kwargsrepr" => {
-                    map.next_value::<serde::de::IgnoredAny>()?;
-                }
-                _ => headers.extra.push((key.into_owned(), map.next_value()?)),
-            }
-        }
-        Ok(headers)
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fields::read(deserializer)
     }
 }
 
@@ -404,7 +431,29 @@ mod tests {
         let headers = r#"{"task": "t", "celeriac": {"v": 9, "generation": 2, "later": {"a": 1}}}"#;
         let message = TaskMessage::decode(&envelope(headers, "[[],{},{}]")).unwrap();
         assert_eq!(message.celeriac.generation, 2);
-        assert!(message.encode().content.headers.contains(r#""v":9,"generation":2,"later":{"a":1}"#));
+        assert!(message.encode().content.headers.contains(r#""v":9,"generation":2,"later":{"a": 1}"#));
+    }
+
+    #[test]
+    fn what_is_not_understood_passes_through_to_the_letter() {
+        let strange = r#"{"n":1234567890123456789012345,"f":1.10,"e":1E5,"deep":[{"x":  null}]}"#;
+        let headers =
+            format!(r#"{{"task": "t", "x-more": {strange}, "celeriac": {{"v": 1, "later": {strange}}}}}"#);
+        let mut sent = envelope(&headers, &format!(r#"[[1.0], {{}}, {{"chain": null, "more": {strange}}}]"#));
+        sent.content.properties = format!(
+            r#"{{"correlation_id": "its-own", "reply_to": "r", "delivery_mode": 1, "later": {strange}}}"#
+        );
+        let mut message = TaskMessage::decode(&sent).unwrap();
+        message.retries += 1;
+        let Content { headers, properties, body, .. } = message.encode().content;
+        let body = String::from_utf8(body).unwrap();
+        for (part, name) in
+            [(&headers, "x-more"), (&headers, "later"), (&properties, "later"), (&body, "more")]
+        {
+            assert!(part.contains(&format!(r#""{name}":{strange}"#)), "{part}");
+        }
+        let said = r#"{"reply_to":"r","correlation_id":"its-own","delivery_mode":1,"#;
+        assert!(properties.starts_with(said), "{properties}");
     }
 
     #[test]

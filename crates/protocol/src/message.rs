@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{DEFAULT_QUEUE, ErrorKind, JobError, JobFacts, JobId, RawValue, RecordLevel, Timestamp};
 
@@ -51,6 +51,8 @@ pub struct TaskMessage {
     pub replaced_task_nesting: u32,
     /// Where an rpc client waits for the result.
     pub reply_to: Option<String>,
+    /// The sender's other properties, in the order they came; none in a message of our own.
+    pub properties: Vec<(String, Box<RawValue>)>,
     /// At most one message with this key waits or runs at a time.
     pub unique_key: Option<String>,
     /// What Celery's message has no place for.
@@ -82,6 +84,7 @@ impl TaskMessage {
             origin: String::new(),
             replaced_task_nesting: 0,
             reply_to: None,
+            properties: Vec::new(),
             unique_key: None,
             celeriac: CeleriacHeader::default(),
             extra: Vec::new(),
@@ -159,8 +162,7 @@ fn raw<T: Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, JobError> {
 }
 
 /// What is to follow a job: the `embed` part of Celery's body, each part unread.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default)]
 pub struct Continuation {
     /// Signatures to apply to the result (`link`).
     pub callbacks: Option<Box<RawValue>>,
@@ -170,6 +172,8 @@ pub struct Continuation {
     pub chain: Option<Box<RawValue>>,
     /// The body of the chord that this job is a part of.
     pub chord: Option<Box<RawValue>>,
+    /// Parts that are not understood here, in the order they came.
+    pub extra: Vec<(String, Box<RawValue>)>,
 }
 
 impl Continuation {
@@ -201,41 +205,24 @@ pub struct TimeLimits {
 }
 
 /// The one header of our own, `celeriac: {"v": 1, ...}`. Fields that a newer version wrote are kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct CeleriacHeader {
     /// The header's version.
     pub v: u32,
     /// A label for the job in place of the task's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_type: Option<String>,
     /// Retries allowed for this job in place of the task's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u32>,
     /// Raised each time a finished job is revived.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub generation: u32,
     /// When the message was made, in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
-    /// What a newer version wrote.
-    #[serde(flatten)]
-    pub extra: serde_json::Map<String, serde_json::Value>,
+    /// What a newer version wrote, in the order it came.
+    pub extra: Vec<(String, Box<RawValue>)>,
 }
 
 impl Default for CeleriacHeader {
     fn default() -> Self {
-        Self {
-            v: 1,
-            job_type: None,
-            max_retries: None,
-            generation: 0,
-            sent_at: None,
-            extra: serde_json::Map::default(),
-        }
+        Self { v: 1, job_type: None, max_retries: None, generation: 0, sent_at: None, extra: Vec::new() }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
