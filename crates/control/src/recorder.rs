@@ -1,5 +1,7 @@
 //! Keeps the record of jobs in the platform's tables.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_engine::{JobSnapshot, RecordError, Recorder, SqlRecorder};
@@ -36,6 +38,10 @@ impl Recorder for StoreRecorder {
         written.await.map_err(refused)
     }
 
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        jobs::generations(self.database.reader(), ids).await.map_err(refused)
+    }
+
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
         let progress = jobs::progress(self.database.reader(), id).await.map_err(refused)?;
         Ok(progress.map(snapshot_from))
@@ -54,6 +60,10 @@ impl SqlRecorder for StoreRecorder {
 
     async fn record_in(&self, tx: &DbTx, events: &[JobEvent]) -> Result<(), RecordError> {
         record_batch(tx, events).await.map_err(refused)
+    }
+
+    async fn generations_in(&self, tx: &DbTx, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        jobs::generations(tx, ids).await.map_err(refused)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Asks for jobs, and looks after those that were asked for.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,9 +14,10 @@ use celeriac_protocol::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::recorder::SqlRecorder;
 use crate::signature::Prepared;
 use crate::{Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Signature, Task};
+
+mod publish;
 
 /// The largest message that is published, headers and body together.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -147,11 +150,7 @@ impl Client {
         tx: &DbTx,
         calls: impl IntoIterator<Item = Call>,
     ) -> Result<Vec<JobHandle>, EnqueueError> {
-        let transport = self.inner.broker.capabilities().name;
-        let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
-        let prepared = self.prepare(calls)?;
-        let recorder = self.shared_database().and_then(|_| self.inner.recorder.sql());
-        let ids = publish_in(broker, recorder, tx, prepared).await?;
+        let ids = self.publish_in(tx, self.prepare(calls)?).await?;
         Ok(ids.into_iter().map(|id| self.handle(id)).collect())
     }
 
@@ -174,7 +173,9 @@ impl Client {
     /// # Errors
     /// The transport or the record can't be reached; nothing was changed then.
     pub async fn cancel(&self, id: &JobId, reason: &str) -> Result<CancelOutcome, EnqueueError> {
-        match self.cancel_message(id, reason).await? {
+        let (cancellation, event) = self.cancel_message(id, reason).await?;
+        self.inner.events.tell(event.as_slice());
+        match cancellation {
             Cancellation::Removed(_) => Ok(CancelOutcome::Cancelled),
             Cancellation::Requested => {
                 self.inner.broker.notifier().notify(Notice::Cancel(id.clone()));
@@ -210,8 +211,8 @@ impl Client {
             purged += found.len() as u64;
             let event =
                 |found: &Found| self.cancelled(&found.envelope, found.delivery, found.attempt, reason);
-            let events: Vec<JobEvent> = found.iter().map(event).filter(JobEvent::is_recorded).collect();
-            self.inner.recorder.record(&events).await?;
+            let events: Vec<JobEvent> = found.iter().map(event).collect();
+            self.inner.recorder.record(&recorded(&events)).await?;
             self.inner.events.tell(&events);
         }
     }
@@ -227,27 +228,24 @@ impl Client {
             let reason = "the message can't be read, so it would only die again".to_owned();
             return Err(EnqueueError::Option { task: letter.envelope.id.to_string(), reason });
         };
-        message.celeriac.generation += 1;
         message.retries = 0;
         message.eta = None;
         message.expires = None;
-        let now = self.inner.clock.now();
-        let event = self.event(now, self.facts_of(&message), What::Enqueued);
-        let envelope = message.encode();
-        if let Some(sql) = self.shared_database() {
+        let event = if self.shared_database().is_some() {
             let this = self.clone();
-            return sql
-                .database()
-                .write("revive dead letter", async move |tx| {
-                    this.revive_in(tx, letter.key, envelope, event).await
-                })
-                .await;
-        }
-        let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
-        if matches!(revived, Some(Publication::Accepted)) {
-            self.inner.recorder.record(&[event]).await?;
-        }
-        Ok(revived == Some(Publication::Accepted))
+            let revive = async move |tx: &DbTx| this.revive_in(tx, letter.key, message).await;
+            let sql = self.shared_database().expect("it was just there");
+            sql.database().write("revive dead letter", revive).await?
+        } else {
+            let known = self.inner.recorder.generations(std::slice::from_ref(&message.id)).await?;
+            let (envelope, event) = self.next_generation(message, &known);
+            let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
+            let event = matches!(revived, Some(Publication::Accepted)).then_some(event);
+            self.inner.recorder.record(&recorded(event.as_slice())).await?;
+            event
+        };
+        self.inner.events.tell(event.as_slice());
+        Ok(event.is_some())
     }
 
     /// Returns the queue's transactional side where queue and record live in one database, so that
@@ -298,26 +296,11 @@ impl Client {
         Ok(prepared)
     }
 
-    async fn publish(&self, prepared: Vec<Prepared>) -> Result<Vec<JobId>, EnqueueError> {
-        let (broker, recorder) = (&self.inner.broker, &self.inner.recorder);
-        if let Some(sql) = self.shared_database() {
-            let (broker, recorder) = (Arc::clone(broker), Arc::clone(recorder));
-            return sql
-                .database()
-                .write("enqueue", async move |tx| {
-                    let sql = broker.sql().expect("the broker has a transactional side, as it was just used");
-                    publish_in(sql, recorder.sql(), tx, prepared).await
-                })
-                .await;
-        }
-        let (envelopes, events) = split(prepared);
-        let publications = broker.publish(envelopes).await?;
-        let (ids, events) = keep_accepted(&publications, events);
-        recorder.record(&events).await?;
-        Ok(ids)
-    }
-
-    async fn cancel_message(&self, id: &JobId, reason: &str) -> Result<Cancellation, EnqueueError> {
+    async fn cancel_message(
+        &self,
+        id: &JobId,
+        reason: &str,
+    ) -> Result<(Cancellation, Option<JobEvent>), EnqueueError> {
         if let Some(sql) = self.shared_database() {
             let (this, id, reason) = (self.clone(), id.clone(), reason.to_owned());
             return sql
@@ -326,38 +309,59 @@ impl Client {
                 .await;
         }
         let cancellation = self.inner.broker.admin().cancel(id).await?;
-        if let Cancellation::Removed(found) = &cancellation {
-            self.inner
-                .recorder
-                .record(&[self.cancelled(&found.envelope, found.delivery, found.attempt, reason)])
-                .await?;
+        let event = self.cancellation(&cancellation, reason);
+        if event.is_some() {
+            self.inner.recorder.record(&recorded(event.as_slice())).await?;
         }
-        Ok(cancellation)
+        Ok((cancellation, event))
     }
 
-    async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, EnqueueError> {
+    async fn cancel_in(
+        &self,
+        tx: &DbTx,
+        id: &JobId,
+        reason: &str,
+    ) -> Result<(Cancellation, Option<JobEvent>), EnqueueError> {
         let sql = self.shared_database().expect("the caller has looked");
         let cancellation = sql.cancel_in(tx, id).await?;
-        if let (Cancellation::Removed(found), Some(recorder)) = (&cancellation, self.inner.recorder.sql()) {
-            let event = self.cancelled(&found.envelope, found.delivery, found.attempt, reason);
-            recorder.record_in(tx, &[event]).await?;
+        let event = self.cancellation(&cancellation, reason);
+        if let (Some(event), Some(recorder)) = (&event, self.inner.recorder.sql()) {
+            recorder.record_in(tx, &recorded(std::slice::from_ref(event))).await?;
         }
-        Ok(cancellation)
+        Ok((cancellation, event))
     }
 
+    /// Describes what a cancellation has done, where it has done something already.
+    fn cancellation(&self, cancellation: &Cancellation, reason: &str) -> Option<JobEvent> {
+        let Cancellation::Removed(found) = cancellation else { return None };
+        Some(self.cancelled(&found.envelope, found.delivery, found.attempt, reason))
+    }
+
+    /// Revives a dead letter; returns what happened, if it did.
     async fn revive_in(
         &self,
         tx: &DbTx,
         key: i64,
-        envelope: Envelope,
-        event: JobEvent,
-    ) -> Result<bool, EnqueueError> {
+        message: TaskMessage,
+    ) -> Result<Option<JobEvent>, EnqueueError> {
         let sql = self.shared_database().expect("the caller has looked");
-        let revived = sql.revive_in(tx, key, envelope).await?;
-        if let (Some(Publication::Accepted), Some(recorder)) = (&revived, self.inner.recorder.sql()) {
-            recorder.record_in(tx, &[event]).await?;
+        let recorder = self.inner.recorder.sql().expect("who shares a database has a transactional side");
+        let known = recorder.generations_in(tx, std::slice::from_ref(&message.id)).await?;
+        let (envelope, event) = self.next_generation(message, &known);
+        if sql.revive_in(tx, key, envelope).await? != Some(Publication::Accepted) {
+            return Ok(None);
         }
-        Ok(revived == Some(Publication::Accepted))
+        recorder.record_in(tx, &recorded(std::slice::from_ref(&event))).await?;
+        Ok(Some(event))
+    }
+
+    /// Makes a message the run after all that were before: after its own, and after that of another
+    /// message of its id that was enqueued since it died.
+    fn next_generation(&self, mut message: TaskMessage, known: &HashMap<JobId, u32>) -> (Envelope, JobEvent) {
+        let recorded = known.get(&message.id).copied().unwrap_or(0);
+        message.celeriac.generation = message.celeriac.generation.max(recorded).saturating_add(1);
+        let event = self.event(self.inner.clock.now(), self.facts_of(&message), What::Enqueued);
+        (message.encode(), event)
     }
 
     /// Describes the cancellation of a message that was taken out of its queue.
@@ -385,48 +389,12 @@ impl Client {
     }
 }
 
-/// Publishes and records in one transaction.
-async fn publish_in(
-    broker: &dyn SqlBroker,
-    recorder: Option<&dyn SqlRecorder>,
-    tx: &DbTx,
-    prepared: Vec<Prepared>,
-) -> Result<Vec<JobId>, EnqueueError> {
-    let (envelopes, events) = split(prepared);
-    let publications = broker.publish_in(tx, envelopes).await?;
-    let (ids, events) = keep_accepted(&publications, events);
-    if let Some(recorder) = recorder {
-        recorder.record_in(tx, &events).await?;
+/// Returns those events that are recorded; mostly that is all of them.
+fn recorded(events: &[JobEvent]) -> Cow<'_, [JobEvent]> {
+    if events.iter().all(JobEvent::is_recorded) {
+        return Cow::Borrowed(events);
     }
-    Ok(ids)
-}
-
-fn split(prepared: Vec<Prepared>) -> (Vec<Envelope>, Vec<JobEvent>) {
-    prepared
-        .into_iter()
-        .map(|Prepared { message, facts, enqueued_at: at }| {
-            let event = JobEvent { at, job: Arc::new(facts), delivery: 0, attempt: 0, what: What::Enqueued };
-            (message.encode(), event)
-        })
-        .unzip()
-}
-
-/// Returns the id that each message ended up under, and the events of those that were stored.
-fn keep_accepted(publications: &[Publication], events: Vec<JobEvent>) -> (Vec<JobId>, Vec<JobEvent>) {
-    let mut ids = Vec::with_capacity(events.len());
-    let mut kept = Vec::with_capacity(events.len());
-    for (publication, event) in publications.iter().zip(events) {
-        match publication {
-            Publication::Accepted => {
-                ids.push(event.job.id.clone());
-                if event.is_recorded() {
-                    kept.push(event);
-                }
-            }
-            Publication::Duplicate(existing) => ids.push(existing.clone()),
-        }
-    }
-    (ids, kept)
+    Cow::Owned(events.iter().filter(|event| event.is_recorded()).cloned().collect())
 }
 
 /// Returns what is known of a job, with what its task's options add.

@@ -5,8 +5,12 @@ use std::sync::{Arc, RwLock};
 
 use celeriac_protocol::JobEvent;
 
-/// Listens to what happens to jobs. It is called on the worker's own path: return at once, and
-/// hand longer work to a bounded queue of your own.
+/// Listens to what happens to jobs through this process: what it enqueues, cancels, revives and
+/// runs. It is called on the path of who does that, for a job enqueued in a transaction on the
+/// database's writer: return at once, and hand longer work to a bounded queue of your own.
+///
+/// Events of one job may come out of order, as when a worker begins it before its sender has told
+/// of it; [`JobEvent::version`] says which one is newer.
 pub trait EventSink: Send + Sync + 'static {
     /// Takes one event, after it was recorded.
     fn tell(&self, event: &JobEvent);

@@ -1,5 +1,7 @@
 //! Who keeps the record of jobs: a trait, since the queue runs with no application database.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_protocol::{JobError, JobEvent, JobId, JobStatus, RawValue};
@@ -16,6 +18,9 @@ pub use memory::MemoryRecorder;
 pub trait Recorder: Send + Sync + 'static {
     /// Writes events, all or none; returns once they are durable.
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError>;
+
+    /// Reads which generation the record of each of these jobs is at, of those that have one.
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError>;
 
     /// Reads where a job stands.
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError>;
@@ -34,6 +39,9 @@ pub trait SqlRecorder: Send + Sync {
 
     /// Does what [`Recorder::record`] does, as part of `tx`.
     async fn record_in(&self, tx: &DbTx, events: &[JobEvent]) -> Result<(), RecordError>;
+
+    /// Does what [`Recorder::generations`] does, as part of `tx`.
+    async fn generations_in(&self, tx: &DbTx, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError>;
 }
 
 /// Where a job stands, as far as a caller who waits for it wants to know.
@@ -91,6 +99,10 @@ pub struct NoRecorder;
 impl Recorder for NoRecorder {
     async fn record(&self, _events: &[JobEvent]) -> Result<(), RecordError> {
         Ok(())
+    }
+
+    async fn generations(&self, _ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        Ok(HashMap::new())
     }
 
     async fn snapshot(&self, _id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {

@@ -72,7 +72,8 @@ macro_rules! options {
 }
 
 options! {
-    /// Gives the job its id instead of a fresh one; enqueueing an id twice queues it once.
+    /// Gives the job its id instead of a fresh one. Enqueueing an id twice queues it once; one
+    /// whose job has ended runs again, and the record then tells of the new run.
     id: JobId => |options, id| options.id = Some(id);
     /// Sends it to this queue.
     queue: impl Into<String> => |options, queue| options.queue = Some(queue.into());
@@ -163,6 +164,7 @@ impl Call {
             return Err(EnqueueError::Option { task, reason });
         }
         let now = clock.now();
+        let names_itself = options.id.is_some();
         let id = options.id.unwrap_or_else(|| JobId::fresh(now));
         let mut message = TaskMessage::new(id, task, args);
         message.queue = options.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
@@ -185,7 +187,7 @@ impl Call {
         };
         let job_type = message.celeriac.job_type.clone().unwrap_or_else(|| message.task.clone());
         let facts = message.facts(&job_type, options.default_retries, options.record);
-        Ok(Prepared { message, facts, enqueued_at: now })
+        Ok(Prepared { message, facts, enqueued_at: now, names_itself })
     }
 }
 
@@ -194,6 +196,16 @@ pub(crate) struct Prepared {
     pub(crate) message: TaskMessage,
     pub(crate) facts: celeriac_protocol::JobFacts,
     pub(crate) enqueued_at: Timestamp,
+    /// Whether the caller chose its id, so that a job of this id may have been before.
+    pub(crate) names_itself: bool,
+}
+
+impl Prepared {
+    /// Makes it the run after one that was recorded at `generation`.
+    pub(crate) fn follow(&mut self, generation: u32) {
+        self.message.celeriac.generation = generation.saturating_add(1);
+        self.facts.generation = self.message.celeriac.generation;
+    }
 }
 
 impl CallOptions {

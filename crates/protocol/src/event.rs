@@ -48,7 +48,7 @@ pub struct JobFacts {
     pub expires: Option<Timestamp>,
     /// Retries allowed, where the task or the message says so.
     pub max_retries: Option<u32>,
-    /// Raised each time a finished job is revived.
+    /// Raised each time a finished job is revived, or its id is enqueued again.
     pub generation: u32,
     /// How much of it is recorded.
     pub record: RecordLevel,
@@ -67,7 +67,7 @@ impl JobVersion {
         Self(generation << 40 | i64::from(delivery) << 8 | i64::from(rank))
     }
 
-    /// Returns how often the job had been revived.
+    /// Returns how often the job had been revived or enqueued again.
     pub const fn generation(self) -> u32 {
         (self.0 >> 40) as u32
     }

@@ -213,7 +213,7 @@ pub struct CeleriacHeader {
     pub job_type: Option<String>,
     /// Retries allowed for this job in place of the task's.
     pub max_retries: Option<u32>,
-    /// Raised each time a finished job is revived.
+    /// Raised each time a finished job is revived, or its id is enqueued again.
     pub generation: u32,
     /// When the message was made, in microseconds.
     pub sent_at: Option<Timestamp>,

@@ -27,8 +27,8 @@ const JOBS_AT_A_TIME: usize = 1024;
 /// All that a batch says of one job is written at once: a job that starts and ends within it is one
 /// update. Each event is applied to what the row says:
 ///
-/// - An event of a higher generation begins the record anew (a revived job); attempts of earlier
-///   generations stay.
+/// - An event of a higher generation begins the record anew (a job revived, or enqueued again under
+///   the same id); attempts of earlier generations stay.
 /// - Otherwise it moves the row only if its [version](JobEvent::version) is at least the row's and
 ///   the row is not final. A final row is left by reviving only; but one that was
 ///   [guessed](JobEvent::is_guess) gives way to the worker's word.
@@ -56,7 +56,7 @@ pub async fn record_batch(tx: &DbTx, events: &[JobEvent]) -> Result<(), StoreErr
         known.extend(insert_fresh(tx, fresh, &mut counts).await?);
         let states = apply(tx, &known).await?;
         for state in &states {
-            counts.moved(state.task(), state.standing_before(), Some(state.standing()));
+            counts.moved(state.counted_before(), Some(state.counted()));
         }
         rows::write(tx, states).await?;
     }
@@ -81,7 +81,7 @@ async fn insert_fresh<'a, 'e>(
     let states = jobs.iter().map(|events| after(JobState::unseen(events[0]), events)).collect();
     let made = rows::make(tx, states).await?;
     for state in made.values() {
-        counts.moved(state.task(), None, Some(state.standing()));
+        counts.moved(None, Some(state.counted()));
     }
     let had_row = jobs.into_iter().filter(|events| !made.contains_key(events[0].job.id.as_str())).collect();
     rows::write(tx, made.into_values().collect()).await?;

@@ -1,15 +1,16 @@
 //! The record of jobs in the platform's tables.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use celeriac_broker::MemoryBroker;
+use celeriac_broker::{Broker, MemoryBroker, SqliteBroker};
 use celeriac_control::StoreRecorder;
 use celeriac_db::DbError;
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{
-    Client, ClientParts, Ctx, EventHub, Recorder, Registry, States, SystemClock, TaskError, Worker,
-    WorkerOptions, task,
+    Client, ClientParts, Ctx, EventHub, EventSink, Recorder, Registry, States, SystemClock, TaskError,
+    Worker, WorkerOptions, task,
 };
 use celeriac_protocol::{
     Clock, JobEvent, JobFacts, JobId, JobStatus, RawValue, RecordLevel, Timestamp, What,
@@ -37,9 +38,23 @@ async fn database() -> TestDatabase {
 }
 
 fn client(db: &TestDatabase, registry: &Registry) -> Client {
+    client_on(db, registry, |clock| Arc::new(MemoryBroker::new(clock)))
+}
+
+/// A client whose queue lies in the same database as the record.
+async fn client_of_one_database(db: &TestDatabase, registry: &Registry) -> Client {
+    let broker = SqliteBroker::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
+    client_on(db, registry, |_| Arc::new(broker))
+}
+
+fn client_on(
+    db: &TestDatabase,
+    registry: &Registry,
+    broker: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Broker>,
+) -> Client {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Client::new(ClientParts {
-        broker: Arc::new(MemoryBroker::new(Arc::clone(&clock))),
+        broker: broker(Arc::clone(&clock)),
         recorder: Arc::new(StoreRecorder::new(db.database().clone())),
         clock,
         registry: registry.clone(),
@@ -72,6 +87,59 @@ async fn a_worker_leaves_the_whole_story_of_a_job() {
     let outcomes: Vec<_> = record.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [Some(AttemptOutcome::Retried), Some(AttemptOutcome::Succeeded)]);
     assert_eq!(record.attempts[0].error.as_ref().unwrap().message, "not yet");
+}
+
+#[tokio::test]
+async fn a_job_enqueued_again_under_its_id_leaves_the_story_of_both_runs() {
+    let db = database().await;
+    let registry = Registry::builder().task::<count>().build().unwrap();
+    for (name, client) in
+        [("apart", client(&db, &registry)), ("together", client_of_one_database(&db, &registry).await)]
+    {
+        let options = WorkerOptions { name: "w1".to_owned(), ..WorkerOptions::default() };
+        let worker = Worker::new(client.clone(), registry.clone(), States::default(), options).unwrap();
+        let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+        running.spawn(worker.run(stop.clone()));
+        let id = JobId::parse(name).unwrap();
+        let first = client.enqueue(count(1).id(id.clone())).await.unwrap();
+        assert_eq!(first.wait(SOON).await.unwrap(), 1);
+        let again = client.enqueue(count(2).id(id.clone())).await.unwrap();
+        assert_eq!(again.wait(SOON).await.unwrap(), 2, "{name}");
+        stop.cancel();
+        running.join_next().await.unwrap().unwrap();
+
+        let record = jobs::find(db.reader(), &id).await.unwrap().unwrap();
+        let summary = &record.summary;
+        assert_eq!((summary.status, summary.generation, summary.attempt), (JobStatus::Completed, 1, 2));
+        assert_eq!((record.kwargs.get(), record.result.unwrap().get()), (r#"{"to":2}"#, "2"));
+        let runs: Vec<_> = record.attempts.iter().map(|run| (run.generation, run.attempt)).collect();
+        assert_eq!(runs, [(0, 1), (0, 2), (1, 1), (1, 2)]);
+    }
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_a_job_enqueued_in_a_transaction_once_it_commits() {
+    struct Counter(AtomicUsize);
+    impl EventSink for Counter {
+        fn tell(&self, _: &JobEvent) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let db = database().await;
+    let registry = Registry::builder().task::<count>().build().unwrap();
+    let client = client_of_one_database(&db, &registry).await;
+    let heard = Arc::new(Counter(AtomicUsize::default()));
+    client.events().add(Arc::clone(&heard) as Arc<dyn EventSink>);
+    for (is_kept, expected) in [(false, 0), (true, 1)] {
+        let (inner, heard_inside) = (client.clone(), Arc::clone(&heard));
+        let outcome = db.write("test", async move |tx| {
+            inner.enqueue_in(tx, count(1)).await.unwrap();
+            assert_eq!(heard_inside.0.load(Ordering::SeqCst), 0);
+            if is_kept { Ok(()) } else { Err(DbError::Closed { path: "undone".into() }) }
+        });
+        assert_eq!(outcome.await.is_ok(), is_kept);
+        assert_eq!(heard.0.load(Ordering::SeqCst), expected);
+    }
 }
 
 fn enqueued(id: &str) -> JobEvent {

@@ -49,6 +49,12 @@ impl Recorder for MemoryRecorder {
         Ok(())
     }
 
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        let state = self.lock();
+        let known = ids.iter().filter_map(|id| Some((id.clone(), state.rows.get(id)?.0.generation())));
+        Ok(known.collect())
+    }
+
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
         Ok(self.lock().rows.get(id).map(|(_, row)| row.clone()))
     }

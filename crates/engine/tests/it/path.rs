@@ -1,5 +1,6 @@
 //! A job's path, on the queue in memory and a clock moved by hand.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use celeriac_broker::Broker;
@@ -167,7 +168,7 @@ async fn a_listener_that_panics_takes_nobody_with_it() {
         }
     }
     let kit = kit();
-    kit.client().events().add(std::sync::Arc::new(Bad));
+    kit.client().events().add(Arc::new(Bad));
     let job = kit.client().enqueue(add(2, 3, None)).await.unwrap();
     kit.drain().await;
     assert_eq!(job.wait(Duration::ZERO).await.unwrap(), 5);
@@ -276,6 +277,76 @@ async fn the_same_id_or_unique_key_is_queued_once() {
     assert_eq!(first.wait(Duration::ZERO).await.unwrap(), 2);
     kit.client().enqueue(add(3, 3, None).unique("key")).await.unwrap();
     assert_eq!(kit.drain_all().await, 1, "the key is free again once the job has ended");
+}
+
+#[tokio::test]
+async fn an_id_whose_job_has_ended_runs_again_and_late_word_of_the_old_run_changes_nothing() {
+    let kit = kit();
+    let id = JobId::parse("daily").unwrap();
+    let job = kit.client().enqueue(add(1, 1, None).id(id.clone())).await.unwrap();
+    kit.drain().await;
+    let old = kit.events();
+    kit.client().enqueue(add(2, 2, None).id(id)).await.unwrap();
+    kit.client().recorder().record(&old).await.unwrap();
+    assert_eq!(status(&job).await, JobStatus::Pending);
+    assert_eq!(kit.drain().await, 1);
+    kit.client().recorder().record(&old).await.unwrap();
+    assert_eq!(job.wait(Duration::ZERO).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_letter_older_than_the_last_run_of_its_id_is_revived_as_the_next() {
+    let kit = kit();
+    let id = JobId::parse("daily").unwrap();
+    let job = kit.client().enqueue(fail("for good".into()).id(id.clone())).await.unwrap();
+    kit.drain().await;
+    kit.client().enqueue(add(2, 2, None).id(id.clone())).await.unwrap();
+    kit.drain().await;
+    assert_eq!(status(&job).await, JobStatus::Completed);
+    let letter = kit.broker().admin().dead_letter(&id).await.unwrap().unwrap();
+    assert!(kit.client().revive(letter).await.unwrap());
+    assert_eq!(status(&job).await, JobStatus::Pending);
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Listener(Mutex<Vec<String>>);
+
+impl EventSink for Listener {
+    fn tell(&self, event: &JobEvent) {
+        let what = format!("{:?}", event.what);
+        let word = what.split([' ', '{']).next().unwrap().to_lowercase();
+        self.0.lock().unwrap().push(format!("{} {word}", event.job.id));
+    }
+}
+
+impl Listener {
+    /// Forgets what was told so far, and returns it.
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn who_listens_hears_of_jobs_that_are_enqueued_cancelled_purged_and_revived() {
+    let (kit, listener) = (kit(), Arc::new(Listener::default()));
+    kit.client().events().add(Arc::clone(&listener) as Arc<dyn EventSink>);
+    let id = |text: &str| JobId::parse(text).unwrap();
+    let client = kit.client();
+    client.enqueue(quiet(true).id(id("dead"))).await.unwrap();
+    client.enqueue(add(1, 1, None).id(id("stopped"))).await.unwrap();
+    client.enqueue(add(1, 1, None).id(id("stopped"))).await.unwrap();
+    assert_eq!(listener.told(), ["dead enqueued", "stopped enqueued"]);
+    client.cancel(&id("stopped"), "not needed").await.unwrap();
+    assert_eq!(listener.told(), ["stopped cancelled"]);
+    kit.drain().await;
+    assert_eq!(listener.told(), ["dead failed"]);
+    let letter = kit.broker().admin().dead_letter(&id("dead")).await.unwrap().unwrap();
+    assert!(client.revive(letter).await.unwrap());
+    assert_eq!(listener.told(), ["dead enqueued"]);
+    client.enqueue(quiet(false).id(id("purged")).queue("other")).await.unwrap();
+    client.purge("other", "not needed").await.unwrap();
+    assert_eq!(listener.told(), ["purged enqueued", "purged cancelled"]);
 }
 
 #[tokio::test]

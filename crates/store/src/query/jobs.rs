@@ -8,7 +8,7 @@ mod remove;
 mod stalled;
 
 pub use counts::{JobCounts, counts, counts_by_task};
-pub use find::{find, progress};
+pub use find::{find, generations, progress};
 pub use letters::letters_dropped;
 pub use list::{JobFilter, JobPage, MAX_PAGE, StatusFilter, list};
 pub use remove::{Cutoffs, Expired, Removal, drop_empty_counts, expired, remove, remove_finished};

@@ -37,16 +37,15 @@ impl Standing {
 pub(crate) struct Counts(BTreeMap<(String, String), i64>);
 
 impl Counts {
-    /// Notes one job's move; `None` is where there is no row.
-    pub(crate) fn moved(&mut self, task: &str, from: Option<Standing>, to: Option<Standing>) {
+    /// Notes one job's move from a task's standing to another; `None` is where there is no row.
+    pub(crate) fn moved(&mut self, from: Option<(&str, Standing)>, to: Option<(&str, Standing)>) {
         if from == to {
             return;
         }
-        if let Some(from) = from {
-            *self.0.entry((task.to_owned(), from.word())).or_default() -= 1;
-        }
-        if let Some(to) = to {
-            *self.0.entry((task.to_owned(), to.word())).or_default() += 1;
+        for (counted, jobs) in [(from, -1), (to, 1)] {
+            if let Some((task, standing)) = counted {
+                *self.0.entry((task.to_owned(), standing.word())).or_default() += jobs;
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The pure rules by which one event changes one job's row.
 
-use celeriac_protocol::{JobError, JobEvent, JobStatus, JobVersion, RawValue, Timestamp, What};
+use celeriac_protocol::{JobError, JobEvent, JobFacts, JobStatus, JobVersion, RawValue, Timestamp, What};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::DerivePartialModel;
 
@@ -46,6 +46,8 @@ pub(super) struct JobState {
     now: Known,
     /// Where the job stood before the batch; `None` where it had no row.
     before: Option<Standing>,
+    /// The task that it was counted under then, where that is another one now.
+    task_before: Option<String>,
     /// The version that the row was read at.
     read_at: i64,
     /// The columns to write.
@@ -70,6 +72,7 @@ impl JobState {
         let standing = standing_of(&row);
         Self {
             before: Some(standing),
+            task_before: None,
             read_at: row.version,
             now: row,
             row: no_change(),
@@ -80,7 +83,8 @@ impl JobState {
     /// Begins with a job that has no row, so that `first` will be the first thing it says.
     pub(super) fn unseen(first: &JobEvent) -> Self {
         let now = blank(first);
-        Self { before: None, read_at: now.version, row: first_facts(first), now, attempts: Vec::new() }
+        let (read_at, row) = (now.version, first_facts(first));
+        Self { before: None, task_before: None, read_at, row, now, attempts: Vec::new() }
     }
 
     /// Applies the next event of this job.
@@ -97,16 +101,14 @@ impl JobState {
         &self.now.id
     }
 
-    pub(super) fn task(&self) -> &str {
-        &self.now.task
+    /// Returns the task and the standing that the job was counted under before the batch.
+    pub(super) fn counted_before(&self) -> Option<(&str, Standing)> {
+        Some((self.task_before.as_ref().unwrap_or(&self.now.task), self.before?))
     }
 
-    pub(super) fn standing_before(&self) -> Option<Standing> {
-        self.before
-    }
-
-    pub(super) fn standing(&self) -> Standing {
-        standing_of(&self.now)
+    /// Returns the task and the standing that the job is to be counted under.
+    pub(super) fn counted(&self) -> (&str, Standing) {
+        (&self.now.task, standing_of(&self.now))
     }
 
     /// Takes the row's write out of the state.
@@ -131,7 +133,8 @@ impl JobState {
     /// Says that the row was made, under this number.
     pub(super) fn with_row(mut self, seq: i64) -> Self {
         self.now.seq = seq;
-        self.before = Some(self.standing());
+        self.before = Some(standing_of(&self.now));
+        self.task_before = None;
         self
     }
 
@@ -170,8 +173,11 @@ impl JobState {
     /// Takes in what is the same for all events of a job, or only grows.
     fn learn(&mut self, event: &JobEvent) {
         let facts = &event.job;
-        let created_at = Micros::from(facts.created_at.unwrap_or(event.at));
-        if created_at < self.now.created_at {
+        let is_superseded = facts.generation < self.version().generation();
+        // An earlier generation may have been another message.
+        let created_at = facts.created_at.filter(|_| !is_superseded);
+        let created_at = created_at.or(facts.created_at.is_none().then_some(event.at)).map(Micros::from);
+        if let Some(created_at) = created_at.filter(|at| *at < self.now.created_at) {
             self.now.created_at = created_at;
             self.row.created_at = Set(created_at);
         }
@@ -180,11 +186,12 @@ impl JobState {
             self.row.updated_at = Set(event.at.into());
         }
         // A client that does not have the task's code knows less than the worker.
-        if self.now.job_type == self.now.task && facts.job_type != self.now.job_type {
+        let is_labelled = self.now.job_type != self.now.task;
+        if !is_labelled && facts.task == self.now.task && facts.job_type != self.now.job_type {
             self.now.job_type.clone_from(&facts.job_type);
             self.row.job_type = Set(facts.job_type.clone());
         }
-        if let (None, Some(max_retries)) = (self.now.max_retries, facts.max_retries) {
+        if let (None, Some(max_retries), false) = (self.now.max_retries, facts.max_retries, is_superseded) {
             self.now.max_retries = Some(max_retries.into());
             self.row.max_retries = Set(Some(max_retries.into()));
         }
@@ -256,8 +263,19 @@ impl JobState {
         }
     }
 
+    /// Makes the row tell of a new generation: the message revived, or another one of the same id.
     fn begin_generation(&mut self, event: &JobEvent) {
         let facts = &event.job;
+        self.begin_task(facts);
+        self.row.args = Set(kept_json(&facts.args, MAX_ARGUMENT_BYTES));
+        self.row.kwargs = Set(kept_json(&facts.kwargs, MAX_ARGUMENT_BYTES));
+        self.row.account_key = Set(account_key(&facts.kwargs));
+        self.row.root_id = Set(facts.root_id.as_ref().map(|id| id.as_str().to_owned()));
+        self.row.parent_id = Set(facts.parent_id.as_ref().map(|id| id.as_str().to_owned()));
+        if let Some(created_at) = facts.created_at {
+            self.now.created_at = created_at.into();
+            self.row.created_at = Set(self.now.created_at);
+        }
         self.row.queue = Set(facts.queue.clone());
         self.row.priority = Set(facts.priority.map(Into::into));
         self.row.expires_at = Set(facts.expires.map(Into::into));
@@ -267,6 +285,19 @@ impl JobState {
         self.now.partial_at = None;
         self.row.partial_at = Set(None);
         self.row.partial = Set(None);
+    }
+
+    fn begin_task(&mut self, facts: &JobFacts) {
+        let is_other = facts.task != self.now.task;
+        if is_other {
+            let task = std::mem::replace(&mut self.now.task, facts.task.clone());
+            self.task_before.get_or_insert(task);
+            self.row.task = Set(facts.task.clone());
+        }
+        if is_other || facts.job_type != facts.task {
+            self.now.job_type.clone_from(&facts.job_type);
+            self.row.job_type = Set(facts.job_type.clone());
+        }
     }
 
     /// Forgets how the job ended, or why it is to run again.

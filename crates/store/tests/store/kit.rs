@@ -146,4 +146,12 @@ impl Story {
         (self.delivery, self.attempt) = (0, 0);
         self.enqueued()
     }
+
+    /// A job of the same id is enqueued after this one has ended.
+    pub(crate) fn enqueued_again(&mut self, facts: JobFacts) -> &mut Self {
+        let generation = self.facts.generation + 1;
+        self.facts = Arc::new(JobFacts { generation, ..facts });
+        (self.delivery, self.attempt) = (0, 0);
+        self.enqueued()
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use celeriac_protocol::{JobFacts, JobStatus, RecordLevel, What};
+use celeriac_store::query::jobs;
 use celeriac_store::{AttemptOutcome, limits};
 
 use crate::kit::{self, Story, at, facts, raw};
@@ -95,6 +96,42 @@ async fn a_dead_letter_is_a_failed_job_with_time_and_reason() {
     assert_eq!((job.status, job.dead_lettered_at), (JobStatus::Failed, Some(at(2))));
     assert_eq!(job.dead_reason.as_deref(), Some("error"));
     assert_eq!(outcomes(&record), [(1, "failed")]);
+}
+
+#[tokio::test]
+async fn a_job_enqueued_again_under_its_id_shows_the_new_run_and_no_late_word_of_the_old() {
+    let said_at = |seconds| JobFacts { created_at: Some(at(seconds)), ..facts("a") };
+    let mut story = Story::of(said_at(-5));
+    story.enqueued().started("w1").progressed(70, Some("almost")).partial("[1]").succeeded("1");
+    let old = story.events.clone();
+    let other = JobFacts {
+        task: "shop.report".into(),
+        job_type: "shop.report".into(),
+        kwargs: raw(r#"{"account_key": "shop-2"}"#),
+        max_retries: None,
+        ..said_at(5)
+    };
+    story.enqueued_again(other);
+    let db = kit::database().await;
+    for events in [&story.events, &old] {
+        kit::record(&db, events).await;
+    }
+    for event in &old {
+        kit::record(&db, std::slice::from_ref(event)).await;
+    }
+    let record = kit::find(&db, "a").await;
+    let job = &record.summary;
+    assert_eq!((job.status, job.generation, job.created_at), (JobStatus::Pending, 1, at(5)));
+    assert_eq!((job.task.as_str(), job.job_type.as_str()), ("shop.report", "shop.report"));
+    assert_eq!((job.account_key.as_deref(), job.max_retries), (Some("shop-2"), None));
+    assert!(job.completed_at.is_none() && job.progress == 0 && job.progress_message.is_none());
+    assert!(record.result.is_none() && record.partial.is_none());
+    let again = told(story.started("w2").succeeded("2")).await;
+    assert_eq!(again.result.as_ref().unwrap().get(), "2");
+    assert_eq!(outcomes(&again), [(1, "succeeded"), (1, "succeeded")]);
+    for (task, expected) in [("shop.scrape", 0), ("shop.report", 1)] {
+        assert_eq!(jobs::counts(db.reader(), Some(task)).await.unwrap().total(), expected, "{task}");
+    }
 }
 
 #[tokio::test]

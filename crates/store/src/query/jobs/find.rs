@@ -1,9 +1,10 @@
 //! One job, by its id.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use celeriac_protocol::{JobId, JobStatus, JobVersion, RawValue, Timestamp};
-use sea_orm::{ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::list::Row;
 use crate::StoreError;
@@ -44,6 +45,34 @@ pub async fn progress(reader: &impl ConnectionTrait, id: &JobId) -> Result<Optio
         .await
         .map_err(StoreError::doing("read progress of job"))?;
     row.map(|row| progress_from(id, row)).transpose()
+}
+
+/// How many ids one statement asks for; SQLite takes many more, but few callers have them.
+const IDS_AT_A_TIME: usize = 500;
+
+/// Returns the generation that the record of each of these jobs is at, of those that have one.
+///
+/// # Errors
+/// What the database says.
+pub async fn generations(
+    reader: &impl ConnectionTrait,
+    ids: &[JobId],
+) -> Result<HashMap<JobId, u32>, StoreError> {
+    let mut generations = HashMap::with_capacity(ids.len());
+    for ids in ids.chunks(IDS_AT_A_TIME) {
+        let rows: Vec<(String, i64)> = job::Entity::find()
+            .select_only()
+            .columns([job::Column::Id, job::Column::Version])
+            .filter(job::COLUMN.id.is_in(ids.iter().map(JobId::as_str)))
+            .into_tuple()
+            .all(reader)
+            .await
+            .map_err(StoreError::doing("read generations of jobs"))?;
+        let found: HashMap<String, i64> = rows.into_iter().collect();
+        let known = ids.iter().filter_map(|id| Some((id.clone(), *found.get(id.as_str())?)));
+        generations.extend(known.map(|(id, version)| (id, JobVersion::from_i64(version).generation())));
+    }
+    Ok(generations)
 }
 
 #[derive(DerivePartialModel)]

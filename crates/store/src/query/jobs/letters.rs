@@ -45,7 +45,7 @@ struct Row {
 async fn leave_the_dead(tx: &DbTx, rows: Vec<Row>) -> Result<u64, StoreError> {
     let mut changes = CountChanges::default();
     for row in &rows {
-        changes.moved(&row.task, Some(Standing::Dead), Some(Standing::In(row.status)));
+        changes.moved(Some((&row.task, Standing::Dead)), Some((&row.task, Standing::In(row.status))));
     }
     let forgotten = ActiveModel { dead_lettered_at: Set(None), dead_reason: Set(None), ..Default::default() };
     let changed = Entity::update_many()

@@ -151,7 +151,7 @@ struct Row {
 async fn remove_rows(tx: &DbTx, rows: Vec<Row>) -> Result<u64, StoreError> {
     let mut changes = CountChanges::default();
     for row in &rows {
-        changes.moved(&row.task, Some(Standing::new(row.status, row.dead_lettered_at.is_some())), None);
+        changes.moved(Some((&row.task, Standing::new(row.status, row.dead_lettered_at.is_some()))), None);
     }
     // Attempts go with their job, by the foreign key.
     let removed = Entity::delete_many()

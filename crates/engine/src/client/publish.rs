@@ -1,0 +1,121 @@
+//! Puts prepared messages into the queue and into the record, and tells who listens.
+
+use std::collections::HashMap;
+
+use celeriac_broker::{Publication, SqlBroker};
+use celeriac_db::DbTx;
+use celeriac_protocol::{Envelope, JobEvent, JobId, RecordLevel, What};
+
+use super::{Client, recorded};
+use crate::EnqueueError;
+use crate::recorder::SqlRecorder;
+use crate::signature::Prepared;
+
+/// The id that each message ended up under, and what happened to those that were stored.
+type Published = (Vec<JobId>, Vec<JobEvent>);
+
+impl Client {
+    /// Publishes a chunk of messages, whole or not at all.
+    pub(super) async fn publish(&self, mut prepared: Vec<Prepared>) -> Result<Vec<JobId>, EnqueueError> {
+        let (broker, recorder) = (&self.inner.broker, &self.inner.recorder);
+        let (ids, events) = if let Some(sql) = self.shared_database() {
+            let this = self.clone();
+            let publish = async move |tx: &DbTx| {
+                let sql = this.inner.broker.sql().expect("it has a transactional side, as it was just used");
+                publish_in(sql, this.inner.recorder.sql(), tx, prepared).await
+            };
+            sql.database().write("enqueue", publish).await?
+        } else {
+            let known = recorder.generations(&named(&prepared)).await?;
+            follow(&mut prepared, &known);
+            let (envelopes, events) = split(prepared);
+            let published = keep_accepted(&broker.publish(envelopes).await?, events);
+            recorder.record(&recorded(&published.1)).await?;
+            published
+        };
+        self.inner.events.tell(&events);
+        Ok(ids)
+    }
+
+    /// Publishes messages as part of the caller's transaction; who listens is told once it commits.
+    pub(super) async fn publish_in(
+        &self,
+        tx: &DbTx,
+        mut prepared: Vec<Prepared>,
+    ) -> Result<Vec<JobId>, EnqueueError> {
+        let transport = self.inner.broker.capabilities().name;
+        let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
+        let recorder = self.shared_database().and_then(|_| self.inner.recorder.sql());
+        if recorder.is_none() {
+            let known = self.inner.recorder.generations(&named(&prepared)).await?;
+            follow(&mut prepared, &known);
+        }
+        let (ids, events) = publish_in(broker, recorder, tx, prepared).await?;
+        let hub = self.inner.events.clone();
+        tx.after_commit(move || hub.tell(&events));
+        Ok(ids)
+    }
+}
+
+/// Publishes and records in one transaction.
+async fn publish_in(
+    broker: &dyn SqlBroker,
+    recorder: Option<&dyn SqlRecorder>,
+    tx: &DbTx,
+    mut prepared: Vec<Prepared>,
+) -> Result<Published, EnqueueError> {
+    if let Some(recorder) = recorder {
+        let known = recorder.generations_in(tx, &named(&prepared)).await?;
+        follow(&mut prepared, &known);
+    }
+    let (envelopes, events) = split(prepared);
+    let published = keep_accepted(&broker.publish_in(tx, envelopes).await?, events);
+    if let Some(recorder) = recorder {
+        recorder.record_in(tx, &recorded(&published.1)).await?;
+    }
+    Ok(published)
+}
+
+/// Returns the ids under which a job may have been before.
+fn named(prepared: &[Prepared]) -> Vec<JobId> {
+    let named = prepared.iter().filter(|one| one.names_itself && one.facts.record != RecordLevel::None);
+    named.map(|one| one.message.id.clone()).collect()
+}
+
+/// Makes messages whose id is recorded already the next run of it: should the transport take them,
+/// the run that the record tells of is over.
+fn follow(prepared: &mut [Prepared], known: &HashMap<JobId, u32>) {
+    if known.is_empty() {
+        return;
+    }
+    for one in prepared {
+        if let Some(generation) = known.get(&one.message.id) {
+            one.follow(*generation);
+        }
+    }
+}
+
+fn split(prepared: Vec<Prepared>) -> (Vec<Envelope>, Vec<JobEvent>) {
+    prepared
+        .into_iter()
+        .map(|Prepared { message, facts, enqueued_at: at, .. }| {
+            let job = std::sync::Arc::new(facts);
+            (message.encode(), JobEvent { at, job, delivery: 0, attempt: 0, what: What::Enqueued })
+        })
+        .unzip()
+}
+
+fn keep_accepted(publications: &[Publication], events: Vec<JobEvent>) -> Published {
+    let mut ids = Vec::with_capacity(events.len());
+    let mut kept = Vec::with_capacity(events.len());
+    for (publication, event) in publications.iter().zip(events) {
+        match publication {
+            Publication::Accepted => {
+                ids.push(event.job.id.clone());
+                kept.push(event);
+            }
+            Publication::Duplicate(existing) => ids.push(existing.clone()),
+        }
+    }
+    (ids, kept)
+}
