@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
+mod measure;
+mod needs;
 mod test;
 mod tidy;
 
@@ -14,8 +16,11 @@ Usage: cargo xtask COMMAND
                               --install first fetches what the tests need
   tidy                        check the rules of the house
   bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows
-  bench collect --dir DIR     collect a folder of HTML and a long sitemap from loopback
+  bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job
+  soak site [OPTIONS]         kill the demonstration over a folder of HTML, and look for every page
+                              it and `bench collect` take --dir DIR, or the documentation tree
+                              that --install fetches
 ";
 
 fn main() -> ExitCode {
@@ -39,20 +44,13 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
     match command.as_str() {
         "test" => test::run(&root(), &test::Options::parse(rest)?),
         "tidy" => tidy::run(&root()),
-        "bench" | "soak" => measure(rest),
+        "bench" | "soak" => measure::run(&root(), rest),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)
         }
         unknown => anyhow::bail!("unknown command `{unknown}`\n{HELP}"),
     }
-}
-
-/// Builds the bench as users' builds are, and runs it.
-fn measure(arguments: &[String]) -> anyhow::Result<bool> {
-    let mut bench = cargo(&root());
-    bench.args(["run", "--quiet", "--release", "--package", "celeriac-bench", "--"]).args(arguments);
-    Ok(bench.status()?.success())
 }
 
 /// Returns the workspace's folder: the parent of this package's.

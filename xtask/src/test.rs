@@ -1,7 +1,6 @@
 //! The `test` command: everything that is tested, in one run, with one count at its end.
 
 mod counts;
-mod needs;
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
@@ -9,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use counts::Counts;
+
+use crate::needs;
 
 /// What `cargo xtask test` was told.
 #[derive(Debug, Default, PartialEq)]
@@ -37,13 +38,10 @@ impl Options {
 ///
 /// The last line of the output is `N passed, N failed`, which CI reads.
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
-    let missing = needs::missing(root, options.install)?;
+    let missing = needs::missing(needs::TESTS, root, options.install)?;
     if !missing.is_empty() {
         println!("The tests need more than Rust, and this is missing:\n");
-        for need in &missing {
-            println!("  {:<16} {}\n  {:<16} by hand: {}", need.name, need.what_for, "", need.by_hand);
-        }
-        println!("\nTo fetch it: cargo xtask test --install");
+        needs::tell(&missing, "cargo xtask test --install");
         println!("0 passed, {} failed", missing.len());
         return Ok(false);
     }

@@ -41,7 +41,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.set_header(["what", "count", "seconds", "per second", "collector CPU s", "peak MiB", "site CPU s"]);
     for round in 1..=options.rounds {
-        let mut site = Second::start(&["site".into(), "--dir".into(), options.dir.display().to_string()])?;
+        let mut site = Second::start(&["serve".into(), "--dir".into(), options.dir.display().to_string()])?;
         let run = collect(&mut site, &options, false).await?;
         let (elapsed, pages) = (run.elapsed, run.summary.pages);
         anyhow::ensure!(pages.failed == 0, "{} pages failed: {:?}", pages.failed, run.failed);
@@ -55,7 +55,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         );
     }
     if options.addresses > 0 {
-        let mut site = Second::start(&["site".into(), "--addresses".into(), options.addresses.to_string()])?;
+        let mut site = Second::start(&["serve".into(), "--addresses".into(), options.addresses.to_string()])?;
         let run = collect(&mut site, &options, true).await?;
         let listed = run.summary.pages.total() - 1;
         anyhow::ensure!(listed == options.addresses as u64, "{:?} {:?}", run.summary, run.failed);

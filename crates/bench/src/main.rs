@@ -10,6 +10,7 @@ mod kill;
 mod process;
 mod queue;
 mod setup;
+mod site;
 mod tasks;
 mod worker;
 
@@ -22,9 +23,11 @@ enum Command {
     Collect(collect::Options),
     /// Kills workers at named points of a job's path and counts what is lost.
     Kill(kill::Options),
+    /// Kills the demonstration over a folder of HTML and counts what is lost or fetched twice.
+    Site(site::Options),
     /// The site of `collect`.
     #[command(hide = true)]
-    Site(collect::site::Options),
+    Serve(collect::site::Options),
     /// The collector of `collect`.
     #[command(hide = true)]
     Collector(collect::worker::Options),
@@ -40,7 +43,8 @@ fn main() -> anyhow::Result<()> {
         match command {
             Command::Queue(options) => queue::run(options).await,
             Command::Collect(options) => collect::run(options).await,
-            Command::Site(options) => collect::site::run(options).await,
+            Command::Site(options) => site::run(options).await,
+            Command::Serve(options) => collect::site::run(options).await,
             Command::Collector(options) => collect::worker::run(options).await,
             Command::Kill(options) => kill::run(options).await,
             Command::Worker(options) => worker::run(options).await,

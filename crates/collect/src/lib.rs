@@ -8,6 +8,7 @@ pub mod fetch;
 mod hex;
 mod host;
 mod html;
+pub mod inventory;
 mod migration;
 mod module;
 pub mod page;

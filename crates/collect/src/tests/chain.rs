@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use celeriac_control::workflow::ItemStatus;
+
 use super::rig::{Rig, settings, woken};
 use super::site::{Reply, Site};
 use crate::CollectSettings;
+use crate::inventory::{Inventory, InventoryRow};
 use crate::summary::{PageKinds, Summary, failed_rows};
 
 const ROBOTS: &str = "User-agent: *\nDisallow: /private/\nSitemap: /index.xml\n";
@@ -331,4 +334,20 @@ async fn a_summary_tells_how_it_went_and_what_failed() {
     let failed = failed_rows(rig.database().reader(), &[domain], 10).await.unwrap();
     assert_eq!(failed.len(), 1);
     assert_eq!((failed[0].workflow, &failed[0].url), ("page", &site.url("/private/x")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inventory_lists_every_row_as_it_stands() {
+    let site = Site::start(garden).await;
+    let rig = Rig::new(settings(&[&site])).await;
+    rig.add_domain(&site.url("/")).await;
+    let before = Inventory::read(rig.database().reader()).await.unwrap();
+    let waiting = InventoryRow { url: site.url("/"), status: Some(ItemStatus::Waiting), attempts: 0 };
+    assert_eq!(before, Inventory { domains: vec![waiting], ..Inventory::default() });
+    rig.run_all().await;
+    let after = Inventory::read(rig.database().reader()).await.unwrap();
+    let count = |status| after.pages.iter().filter(|row| row.status == Some(status)).count();
+    assert_eq!((count(ItemStatus::Done), count(ItemStatus::Error), after.pages.len()), (7, 1, 8));
+    assert_eq!((after.domains.len(), after.sitemaps.len()), (1, 2));
+    assert_eq!(after.pages[0].url, site.url("/"), "in the order in which they were added");
 }

@@ -1,0 +1,101 @@
+//! What tests and measurements need beyond Rust: how each thing is looked for, and how it is fetched.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+/// One thing that has to be there before something runs.
+pub(crate) struct Need {
+    pub(crate) name: &'static str,
+    pub(crate) what_for: &'static str,
+    /// What a person types to get it without us.
+    pub(crate) by_hand: &'static str,
+    is_there: fn(&Path) -> bool,
+    install: fn(&Path) -> anyhow::Result<()>,
+}
+
+/// Everything that today's tests need.
+pub(crate) const TESTS: &[Need] = &[Need {
+    name: "cargo-nextest",
+    what_for: "runs each test in a process of its own",
+    by_hand: "cargo install --locked --version 0.9.143 cargo-nextest",
+    is_there: |root| succeeds(root, &["cargo", "nextest", "--version"]),
+    install: |root| run(root, &["cargo", "install", "--locked", "--version", "0.9.143", "cargo-nextest"]),
+}];
+
+/// A real documentation tree of more than a thousand pages.
+pub(crate) const DOCUMENTATION: &[Need] = &[Need {
+    name: "postgresql-doc-15",
+    what_for: "a real documentation tree to collect; or name one of your own with --dir DIR",
+    by_hand: "mkdir -p target/documentation && cd target/documentation && apt-get download postgresql-doc-15 && \
+              dpkg-deb -x postgresql-doc-15_*.deb .",
+    is_there: |root| documentation(root).is_some(),
+    install: fetch_documentation,
+}];
+
+/// Where the package keeps its pages, below the root of the system that it is unpacked into.
+const PAGES: &str = "usr/share/doc/postgresql-doc-15/html";
+
+/// Returns the documentation tree: what the system has installed, or what was fetched beside the build.
+pub(crate) fn documentation(root: &Path) -> Option<PathBuf> {
+    let places = [Path::new("/").join(PAGES), fetched(root).join(PAGES)];
+    places.into_iter().find(|place| place.join("index.html").is_file())
+}
+
+fn fetched(root: &Path) -> PathBuf {
+    root.join("target/documentation")
+}
+
+/// Unpacks the package beside the build; nothing is installed, so nobody has to be root.
+fn fetch_documentation(root: &Path) -> anyhow::Result<()> {
+    let folder = fetched(root);
+    std::fs::create_dir_all(&folder).with_context(|| format!("make folder {}", folder.display()))?;
+    run(&folder, &["apt-get", "download", "postgresql-doc-15"])?;
+    run(&folder, &["sh", "-c", "dpkg-deb -x postgresql-doc-15_*.deb ."])
+}
+
+/// Returns what is missing; with `install` it is fetched first, and only what still lacks is returned.
+pub(crate) fn missing(
+    needs: &'static [Need],
+    root: &Path,
+    install: bool,
+) -> anyhow::Result<Vec<&'static Need>> {
+    let mut missing = Vec::new();
+    for need in needs.iter().filter(|need| !(need.is_there)(root)) {
+        if install {
+            println!("installing {} ({})", need.name, need.by_hand);
+            (need.install)(root).with_context(|| format!("install {}", need.name))?;
+        }
+        if !(need.is_there)(root) {
+            missing.push(need);
+        }
+    }
+    Ok(missing)
+}
+
+/// Says what is missing and how to get it: by `command`, or by hand.
+pub(crate) fn tell(missing: &[&Need], command: &str) {
+    for need in missing {
+        println!("  {:<18} {}\n  {:<18} by hand: {}", need.name, need.what_for, "", need.by_hand);
+    }
+    println!("\nTo fetch it: {command}");
+}
+
+fn succeeds(root: &Path, words: &[&str]) -> bool {
+    let mut command = Command::new(words[0]);
+    command
+        .current_dir(root)
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn run(root: &Path, words: &[&str]) -> anyhow::Result<()> {
+    let status = Command::new(words[0]).current_dir(root).args(&words[1..]).stdin(Stdio::null()).status();
+    let status = status.with_context(|| format!("start {}", words[0]))?;
+    ensure!(status.success(), "`{}` ended with {status}", words.join(" "));
+    Ok(())
+}
