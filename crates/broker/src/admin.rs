@@ -13,7 +13,8 @@ pub trait BrokerAdmin: Send + Sync {
 
     /// Takes a waiting message out, or marks a held one, whose holder hears of it by
     /// [`Notice::Cancel`](crate::Notice::Cancel), which the transport sends, or at its next renewal.
-    async fn cancel(&self, id: &JobId) -> Result<Cancellation, BrokerError>;
+    /// The mark keeps the first `reason` that was given, for whoever holds the message.
+    async fn cancel(&self, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError>;
 
     /// Counts the messages of every queue that has any or is paused, by name.
     async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError>;

@@ -70,7 +70,7 @@ pub trait SqlBroker: Send + Sync {
     async fn settle_in(&self, tx: &DbTx, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError>;
 
     /// Does what [`BrokerAdmin::cancel`] does, as part of `tx`.
-    async fn cancel_in(&self, tx: &DbTx, id: &JobId) -> Result<Cancellation, BrokerError>;
+    async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError>;
 
     /// Does what [`BrokerAdmin::revive`] does, as part of `tx`.
     async fn revive_in(

@@ -136,7 +136,7 @@ fn twin(delivery: &Delivery) -> Delivery {
         attempt: *attempt,
         lost: *lost,
         leased_until: *leased_until,
-        cancel_requested: *cancel_requested,
+        cancel_requested: cancel_requested.clone(),
     }
 }
 

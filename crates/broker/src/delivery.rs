@@ -32,8 +32,8 @@ pub struct Delivery {
     pub lost: u32,
     /// When the lease ends unless renewed, by the transport's clock.
     pub leased_until: Timestamp,
-    /// Somebody asked for the job to be cancelled while it was held before.
-    pub cancel_requested: bool,
+    /// Why the job is to be cancelled, where somebody asked for that while it was held before.
+    pub cancel_requested: Option<String>,
 }
 
 /// What is to become of a held message.
@@ -79,12 +79,12 @@ pub enum Settled {
 }
 
 /// What a renewal came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// The lease holds on.
     Held {
-        /// Somebody asked for the job to be cancelled.
-        cancel_requested: bool,
+        /// Why the job is to be cancelled, where somebody asked for that.
+        cancel_requested: Option<String>,
     },
     /// The lease had ended: stop working on it, whatever comes out will not be accepted.
     Lost,

@@ -94,7 +94,7 @@ struct Row {
     delivery: u32,
     attempt: u32,
     lost: u32,
-    cancel_requested: bool,
+    cancel_requested: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl State {
             delivery: 0,
             attempt: 0,
             lost: 0,
-            cancel_requested: false,
+            cancel_requested: None,
         };
         self.rows.insert(key, row);
         self.put(key, due_at, now);
@@ -206,7 +206,7 @@ impl State {
             attempt: row.attempt,
             lost: row.lost,
             leased_until: until,
-            cancel_requested: row.cancel_requested,
+            cancel_requested: row.cancel_requested.clone(),
         }
     }
 
@@ -331,7 +331,7 @@ impl Broker for MemoryBroker {
             if let Place::Leased { until: end, .. } = &mut row.place {
                 *end = until;
             }
-            Renewal::Held { cancel_requested: row.cancel_requested }
+            Renewal::Held { cancel_requested: row.cancel_requested.clone() }
         };
         Ok(tags.iter().map(renew).collect())
     }
@@ -352,14 +352,14 @@ impl BrokerAdmin for MemoryBroker {
         Ok(state.by_id.get(id).map(|key| found(&state.rows[key], self.clock.now())))
     }
 
-    async fn cancel(&self, id: &JobId) -> Result<Cancellation, BrokerError> {
+    async fn cancel(&self, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError> {
         let mut state = self.lock();
         let Some(key) = state.by_id.get(id).copied() else {
             return Ok(Cancellation::NotFound);
         };
         let row = state.rows.get_mut(&key).expect("ids point at rows that exist");
         if matches!(row.place, Place::Leased { .. }) {
-            row.cancel_requested = true;
+            row.cancel_requested.get_or_insert_with(|| reason.to_owned());
             drop(state);
             self.notifier.notify(Notice::Cancel(id.clone()));
             return Ok(Cancellation::Requested);

@@ -24,8 +24,16 @@ pub type Notices = broadcast::Receiver<Notice>;
 pub enum Notice {
     /// Messages were put into this queue, or it was resumed.
     Queue(String),
-    /// Somebody asked for this job to be cancelled.
+    /// Somebody asked for this job to be cancelled: its holder had better look at its leases.
     Cancel(JobId),
+    /// This job is to stop, whose message is in no queue, because it is run at most once: nobody
+    /// but the worker that runs it knows of it.
+    Stop {
+        /// The job.
+        id: JobId,
+        /// Why.
+        reason: String,
+    },
     /// A named loop has something to do.
     Loop(String),
 }

@@ -181,8 +181,9 @@ impl SqlBroker for SqliteBroker {
         self.settle_orders(tx, &orders).await
     }
 
-    async fn cancel_in(&self, tx: &DbTx, id: &JobId) -> Result<Cancellation, BrokerError> {
-        let cancellation = admin::cancel(tx, id, self.now()).await.map_err(failed("cancel message"))?;
+    async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError> {
+        let cancellation =
+            admin::cancel(tx, id, reason, self.now()).await.map_err(failed("cancel message"))?;
         if cancellation == Cancellation::Requested {
             self.wake_after(tx, Notice::Cancel(id.clone()));
         }
@@ -207,9 +208,9 @@ impl BrokerAdmin for SqliteBroker {
         Ok(found.map_err(failed("find message"))?.map(|(_, found)| found))
     }
 
-    async fn cancel(&self, id: &JobId) -> Result<Cancellation, BrokerError> {
-        let (this, id) = (self.clone(), id.clone());
-        self.inner.db.write("cancel", async move |tx| this.cancel_in(tx, &id).await).await
+    async fn cancel(&self, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError> {
+        let (this, id, reason) = (self.clone(), id.clone(), reason.to_owned());
+        self.inner.db.write("cancel", async move |tx| this.cancel_in(tx, &id, &reason).await).await
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError> {

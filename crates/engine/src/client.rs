@@ -22,6 +22,9 @@ mod publish;
 /// The largest message that is published, headers and body together.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
+/// How much of the reason for a cancellation is kept.
+const MAX_REASON_BYTES: usize = 1_000;
+
 /// How many messages go to the transport in one call; more are sent in several.
 const PUBLISH_CHUNK: usize = 1_000;
 
@@ -168,26 +171,25 @@ impl Client {
     }
 
     /// Cancels a job, from any process: a waiting one is taken out of its queue, a running one is
-    /// told to stop.
+    /// told to stop. The record tells `reason`, or the first 1000 bytes of it.
     ///
     /// # Errors
     /// The transport or the record can't be reached; nothing was changed then.
     pub async fn cancel(&self, id: &JobId, reason: &str) -> Result<CancelOutcome, EnqueueError> {
+        let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
         let (cancellation, event) = self.cancel_message(id, reason).await?;
         self.inner.events.tell(event.as_slice());
         match cancellation {
             Cancellation::Removed(_) => Ok(CancelOutcome::Cancelled),
-            Cancellation::Requested => {
-                self.inner.broker.notifier().notify(Notice::Cancel(id.clone()));
-                Ok(CancelOutcome::Requested)
-            }
+            Cancellation::Requested => Ok(CancelOutcome::Requested),
             Cancellation::NotFound => Ok(match self.snapshot(id).await? {
                 Some(snapshot) if snapshot.status.is_final() => {
                     CancelOutcome::AlreadyFinished(snapshot.status)
                 }
                 // It may run at most once: then its message is gone, and only its worker knows it.
                 Some(_) => {
-                    self.inner.broker.notifier().notify(Notice::Cancel(id.clone()));
+                    let stop = Notice::Stop { id: id.clone(), reason: reason.to_owned() };
+                    self.inner.broker.notifier().notify(stop);
                     CancelOutcome::Requested
                 }
                 None => CancelOutcome::NotFound,
@@ -308,7 +310,7 @@ impl Client {
                 .write("cancel job", async move |tx| this.cancel_in(tx, &id, &reason).await)
                 .await;
         }
-        let cancellation = self.inner.broker.admin().cancel(id).await?;
+        let cancellation = self.inner.broker.admin().cancel(id, reason).await?;
         let event = self.cancellation(&cancellation, reason);
         if event.is_some() {
             self.inner.recorder.record(&recorded(event.as_slice())).await?;
@@ -323,7 +325,7 @@ impl Client {
         reason: &str,
     ) -> Result<(Cancellation, Option<JobEvent>), EnqueueError> {
         let sql = self.shared_database().expect("the caller has looked");
-        let cancellation = sql.cancel_in(tx, id).await?;
+        let cancellation = sql.cancel_in(tx, id, reason).await?;
         let event = self.cancellation(&cancellation, reason);
         if let (Some(event), Some(recorder)) = (&event, self.inner.recorder.sql()) {
             recorder.record_in(tx, &recorded(std::slice::from_ref(event))).await?;

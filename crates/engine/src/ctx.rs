@@ -255,18 +255,32 @@ pub enum StopReason {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StopSignal {
     token: CancellationToken,
-    reason: Arc<OnceLock<StopReason>>,
+    reason: Arc<OnceLock<(StopReason, Option<String>)>>,
 }
 
 impl StopSignal {
     pub(crate) fn stop(&self, reason: StopReason) {
+        self.stop_because(reason, None);
+    }
+
+    /// Tells it to stop because somebody cancelled the job, and what they said.
+    pub(crate) fn cancel(&self, why: String) {
+        self.stop_because(StopReason::Cancelled, Some(why));
+    }
+
+    fn stop_because(&self, reason: StopReason, why: Option<String>) {
         // Only the first reason counts.
-        let _ = self.reason.set(reason);
+        let _ = self.reason.set((reason, why));
         self.token.cancel();
     }
 
     pub(crate) fn reason(&self) -> Option<StopReason> {
-        self.reason.get().copied()
+        self.reason.get().map(|(reason, _)| *reason)
+    }
+
+    /// Returns what was said by who cancelled the job.
+    pub(crate) fn why(&self) -> Option<&str> {
+        self.reason.get().and_then(|(_, why)| why.as_deref())
     }
 
     pub(crate) async fn stopped(&self) {

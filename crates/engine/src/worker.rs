@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_protocol::{Clock, DEFAULT_QUEUE};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -138,6 +139,8 @@ pub(crate) struct Shared {
     pub(crate) held: Held,
     /// Cancelled when nobody wants to wait for running jobs any more.
     pub(crate) hurry: CancellationToken,
+    /// Told when one of the leases may have been marked as cancelled.
+    pub(crate) look_at_leases: Notify,
 }
 
 impl Shared {
@@ -163,9 +166,7 @@ impl Worker {
     ) -> Result<Self, WorkerError> {
         options.validate()?;
         registry.check_states(&states)?;
-        let name = Arc::from(options.name.as_str());
-        let (held, hurry) = (Held::default(), CancellationToken::new());
-        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held, hurry }) })
+        Ok(Self::of(client, registry, states, options))
     }
 
     /// Returns what ends a stop early: once it is cancelled, a stopping worker waits for nothing.
@@ -225,10 +226,21 @@ impl Worker {
         options: WorkerOptions,
     ) -> Result<Self, WorkerError> {
         registry.check_states(&states)?;
-        let name = Arc::from(options.name.as_str());
-        let (options, held) = (WorkerOptions { queues: Vec::new(), ..options }, Held::default());
-        let hurry = CancellationToken::new();
-        Ok(Self { shared: Arc::new(Shared { client, registry, states, options, name, held, hurry }) })
+        Ok(Self::of(client, registry, states, WorkerOptions { queues: Vec::new(), ..options }))
+    }
+
+    fn of(client: Client, registry: Registry, states: States, options: WorkerOptions) -> Self {
+        let shared = Shared {
+            client,
+            registry,
+            states,
+            name: Arc::from(options.name.as_str()),
+            options,
+            held: Held::default(),
+            hurry: CancellationToken::new(),
+            look_at_leases: Notify::new(),
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

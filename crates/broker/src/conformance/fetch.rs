@@ -82,7 +82,7 @@ pub async fn counts_deliveries_and_attempts_from_one(on: Fixture) -> Outcome {
     let first = on.fetch_one().await?;
     assert_eq!((first.delivery, first.attempt, first.lost), (1, 1, 0));
     assert_eq!(first.leased_until, on.clock.now() + LEASE);
-    assert!(!first.cancel_requested);
+    assert_eq!(first.cancel_requested, None);
     on.settle(first, requeue(None, true)).await?;
     let second = on.fetch_one().await?;
     assert_eq!((second.delivery, second.attempt, second.lost), (2, 2, 0));

@@ -26,7 +26,7 @@ pub async fn renewed_lease_holds(on: Fixture) -> Outcome {
     for _ in 0..5 {
         on.pass(20);
         let renewed = on.broker.renew(&[held.tag], LEASE).await?;
-        assert_eq!(renewed, [Renewal::Held { cancel_requested: false }]);
+        assert_eq!(renewed, [Renewal::Held { cancel_requested: None }]);
         assert!(on.fetch(5).await?.is_empty());
     }
     assert_eq!(on.settle(held, Settle::Ack).await?, Settled::Done);
@@ -95,7 +95,7 @@ pub async fn lease_that_ended_unnoticed_can_still_be_renewed(on: Fixture) -> Out
     let held = on.fetch_one().await?;
     on.pass(31);
     let renewed = on.broker.renew(&[held.tag], LEASE).await?;
-    assert_eq!(renewed, [Renewal::Held { cancel_requested: false }]);
+    assert_eq!(renewed, [Renewal::Held { cancel_requested: None }]);
     assert!(on.fetch(5).await?.is_empty());
     Ok(())
 }
@@ -139,8 +139,8 @@ pub async fn renewals_are_answered_in_order(on: Fixture) -> Outcome {
     let never = LeaseTag { key: 99_999, fence: 1 };
     let tags = [held[2].tag, never, held[1].tag, held[0].tag];
     on.broker.settle(&[ack(held.remove(1))]).await?;
-    let here = Renewal::Held { cancel_requested: false };
-    assert_eq!(on.broker.renew(&tags, LEASE).await?, [here, Renewal::Lost, Renewal::Lost, here]);
+    let here = Renewal::Held { cancel_requested: None };
+    assert_eq!(on.broker.renew(&tags, LEASE).await?, [here.clone(), Renewal::Lost, Renewal::Lost, here]);
     assert_eq!(on.clock.now() + LEASE, held[0].leased_until);
     Ok(())
 }

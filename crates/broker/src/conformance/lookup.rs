@@ -31,7 +31,7 @@ pub async fn waiting_message_is_cancelled_by_taking_it_out(on: Fixture) -> Outco
     let due_at = Some(on.in_seconds(60));
     on.broker.publish(vec![message("ready"), Envelope { due_at, ..message("delayed") }]).await?;
     for id in ["ready", "delayed"] {
-        match on.broker.admin().cancel(&job(id)).await? {
+        match on.broker.admin().cancel(&job(id), "why not").await? {
             Cancellation::Removed(found) => assert_eq!(found.envelope.id, job(id)),
             other => assert_eq!(other, Cancellation::NotFound, "{id} was waiting"),
         }
@@ -46,10 +46,11 @@ pub async fn waiting_message_is_cancelled_by_taking_it_out(on: Fixture) -> Outco
 pub async fn held_message_is_marked_and_its_holder_hears_of_it(on: Fixture) -> Outcome {
     on.publish(&["a"]).await?;
     let held = on.fetch_one().await?;
-    assert_eq!(on.other.admin().cancel(&job("a")).await?, Cancellation::Requested);
-    assert_eq!(on.other.admin().cancel(&job("a")).await?, Cancellation::Requested);
+    for reason in ["too late", "too long"] {
+        assert_eq!(on.other.admin().cancel(&job("a"), reason).await?, Cancellation::Requested);
+    }
     let renewed = on.broker.renew(&[held.tag], LEASE).await?;
-    assert_eq!(renewed, [Renewal::Held { cancel_requested: true }]);
+    assert_eq!(renewed, [Renewal::Held { cancel_requested: Some("too late".into()) }]);
     assert_eq!(on.settle(held, Settle::Ack).await?, Settled::Done);
     Ok(())
 }
@@ -58,12 +59,12 @@ pub async fn held_message_is_marked_and_its_holder_hears_of_it(on: Fixture) -> O
 pub async fn mark_stays_for_the_next_holder(on: Fixture) -> Outcome {
     on.publish(&["a"]).await?;
     drop(on.fetch_one().await?);
-    on.broker.admin().cancel(&job("a")).await?;
+    on.broker.admin().cancel(&job("a"), "too late").await?;
     on.pass(30);
     let next = on.fetch_one().await?;
-    assert!(next.cancel_requested);
+    assert_eq!(next.cancel_requested.as_deref(), Some("too late"));
     on.settle(next, super::requeue(None, false)).await?;
-    assert!(on.fetch_one().await?.cancel_requested);
+    assert_eq!(on.fetch_one().await?.cancel_requested.as_deref(), Some("too late"));
     Ok(())
 }
 
@@ -71,7 +72,7 @@ pub async fn mark_stays_for_the_next_holder(on: Fixture) -> Outcome {
 pub async fn unknown_message_is_not_found(on: Fixture) -> Outcome {
     on.publish(&["a"]).await?;
     assert!(on.broker.admin().find(&job("b")).await?.is_none());
-    assert_eq!(on.broker.admin().cancel(&job("b")).await?, Cancellation::NotFound);
+    assert_eq!(on.broker.admin().cancel(&job("b"), "why not").await?, Cancellation::NotFound);
     assert_eq!(on.fetch_ids(5).await?, ["a"]);
     Ok(())
 }

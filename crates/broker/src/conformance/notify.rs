@@ -14,8 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub async fn notice_reaches_both_processes(on: Fixture) -> Outcome {
     let (mut ours, mut theirs) = (on.broker.notifier().listen(), on.other.notifier().listen());
     let long = JobId::parse(&"x".repeat(155)).expect("155 characters are allowed");
-    for notice in [Notice::Queue("ünïcode queue".into()), Notice::Cancel(long), Notice::Loop("beat".into())]
-    {
+    for notice in [
+        Notice::Queue("ünïcode queue".into()),
+        Notice::Cancel(long.clone()),
+        Notice::Stop { id: long, reason: "nobody waits for it".into() },
+        Notice::Loop("beat".into()),
+    ] {
         for sender in [&on.broker, &on.other] {
             sender.notifier().notify(notice.clone());
             assert_eq!(next(&mut ours).await, notice);
@@ -54,7 +58,7 @@ pub async fn cancelling_a_held_message_tells_its_holder(on: Fixture) -> Outcome 
     on.publish(&["a"]).await?;
     let _held = on.fetch_one().await?;
     let mut notices = on.broker.notifier().listen();
-    on.other.admin().cancel(&job("a")).await?;
+    on.other.admin().cancel(&job("a"), "why not").await?;
     while next(&mut notices).await != Notice::Cancel(job("a")) {}
     Ok(())
 }

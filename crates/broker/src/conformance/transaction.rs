@@ -65,7 +65,7 @@ pub async fn cancellation_and_revival_take_part(on: Fixture) -> Outcome {
     for fails in [true, false] {
         let letter = letter.clone();
         let done = write(&on, async move |sql, tx| {
-            let cancelled = sql.cancel_in(tx, &job("waiting")).await?;
+            let cancelled = sql.cancel_in(tx, &job("waiting"), "why not").await?;
             assert!(matches!(cancelled, Cancellation::Removed(_)));
             let revived = sql.revive_in(tx, letter.key, letter.envelope).await?;
             assert_eq!(revived, Some(Publication::Accepted));

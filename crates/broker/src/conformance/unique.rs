@@ -28,7 +28,7 @@ pub async fn key_is_free_once_its_message_is_gone(on: Fixture) -> Outcome {
         match round {
             0 => drop(on.settle(on.fetch_one().await?, Settle::Ack).await?),
             1 => drop(on.settle(on.fetch_one().await?, reject("broken")).await?),
-            2 => drop(on.broker.admin().cancel(&job(id)).await?),
+            2 => drop(on.broker.admin().cancel(&job(id), "why not").await?),
             3 => drop(on.broker.admin().purge(QUEUE, 9).await?),
             _ => {}
         }

@@ -45,9 +45,15 @@ pub(super) async fn find(
 }
 
 /// Takes a waiting message out, or marks a held one.
-pub(super) async fn cancel(tx: &DbTx, id: &JobId, now: Timestamp) -> Result<Cancellation, DbErr> {
-    let mark = "UPDATE celeriac_queue SET cancel_requested = 1 WHERE id = ?1 AND state = 2";
-    if execute(tx, mark, vec![id.as_str().into()]).await?.rows_affected() > 0 {
+pub(super) async fn cancel(
+    tx: &DbTx,
+    id: &JobId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Cancellation, DbErr> {
+    let mark = "UPDATE celeriac_queue SET cancel_requested = 1, cancel_reason = coalesce(cancel_reason, ?2) \
+        WHERE id = ?1 AND state = 2";
+    if execute(tx, mark, vec![id.as_str().into(), reason.into()]).await?.rows_affected() > 0 {
         return Ok(Cancellation::Requested);
     }
     let Some((seq, found)) = find(tx, id, now).await? else {

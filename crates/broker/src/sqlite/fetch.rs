@@ -22,7 +22,7 @@ pub(super) const PROMOTE: &str = "UPDATE celeriac_queue \
 /// Reads the first in line of a queue with their contents, then leases the same ones.
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     let read = first_in_line(
-        &format!("{ENVELOPE}, q.seq, q.delivery, q.attempt, q.lost, q.cancel_requested"),
+        &format!("{ENVELOPE}, q.seq, q.delivery, q.attempt, q.lost, q.cancel_requested, q.cancel_reason"),
         "CROSS JOIN celeriac_queue_content AS c ON c.seq = q.seq",
     );
     let lease = format!(
@@ -40,7 +40,7 @@ pub(super) const NEXT_DUE: &str =
 
 pub(super) const RENEW: &str = "UPDATE celeriac_queue SET at = ?2 FROM json_each(?1) AS s \
     WHERE celeriac_queue.seq = CAST(s.key AS INTEGER) AND celeriac_queue.fence = s.value \
-    RETURNING seq, cancel_requested";
+    RETURNING seq, cancel_requested, cancel_reason";
 
 /// Returns the parts of a claim, for a look at their plans.
 #[cfg(test)]
@@ -123,17 +123,22 @@ impl Claimed {
 pub(super) async fn renew(tx: &DbTx, tags: &[LeaseTag], until: Timestamp) -> Result<Vec<Renewal>, DbErr> {
     let values = vec![leases(tags.iter().copied()).into(), until.as_micros().into()];
     let rows = query(tx, RENEW, values).await?;
-    let held: HashMap<i64, bool> = rows
+    let mut held: HashMap<i64, Option<String>> = rows
         .iter()
-        .map(|row| Ok((column(row, 0)?, column::<i64>(row, 1)? != 0)))
+        .map(|row| Ok((column(row, 0)?, cancel_requested(row, 1)?)))
         .collect::<Result<_, DbErr>>()?;
-    Ok(tags
-        .iter()
-        .map(|tag| match held.get(&tag.key) {
-            Some(&cancel_requested) => Renewal::Held { cancel_requested },
-            None => Renewal::Lost,
-        })
-        .collect())
+    let answer = |tag: &LeaseTag| match held.remove(&tag.key) {
+        Some(cancel_requested) => Renewal::Held { cancel_requested },
+        None => Renewal::Lost,
+    };
+    Ok(tags.iter().map(answer).collect())
+}
+
+/// Reads the mark of a cancelled message, and then why; the mark may be older than reasons are.
+fn cancel_requested(row: &QueryResult, place: usize) -> Result<Option<String>, DbErr> {
+    let is_marked = column::<i64>(row, place)? != 0;
+    let reason = column::<Option<String>>(row, place + 1)?;
+    Ok(is_marked.then(|| reason.unwrap_or_else(|| "cancelled".to_owned())))
 }
 
 async fn next_due(tx: &DbTx) -> Result<Option<Timestamp>, DbErr> {
@@ -156,6 +161,6 @@ fn delivery(row: &QueryResult, fence: i64, leased_until: Timestamp) -> Result<De
         attempt: count(row, at(2))?.saturating_add(1),
         lost: count(row, at(3))?,
         leased_until,
-        cancel_requested: column::<i64>(row, at(4))? != 0,
+        cancel_requested: cancel_requested(row, at(4))?,
     })
 }

@@ -10,9 +10,13 @@ use sea_orm::DbErr;
 use super::statement::run_text;
 
 /// The queue's line of migrations, owner `broker`.
-pub(super) const MIGRATIONS: MigrationSet = MigrationSet { owner: "broker", migrations: &[CREATE] };
+pub(super) const MIGRATIONS: MigrationSet =
+    MigrationSet { owner: "broker", migrations: &[CREATE, KEEP_REASONS] };
 
 const CREATE: Migration = Migration { name: "m20261122_create_queue", up: create, down: Some(drop_tables) };
+
+const KEEP_REASONS: Migration =
+    Migration { name: "m20261123_keep_cancel_reasons", up: add_reasons, down: Some(drop_reasons) };
 
 /// `state`: 0 ready, 1 delayed until `at`, 2 held until `at`. `fence` is 0 unless held.
 ///
@@ -88,6 +92,14 @@ fn create(tx: &DbTx) -> BoxFuture<'_, Result<(), DbErr>> {
 
 fn drop_tables(tx: &DbTx) -> BoxFuture<'_, Result<(), DbErr>> {
     Box::pin(run_all(tx, NAMES))
+}
+
+fn add_reasons(tx: &DbTx) -> BoxFuture<'_, Result<(), DbErr>> {
+    Box::pin(run_text(tx, "ALTER TABLE celeriac_queue ADD COLUMN cancel_reason TEXT"))
+}
+
+fn drop_reasons(tx: &DbTx) -> BoxFuture<'_, Result<(), DbErr>> {
+    Box::pin(run_text(tx, "ALTER TABLE celeriac_queue DROP COLUMN cancel_reason"))
 }
 
 async fn run_all(tx: &DbTx, statements: &[&str]) -> Result<(), DbErr> {

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use celeriac_protocol::JobId;
 use tokio::sync::broadcast;
 
 use self::peers::Peers;
@@ -58,10 +59,7 @@ impl SocketNotifier {
     }
 
     fn send_to_others(&self, notice: &Notice) {
-        let datagram = encode(notice);
-        if datagram.len() > LONGEST_DATAGRAM {
-            return;
-        }
+        let Some(datagram) = encode(notice) else { return };
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         let own_name = own.as_ref().map(Socket::name).map(ToOwned::to_owned);
         drop(own);
@@ -84,17 +82,25 @@ impl Notifier for SocketNotifier {
     }
 }
 
-/// Writes a notice as one letter for its kind and then its text.
-fn encode(notice: &Notice) -> Vec<u8> {
-    let (kind, text) = match notice {
-        Notice::Queue(queue) => (b'q', queue.as_str()),
-        Notice::Cancel(id) => (b'c', id.as_str()),
-        Notice::Loop(name) => (b'l', name.as_str()),
+/// Parts the two texts of a notice that has two.
+const SEPARATOR: char = '\n';
+
+/// Writes a notice as one letter for its kind and then its text; one that is too long is not sent,
+/// but for a reason, of which the beginning will do.
+fn encode(notice: &Notice) -> Option<Vec<u8>> {
+    let (kind, text, reason) = match notice {
+        Notice::Queue(queue) => ('q', queue.as_str(), None),
+        Notice::Cancel(id) => ('c', id.as_str(), None),
+        Notice::Stop { id, reason } => ('s', id.as_str(), Some(reason)),
+        Notice::Loop(name) => ('l', name.as_str(), None),
     };
-    let mut datagram = Vec::with_capacity(1 + text.len());
-    datagram.push(kind);
-    datagram.extend_from_slice(text.as_bytes());
-    datagram
+    let mut datagram = format!("{kind}{text}");
+    if let Some(reason) = reason {
+        datagram.push(SEPARATOR);
+        let room = LONGEST_DATAGRAM.saturating_sub(datagram.len());
+        datagram.push_str(&reason[..reason.floor_char_boundary(room)]);
+    }
+    (datagram.len() <= LONGEST_DATAGRAM).then(|| datagram.into_bytes())
 }
 
 /// Reads a notice; what a newer version may send is nothing to this one.
@@ -103,7 +109,11 @@ fn decode(datagram: &[u8]) -> Option<Notice> {
     let text = std::str::from_utf8(text).ok()?;
     match kind {
         b'q' => Some(Notice::Queue(text.to_owned())),
-        b'c' => celeriac_protocol::JobId::parse(text).ok().map(Notice::Cancel),
+        b'c' => JobId::parse(text).ok().map(Notice::Cancel),
+        b's' => {
+            let (id, reason) = text.split_once(SEPARATOR)?;
+            Some(Notice::Stop { id: JobId::parse(id).ok()?, reason: reason.to_owned() })
+        }
         b'l' => Some(Notice::Loop(text.to_owned())),
         _ => None,
     }
@@ -111,8 +121,6 @@ fn decode(datagram: &[u8]) -> Option<Notice> {
 
 #[cfg(test)]
 mod tests {
-    use celeriac_protocol::JobId;
-
     use super::*;
 
     #[test]
@@ -120,12 +128,23 @@ mod tests {
         for notice in [
             Notice::Queue("celery".into()),
             Notice::Cancel(JobId::parse("a-b").unwrap()),
+            Notice::Stop { id: JobId::parse("a-b").unwrap(), reason: "two\nlines".into() },
             Notice::Loop("beat".into()),
         ] {
-            assert_eq!(decode(&encode(&notice)), Some(notice));
+            assert_eq!(decode(&encode(&notice).unwrap()), Some(notice));
         }
-        for junk in [&b""[..], b"z", b"q\xff", b"c"] {
+        for junk in [&b""[..], b"z", b"q\xff", b"c", b"sa-b"] {
             assert_eq!(decode(junk), None, "{junk:?}");
         }
+    }
+
+    #[test]
+    fn long_reason_is_cut_and_a_long_name_is_not_sent() {
+        let id = JobId::parse("a-b").unwrap();
+        let told = encode(&Notice::Stop { id: id.clone(), reason: "é".repeat(LONGEST_DATAGRAM) }).unwrap();
+        let Some(Notice::Stop { id: read, reason }) = decode(&told) else { unreachable!("it is one") };
+        assert_eq!((read, reason.replace('é', "")), (id, String::new()));
+        assert!(told.len() > LONGEST_DATAGRAM - 2);
+        assert_eq!(encode(&Notice::Queue("q".repeat(LONGEST_DATAGRAM))), None);
     }
 }

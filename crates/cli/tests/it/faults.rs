@@ -139,6 +139,7 @@ fn the_disk_is_full() {
     let stderr = Outcome::of(&mut bed.through(&starter, &["enqueue", "greet", &text])).refused(4);
     assert_snapshot!(stderr, @r#"
     broker m20261122_create_queue made
+    broker m20261123_keep_cancel_reasons made
     platform m20261122_jobs made
     platform m20261122_workflows made
     error: failed to use database "celeriac.db": no space left on its disk

@@ -198,7 +198,7 @@ async fn supervise(
     tokio::select! {
         biased;
         result = &mut run => return match stop.reason() {
-            Some(reason) => after_stop(Some(result), reason, soft),
+            Some(reason) => after_stop(Some(result), reason, stop, soft),
             None => Ran::Result(result),
         },
         () = stop.stopped() => {}
@@ -215,7 +215,7 @@ async fn supervise(
         None if ctx.is_blocking() => Some(run.await),
         result => result,
     };
-    after_stop(result, stop.reason().unwrap_or(StopReason::Shutdown), soft)
+    after_stop(result, stop.reason().unwrap_or(StopReason::Shutdown), stop, soft)
 }
 
 async fn over_soft_limit(shared: &Shared, soft: Option<Duration>) {
@@ -226,12 +226,20 @@ async fn over_soft_limit(shared: &Shared, soft: Option<Duration>) {
 }
 
 /// Reads what a task made of being told to stop; `None` means it was dropped.
-fn after_stop(result: Option<RunResult>, reason: StopReason, soft: Option<Duration>) -> Ran {
+fn after_stop(
+    result: Option<RunResult>,
+    reason: StopReason,
+    stop: &StopSignal,
+    soft: Option<Duration>,
+) -> Ran {
     match (reason, result) {
         (StopReason::LeaseLost, _) => Ran::LeaseLost,
         (_, Some(Ok(value))) => Ran::Result(Ok(value)),
         (StopReason::Shutdown, _) => Ran::Released,
-        (StopReason::Cancelled, _) => Ran::Result(Err(RunError::Cancel("cancelled while it ran".to_owned()))),
+        (StopReason::Cancelled, _) => {
+            let why = stop.why().filter(|why| !why.is_empty()).unwrap_or("cancelled while it ran");
+            Ran::Result(Err(RunError::Cancel(why.to_owned())))
+        }
         (StopReason::SoftLimit, _) => {
             let text = format!("the task ran longer than its soft limit of {:?}", soft.unwrap_or_default());
             let error = JobError::new(ErrorKind::TimeLimit, text).with_type("SoftTimeLimitExceeded");

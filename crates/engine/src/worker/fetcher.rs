@@ -155,11 +155,17 @@ impl<'a> Fetcher<'a> {
     fn hear(&mut self, notice: Result<Notice, RecvError>) {
         match notice {
             Ok(Notice::Queue(queue)) => self.hungry |= self.shared.options.queues.contains(&queue),
-            Ok(Notice::Cancel(id)) => {
-                self.shared.held.stop_job(&id, StopReason::Cancelled, self.shared.clock().now());
+            Ok(Notice::Cancel(id)) if self.shared.held.has_lease_on(&id) => {
+                self.shared.look_at_leases.notify_one();
             }
-            Ok(Notice::Loop(_)) => {}
-            Err(RecvError::Lagged(_)) => self.hungry = true,
+            Ok(Notice::Stop { id, reason }) => {
+                self.shared.held.cancel_unleased(&id, &reason, self.shared.clock().now());
+            }
+            Ok(Notice::Cancel(_) | Notice::Loop(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                self.hungry = true;
+                self.shared.look_at_leases.notify_one();
+            }
             // Nobody will wake us any more; polling goes on.
             Err(RecvError::Closed) => self.notices = self.shared.client.broker().notifier().listen(),
         }

@@ -52,8 +52,8 @@ pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Pas
 }
 
 fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Timestamp) -> Option<Refusal> {
-    if delivery.cancel_requested {
-        return Some(Refusal::Cancelled("cancelled while its worker was lost".to_owned()));
+    if let Some(reason) = &delivery.cancel_requested {
+        return Some(Refusal::Cancelled(reason.clone()));
     }
     if message.expires.is_some_and(|expires| expires <= now) {
         return Some(Refusal::Cancelled("expired".to_owned()));

@@ -98,11 +98,23 @@ impl Held {
         }
     }
 
-    /// Tells a job to stop, if it is held here.
-    pub(crate) fn stop_job(&self, id: &JobId, reason: StopReason, now: Timestamp) {
-        for held in self.lock().values_mut().filter(|held| held.id == *id) {
-            held.tell(reason, now);
+    /// Tells the holder of a lease that its job was cancelled, and why.
+    pub(crate) fn cancel(&self, tag: LeaseTag, why: String, now: Timestamp) {
+        if let Some(held) = self.lock().get_mut(&tag) {
+            held.cancel(why, now);
         }
+    }
+
+    /// Tells a job to stop that has no lease which could be asked: its message was acknowledged early.
+    pub(crate) fn cancel_unleased(&self, id: &JobId, why: &str, now: Timestamp) {
+        for held in self.lock().values_mut().filter(|held| held.id == *id && !held.leased) {
+            held.cancel(why.to_owned(), now);
+        }
+    }
+
+    /// Says whether a job is held here under a lease.
+    pub(crate) fn has_lease_on(&self, id: &JobId) -> bool {
+        self.lock().values().any(|held| held.id == *id && held.leased)
     }
 
     /// Tells everything to stop.
@@ -160,6 +172,11 @@ impl Held {
 impl HeldJob {
     fn tell(&mut self, reason: StopReason, now: Timestamp) {
         self.stop.stop(reason);
+        self.told_to_stop.get_or_insert((now, false));
+    }
+
+    fn cancel(&mut self, why: String, now: Timestamp) {
+        self.stop.cancel(why);
         self.told_to_stop.get_or_insert((now, false));
     }
 }

@@ -14,13 +14,15 @@ const RENEWALS_PER_LEASE: u32 = 3;
 /// How many leases are renewed in one call.
 const RENEW_CHUNK: usize = 1_000;
 
-/// Renews until told to stop.
+/// Renews until told to stop: three times in a lease, and at once when somebody may have cancelled
+/// what is held. A notice of that is only a reason to look; the transport's answer is the truth.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let period = shared.options.lease / RENEWALS_PER_LEASE;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = shared.clock().sleep(period) => renew(&shared).await,
+            () = shared.look_at_leases.notified() => renew(&shared).await,
         }
     }
 }
@@ -44,8 +46,8 @@ async fn renew(shared: &Shared) {
 fn heed(shared: &Shared, tag: LeaseTag, renewal: Renewal) {
     let now = shared.clock().now();
     match renewal {
-        Renewal::Held { cancel_requested: false } => {}
-        Renewal::Held { cancel_requested: true } => shared.held.stop(tag, StopReason::Cancelled, now),
+        Renewal::Held { cancel_requested: None } => {}
+        Renewal::Held { cancel_requested: Some(why) } => shared.held.cancel(tag, why, now),
         Renewal::Lost => shared.held.stop(tag, StopReason::LeaseLost, now),
     }
 }

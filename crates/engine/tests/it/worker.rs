@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use celeriac_broker::{Broker, FetchRequest, MemoryBroker, MessageState};
+use celeriac_broker::{Broker, FetchRequest, MemoryBroker, MessageState, Notice};
 use celeriac_engine::testing::TestKit;
 use celeriac_engine::{
     CancelOutcome, Client, ClientParts, EventHub, JobHandle, MemoryRecorder, States, Worker, WorkerOptions,
@@ -154,6 +154,52 @@ async fn a_running_job_is_cancelled_and_one_that_does_not_listen_is_dropped() {
             ignores.status().await.unwrap().unwrap().status == JobStatus::Cancelled
         })
         .await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn the_record_tells_why_a_running_job_was_cancelled() {
+    for early in [false, true] {
+        let bench = Bench::start(1);
+        let call = if early { at_most_once().into_call() } else { obedient().into_call() };
+        let job = bench.client.send(call).await.unwrap();
+        bench.gate.entered(1).await;
+        // Of what is run at most once only the record knows that it runs.
+        bench
+            .advance_until(Duration::from_millis(10), async || {
+                job.status().await.unwrap().unwrap().status == JobStatus::Running
+            })
+            .await;
+        let outcome = bench.client.cancel(job.id(), "the shop has closed").await.unwrap();
+        assert_eq!(outcome, CancelOutcome::Requested);
+        bench
+            .advance_until(Duration::from_secs(1), async || {
+                job.status().await.unwrap().unwrap().status.is_final()
+            })
+            .await;
+        let snapshot = job.status().await.unwrap().unwrap();
+        assert_eq!(snapshot.cancel_reason.as_deref(), Some("the shop has closed"), "early: {early}");
+        bench.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_notice_stops_no_job_that_the_queue_knows_to_be_uncancelled() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(gate()).await.unwrap();
+    bench.gate.entered(1).await;
+    let notifier = bench.broker.notifier();
+    notifier.notify(Notice::Cancel(job.id().clone()));
+    notifier.notify(Notice::Stop { id: job.id().clone(), reason: "a word from elsewhere".into() });
+    // Longer than a job that was told to stop is waited for.
+    for _ in 0..20 {
+        bench.clock.advance(Duration::from_secs(1));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    bench.gate.open.add_permits(1);
+    assert_eq!(bench.ended(&job).await, JobStatus::Completed);
     bench.stop().await;
 }
 
