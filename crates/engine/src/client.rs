@@ -231,6 +231,7 @@ impl Client {
             return Err(EnqueueError::Option { task: letter.envelope.id.to_string(), reason });
         };
         message.retries = 0;
+        (message.celeriac.past_deliveries, message.celeriac.past_attempts) = (0, 0);
         message.eta = None;
         message.expires = None;
         let event = if self.shared_database().is_some() {
@@ -374,9 +375,9 @@ impl Client {
         attempt: u32,
         reason: &str,
     ) -> JobEvent {
-        let facts = match TaskMessage::decode(envelope) {
-            Ok(message) => self.facts_of(&message),
-            Err(_) => facts_of_unreadable(envelope),
+        let (facts, (delivery, attempt)) = match TaskMessage::decode(envelope) {
+            Ok(message) => (self.facts_of(&message), message.celeriac.counted(delivery, attempt)),
+            Err(_) => (facts_of_unreadable(envelope), (delivery, attempt)),
         };
         let what = What::Cancelled { reason: reason.to_owned() };
         JobEvent { at: self.inner.clock.now(), job: Arc::new(facts), delivery, attempt, what }

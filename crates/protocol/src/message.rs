@@ -217,12 +217,33 @@ pub struct CeleriacHeader {
     pub generation: u32,
     /// When the message was made, in microseconds.
     pub sent_at: Option<Timestamp>,
+    /// How often earlier messages of this very job were handed out: one that is acknowledged before
+    /// it runs goes back into the queue as a new message, of which the transport counts from 0.
+    pub past_deliveries: u32,
+    /// How many attempts were charged to them.
+    pub past_attempts: u32,
     /// What a newer version wrote, in the order it came.
     pub extra: Vec<(String, Box<RawValue>)>,
 }
 
 impl Default for CeleriacHeader {
     fn default() -> Self {
-        Self { v: 1, job_type: None, max_retries: None, generation: 0, sent_at: None, extra: Vec::new() }
+        Self {
+            v: 1,
+            job_type: None,
+            max_retries: None,
+            generation: 0,
+            sent_at: None,
+            past_deliveries: 0,
+            past_attempts: 0,
+            extra: Vec::new(),
+        }
+    }
+}
+
+impl CeleriacHeader {
+    /// Returns the job's numbers of delivery and attempt from those that the transport counts.
+    pub fn counted(&self, delivery: u32, attempt: u32) -> (u32, u32) {
+        (self.past_deliveries.saturating_add(delivery), self.past_attempts.saturating_add(attempt))
     }
 }

@@ -12,7 +12,7 @@ use celeriac_protocol::{
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::gate::{self, Admitted, Passage, Refusal};
+use super::gate::{self, Admitted, Counted, Passage, Refusal};
 use super::held::Begun;
 use super::{Checkpoints, Shared};
 use crate::ctx::{Ctx, CtxParts, Progress, ProgressCell, StopReason, StopSignal};
@@ -67,12 +67,12 @@ pub(crate) enum Ending {
 pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSignal) -> Finished {
     match gate::check(shared, &delivery, shared.clock().now()) {
         Passage::Admitted(admitted) => admit(shared, delivery, *admitted, stop).await,
-        Passage::Refused(job, refusal) => {
+        Passage::Refused(counted, refusal) => {
             let outcome = match refusal {
                 Refusal::Cancelled(reason) => Outcome::Cancelled { reason },
                 Refusal::Dead(error) => Outcome::Failed { error },
             };
-            Finished::unrun(delivery, job, Ending::Outcome { outcome, again: None, ignore_result: false })
+            Finished::unrun(delivery, counted, Ending::Outcome { outcome, again: None, ignore_result: false })
         }
     }
 }
@@ -80,18 +80,18 @@ pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSign
 /// Acknowledges first where the task wants at most once, then runs it.
 async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, stop: StopSignal) -> Finished {
     if stop.reason() == Some(StopReason::Shutdown) {
-        return Finished::unrun(delivery, admitted.facts, Ending::Released(None));
+        return Finished::unrun(delivery, admitted.counted, Ending::Released(None));
     }
     if admitted.task.options.acks_late {
         return execute(shared, Ok(delivery), admitted, stop).await;
     }
-    let (tag, numbers) = (delivery.tag, (delivery.delivery, delivery.attempt));
+    let tag = delivery.tag;
     let settlement = [Settlement { delivery, settle: Settle::Ack }];
     // Before it is acknowledged: a renewal in between would find no lease and take it for lost.
     shared.held.forget_lease(tag);
     let settled = shared.client.broker().settle(&settlement).await;
     if matches!(settled.as_deref(), Ok([Settled::Done])) {
-        return execute(shared, Err((tag, numbers)), admitted, stop).await;
+        return execute(shared, Err(tag), admitted, stop).await;
     }
     // Without the acknowledgement it must not run.
     let [Settlement { delivery, .. }] = settlement;
@@ -103,22 +103,18 @@ async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, sto
             Ending::Released(None)
         }
     };
-    Finished::unrun(delivery, admitted.facts, ending)
+    Finished::unrun(delivery, admitted.counted, ending)
 }
 
-type Early = (LeaseTag, (u32, u32));
-
+/// Runs what was admitted: with its delivery, or with the tag of one that was acknowledged early.
 async fn execute(
     shared: &Arc<Shared>,
-    delivery: Result<Delivery, Early>,
+    delivery: Result<Delivery, LeaseTag>,
     admitted: Admitted,
     stop: StopSignal,
 ) -> Finished {
-    let Admitted { message, task, facts } = admitted;
-    let (tag, (number, attempt)) = match &delivery {
-        Ok(delivery) => (delivery.tag, (delivery.delivery, delivery.attempt)),
-        Err(early) => *early,
-    };
+    let Admitted { message, task, counted: Counted { job: facts, number, attempt } } = admitted;
+    let tag = delivery.as_ref().map_or_else(|tag| *tag, |delivery| delivery.tag);
     let progress = Arc::new(ProgressCell::default());
     let started_at = shared.clock().now();
     let begun = Begun {
@@ -259,8 +255,8 @@ fn panicked(payload: Box<dyn std::any::Any + Send>) -> RunResult {
 }
 
 impl Finished {
-    fn unrun(delivery: Delivery, job: Arc<JobFacts>, ending: Ending) -> Self {
-        let (tag, number, attempt) = (delivery.tag, delivery.delivery, delivery.attempt);
+    fn unrun(delivery: Delivery, counted: Counted, ending: Ending) -> Self {
+        let (tag, Counted { job, number, attempt }) = (delivery.tag, counted);
         Self { tag, delivery: Some(delivery), job, number, attempt, run: None, progress: None, ending }
     }
 }

@@ -14,14 +14,22 @@ pub(super) enum Passage {
     /// It runs.
     Admitted(Box<Admitted>),
     /// It does not; this is what is recorded and done instead.
-    Refused(Arc<JobFacts>, Refusal),
+    Refused(Counted, Refusal),
+}
+
+/// A job, and which of its hand-outs and attempts a delivery is.
+#[derive(Clone)]
+pub(super) struct Counted {
+    pub(super) job: Arc<JobFacts>,
+    pub(super) number: u32,
+    pub(super) attempt: u32,
 }
 
 /// A delivery that may run, understood.
 pub(super) struct Admitted {
     pub(super) message: TaskMessage,
     pub(super) task: Arc<RegisteredTask>,
-    pub(super) facts: Arc<JobFacts>,
+    pub(super) counted: Counted,
 }
 
 /// Why a delivery does not run.
@@ -37,17 +45,20 @@ pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Pas
     let message = match TaskMessage::decode(&delivery.envelope) {
         Ok(message) => message,
         Err(error) => {
-            let facts = Arc::new(facts_of_unreadable(&delivery.envelope));
-            return Passage::Refused(facts, Refusal::Dead(error.to_job_error()));
+            let job = Arc::new(facts_of_unreadable(&delivery.envelope));
+            let counted = Counted { job, number: delivery.delivery, attempt: delivery.attempt };
+            return Passage::Refused(counted, Refusal::Dead(error.to_job_error()));
         }
     };
-    let facts = Arc::new(facts_of(&shared.registry, &message));
+    let job = Arc::new(facts_of(&shared.registry, &message));
+    let (number, attempt) = message.celeriac.counted(delivery.delivery, delivery.attempt);
+    let counted = Counted { job, number, attempt };
     if let Some(refusal) = refuse(shared, delivery, &message, now) {
-        return Passage::Refused(facts, refusal);
+        return Passage::Refused(counted, refusal);
     }
     match shared.registry.find(&message.task).cloned() {
-        Some(task) => Passage::Admitted(Box::new(Admitted { message, task, facts })),
-        None => Passage::Refused(facts, Refusal::Dead(unknown_task(&message.task))),
+        Some(task) => Passage::Admitted(Box::new(Admitted { message, task, counted })),
+        None => Passage::Refused(counted, Refusal::Dead(unknown_task(&message.task))),
     }
 }
 

@@ -4,19 +4,21 @@
 //! record is awaited first, so a crash in between leaves the message unacknowledged and the step
 //! runs again.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{BrokerError, Settle, Settled, Settlement};
+use celeriac_broker::{BrokerError, Publication, Settled};
 use celeriac_db::{DbError, DbTx};
-use celeriac_protocol::{Envelope, JobEvent, JobId, Outcome, RecordLevel, TaskMessage, Timestamp, What};
+use celeriac_protocol::{JobEvent, What};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::executor::{Ending, Finished};
+use self::batch::{Batch, Part};
+use super::executor::Finished;
 use super::{Checkpoints, Shared};
 use crate::{RecordError, chain};
+
+mod batch;
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
 /// their slots behind this many, so the worker stops fetching and keeps renewing.
@@ -121,9 +123,9 @@ async fn write_patiently(
     let mut last_tries = 0;
     loop {
         let error = match write(shared, part).await {
-            Ok(lost) => {
+            Ok(written) => {
                 shared.reach(Checkpoints::WRITTEN);
-                tell(shared, part, &lost);
+                tell(shared, part, &written);
                 return Ok(());
             }
             Err(error) => error,
@@ -138,240 +140,81 @@ async fn write_patiently(
     }
 }
 
-/// The part of a batch that is written together.
-#[derive(Clone)]
-struct Part {
-    batch: Arc<Batch>,
-    settled: Range<usize>,
-    early: Range<usize>,
+/// What came of writing a part.
+#[derive(Default)]
+struct Written {
+    /// For each settlement, whether its lease was lost.
+    lost: Vec<bool>,
+    /// What is told besides: of jobs whose message the transport did not take back.
+    more: Vec<JobEvent>,
 }
 
-impl Part {
-    fn whole(batch: Batch) -> Self {
-        let (settled, early) = (0..batch.settlements.len(), 0..batch.early.len());
-        Self { batch: Arc::new(batch), settled, early }
-    }
-
-    fn len(&self) -> usize {
-        self.settled.len() + self.early.len()
-    }
-
-    fn halves(self) -> [Self; 2] {
-        let half = |range: &Range<usize>| range.start + range.len() / 2;
-        // With one of each kind, rounding would put both into the same half again.
-        let middle = if self.settled.len() <= 1 { self.settled.end } else { half(&self.settled) };
-        let early = if self.settled.len() <= 1 && !self.settled.is_empty() {
-            self.early.start
-        } else {
-            half(&self.early)
-        };
-        let first =
-            Self { settled: self.settled.start..middle, early: self.early.start..early, ..self.clone() };
-        let second = Self { settled: middle..self.settled.end, early: early..self.early.end, ..self };
-        [first, second]
-    }
-
-    fn settlements(&self) -> &[Settlement] {
-        &self.batch.settlements[self.settled.clone()]
-    }
-
-    fn events(&self) -> &[Vec<JobEvent>] {
-        &self.batch.events[self.settled.clone()]
-    }
-
-    fn early(&self) -> &[Early] {
-        &self.batch.early[self.early.clone()]
-    }
-
-    fn early_events(&self) -> impl Iterator<Item = &JobEvent> {
-        self.early().iter().flat_map(|early| &early.events)
-    }
-
-    fn republished(&self) -> Vec<Envelope> {
-        self.early().iter().filter_map(|early| early.again.clone()).collect()
-    }
-
-    fn job_ids(&self) -> Vec<JobId> {
-        let events = self.events().iter().flatten().chain(self.early_events());
-        events.map(|event| event.job.id.clone()).collect()
-    }
-}
-
-/// Outcomes in the form in which they are written.
-struct Batch {
-    /// What is done to messages.
-    settlements: Vec<Settlement>,
-    /// What is told of each settlement, in the same order.
-    events: Vec<Vec<JobEvent>>,
-    /// Jobs whose message was acknowledged before they ran.
-    early: Vec<Early>,
-}
-
-/// The outcome of a job whose message was acknowledged before it ran.
-struct Early {
-    events: Vec<JobEvent>,
-    /// The message, where it is to run again.
-    again: Option<Envelope>,
-}
-
-impl Batch {
-    fn of(shared: &Shared, finished: Vec<Finished>) -> Self {
-        let mut batch = Self { settlements: Vec::new(), events: Vec::new(), early: Vec::new() };
-        for one in finished {
-            batch.add(shared, one);
-        }
-        batch
-    }
-
-    fn add(&mut self, shared: &Shared, finished: Finished) {
-        let now = shared.clock().now();
-        let Some(Decided { what, settle, again }) = decide(&finished, finished.delivery.is_some()) else {
-            return;
-        };
-        let events = history(shared, &finished, now, what);
-        match finished.delivery {
-            Some(delivery) => {
-                self.settlements.push(Settlement { delivery, settle });
-                self.events.push(events);
-            }
-            None => self.early.push(Early { events, again }),
-        }
-    }
-}
-
-/// What is told of an outcome, and what is done to its message.
-struct Decided {
-    what: What,
-    settle: Settle,
-    again: Option<Envelope>,
-}
-
-/// Turns an ending into what is written; `None` where there is nothing to write.
-fn decide(finished: &Finished, held: bool) -> Option<Decided> {
-    let (outcome, again, ignore_result) = match &finished.ending {
-        Ending::LeaseLost => return None,
-        Ending::Released(again) => {
-            let settle = Settle::Requeue { content: None, due_at: None, charged: false };
-            return Some(Decided {
-                what: What::Released,
-                settle,
-                again: again.as_ref().map(|message| message.encode()),
-            });
-        }
-        Ending::Outcome { outcome, again, ignore_result } => (outcome, again, *ignore_result),
-    };
-    Some(match outcome {
-        Outcome::Succeeded(result) => {
-            let runtime = finished.run.map_or(Duration::ZERO, |run| run.took);
-            let runtime_micros = u64::try_from(runtime.as_micros()).unwrap_or(u64::MAX);
-            let result = (!ignore_result).then(|| result.clone());
-            Decided { what: What::Succeeded { result, runtime_micros }, settle: Settle::Ack, again: None }
-        }
-        Outcome::Retry { at, error } => {
-            let next = again.as_ref().map(|message| next_message(message, 1, *at).encode());
-            let content = next.as_ref().map(|envelope| envelope.content.clone());
-            let settle = Settle::Requeue { content, due_at: Some(*at), charged: true };
-            Decided { what: What::Retried { error: error.clone(), retry_at: *at }, settle, again: next }
-        }
-        Outcome::Snoozed { until } => {
-            let next = again.as_ref().map(|message| next_message(message, 0, *until).encode());
-            let settle = Settle::Requeue { content: None, due_at: Some(*until), charged: false };
-            Decided { what: What::Snoozed { until: *until }, settle, again: next }
-        }
-        Outcome::Cancelled { reason } => {
-            Decided { what: What::Cancelled { reason: reason.clone() }, settle: Settle::Ack, again: None }
-        }
-        Outcome::Failed { error } => {
-            let settle = Settle::Reject { reason: error.kind.to_string(), detail: error.message.clone() };
-            Decided { what: What::Failed { error: error.clone(), dead_lettered: held }, settle, again: None }
-        }
-    })
-}
-
-fn next_message(message: &TaskMessage, more_retries: u32, eta: Timestamp) -> TaskMessage {
-    let mut next = message.clone();
-    next.retries += more_retries;
-    next.eta = Some(eta);
-    next
-}
-
-/// Tells the whole of an attempt: that it began, its last progress, what it came to.
-fn history(shared: &Shared, finished: &Finished, now: Timestamp, what: What) -> Vec<JobEvent> {
-    let event = |at, what| JobEvent {
-        at,
-        job: Arc::clone(&finished.job),
-        delivery: finished.number,
-        attempt: finished.attempt,
-        what,
-    };
-    let mut events = Vec::with_capacity(3);
-    if let Some(run) = finished.run
-        && finished.job.record == RecordLevel::All
-    {
-        events.push(event(run.started_at, What::Started { worker: Arc::clone(&shared.name) }));
-        if let Some(told) = &finished.progress {
-            let (percent, message, partial) = (told.percent, told.message.clone(), told.partial.clone());
-            events.push(event(now, What::Progressed { percent, message, partial }));
-        }
-    }
-    events.push(event(now, what));
-    events
-}
-
-/// Returns, for each settlement, whether its lease was lost.
-async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Vec<bool>, SettleError> {
+async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError> {
     if let Some(sql) = shared.client.shared_database() {
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
+    let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
     let events: Vec<JobEvent> = part.events().iter().flatten().chain(part.early_events()).cloned().collect();
-    shared.client.recorder().record(&recorded(&events)).await?;
+    recorder.record(&recorded(&events)).await?;
     shared.reach(Checkpoints::RECORDED);
+    let mut written = Written::default();
     let republished = part.republished();
     if !republished.is_empty() {
-        shared.client.broker().publish(republished).await?;
+        written.more = refused(shared, part, &broker.publish(republished).await?);
+        recorder.record(&recorded(&written.more)).await?;
     }
-    if part.settlements().is_empty() {
-        return Ok(Vec::new());
+    if !part.settlements().is_empty() {
+        let settled = broker.settle(part.settlements()).await?;
+        shared.reach(Checkpoints::SETTLED);
+        written.lost = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
     }
-    let settled = shared.client.broker().settle(part.settlements()).await?;
-    shared.reach(Checkpoints::SETTLED);
-    Ok(settled.into_iter().map(|one| one == Settled::LeaseLost).collect())
+    Ok(written)
 }
 
 /// Writes queue and record as one. The queue goes first, since it knows which leases were lost:
 /// of these nothing is recorded.
-async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Vec<bool>, SettleError> {
+async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, SettleError> {
     let sql = shared.client.broker().sql().expect("the caller has looked");
     let recorder = shared.client.recorder().sql().expect("the caller has looked");
     let settled = sql.settle_in(tx, part.settlements()).await?;
     shared.reach(Checkpoints::SETTLED);
     let lost: Vec<bool> = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
+    let mut written = Written { lost, more: Vec::new() };
     let republished = part.republished();
     if !republished.is_empty() {
-        sql.publish_in(tx, republished).await?;
+        written.more = refused(shared, part, &sql.publish_in(tx, republished).await?);
     }
-    let kept = part.events().iter().zip(&lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
-    let events: Vec<JobEvent> =
-        kept.chain(part.early_events()).filter(|e| e.is_recorded()).cloned().collect();
+    let events: Vec<JobEvent> = written.events(part).filter(|event| event.is_recorded()).cloned().collect();
     if !events.is_empty() {
         recorder.record_in(tx, &events).await?;
     }
     shared.reach(Checkpoints::RECORDED);
-    Ok(lost)
+    Ok(written)
+}
+
+fn refused(shared: &Shared, part: &Part, answers: &[Publication]) -> Vec<JobEvent> {
+    part.refused(answers, shared.clock().now())
+}
+
+impl Written {
+    /// Returns what is told of a part: nothing of jobs that are somebody else's by now.
+    fn events<'p>(&'p self, part: &'p Part) -> impl Iterator<Item = &'p JobEvent> {
+        let kept = part.events().iter().zip(&self.lost).filter(|(_, lost)| !**lost);
+        kept.flat_map(|(events, _)| events).chain(part.early_events()).chain(&self.more)
+    }
 }
 
 fn recorded(events: &[JobEvent]) -> Vec<JobEvent> {
     events.iter().filter(|event| event.is_recorded()).cloned().collect()
 }
 
-fn tell(shared: &Shared, part: &Part, lost: &[bool]) {
-    for (settlement, _) in part.settlements().iter().zip(lost).filter(|(_, lost)| **lost) {
+fn tell(shared: &Shared, part: &Part, written: &Written) {
+    for (settlement, _) in part.settlements().iter().zip(&written.lost).filter(|(_, lost)| **lost) {
         let id = &settlement.delivery.envelope.id;
         tracing::warn!(worker = %shared.name, job.id = %id, "lease was lost before the outcome was written; the job runs again");
     }
-    let events = part.events().iter().zip(lost).filter(|(_, lost)| !**lost).flat_map(|(events, _)| events);
-    for event in events.chain(part.early_events()) {
+    for event in written.events(part) {
         log(&shared.name, event);
         shared.client.events().tell(std::slice::from_ref(event));
     }

@@ -93,6 +93,13 @@ pub(crate) async fn at_most_once(ctx: Ctx) -> Result<(), TaskError> {
     if ctx.retries() == 0 { Err(TaskError::from(std::io::Error::other("once more"))) } else { Ok(()) }
 }
 
+/// Is lost with its worker, and fails whenever it runs.
+#[task(crate = celeriac_engine, name = "always_at_most_once", acks_late = false, state(Gate), max_retries = 2, default_retry_delay = "1s")]
+pub(crate) async fn always_at_most_once(ctx: Ctx) -> Result<(), TaskError> {
+    ctx.state::<Gate>().open.acquire().await?.forget();
+    Err(TaskError::from(std::io::Error::other("never")))
+}
+
 /// Panics before it runs: in the default of an argument.
 #[task(crate = celeriac_engine, name = "bad_default", max_retries = 0)]
 pub(crate) async fn bad_default(#[default(no_default())] x: i64) -> i64 {
@@ -161,6 +168,7 @@ pub(crate) fn registry() -> Registry {
         .task::<obedient>()
         .task::<deaf>()
         .task::<at_most_once>()
+        .task::<always_at_most_once>()
         .task::<quiet>()
         .task::<bad_default>()
         .task::<takes_args>()

@@ -9,12 +9,12 @@ use celeriac_engine::testing::TestKit;
 use celeriac_engine::{
     CancelOutcome, Client, ClientParts, EventHub, JobHandle, MemoryRecorder, States, Worker, WorkerOptions,
 };
-use celeriac_protocol::{Clock, ErrorKind, JobStatus, ManualClock};
+use celeriac_protocol::{Clock, ErrorKind, JobStatus, ManualClock, TaskMessage};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::tasks::{self, Gate, Runs, at_most_once, deaf, gate, obedient};
+use crate::tasks::{self, Gate, Runs, always_at_most_once, at_most_once, deaf, gate, obedient};
 
 /// A worker in the background of a test, on the queue in memory and a clock moved by hand.
 struct Bench {
@@ -272,5 +272,53 @@ async fn at_most_once_is_acknowledged_before_it_runs_and_still_retried() {
             job.status().await.unwrap().is_some_and(|snapshot| snapshot.status == JobStatus::Completed)
         })
         .await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn runs_of_what_is_acknowledged_early_are_counted_and_bounded() {
+    let bench = Bench::start(1);
+    bench.gate.open.add_permits(100);
+    let job = bench.client.enqueue(always_at_most_once()).await.unwrap();
+    let mut seen = Vec::new();
+    bench
+        .advance_until(Duration::from_millis(100), async || {
+            let snapshot = job.status().await.unwrap().unwrap();
+            seen.push(snapshot.attempt);
+            snapshot.status.is_final()
+        })
+        .await;
+    seen.dedup();
+    assert_eq!(seen, [0, 1, 2, 3], "each run is an attempt of its own");
+    let snapshot = job.status().await.unwrap().unwrap();
+    assert_eq!((snapshot.status, snapshot.error.unwrap().message.as_str()), (JobStatus::Failed, "never"));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_given_back_after_it_was_acknowledged_keeps_its_count() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(at_most_once()).await.unwrap();
+    bench.gate.entered(1).await;
+    bench.stop.cancel();
+    bench.hurry.cancel();
+    let (client, broker) = (bench.client.clone(), Arc::clone(&bench.broker));
+    bench.running.await.unwrap();
+    assert_eq!(client.snapshot(job.id()).await.unwrap().unwrap().status, JobStatus::Pending);
+    let waiting = TaskMessage::decode(&broker.waiting().remove(0)).unwrap();
+    assert_eq!((waiting.celeriac.past_deliveries, waiting.celeriac.past_attempts), (1, 0));
+}
+
+#[tokio::test]
+async fn a_retry_that_the_queue_does_not_take_ends_the_job_and_says_why() {
+    let bench = Bench::start(1);
+    let job = bench.client.enqueue(at_most_once().unique("key")).await.unwrap();
+    bench.gate.entered(1).await;
+    let other = bench.client.enqueue(at_most_once().unique("key").queue("other")).await.unwrap();
+    assert_ne!(job.id(), other.id(), "what is acknowledged early holds its key no longer");
+    bench.gate.open.add_permits(1);
+    assert_eq!(bench.ended(&job).await, JobStatus::Failed);
+    let error = job.status().await.unwrap().unwrap().error.unwrap().message;
+    assert!(error.contains(other.id().as_str()) && error.ends_with("it had failed: once more"), "{error}");
     bench.stop().await;
 }

@@ -112,6 +112,8 @@ impl<'de> PartlyKnown<'de> for Header {
             "max_retries" => fields.max_retries = map.next_value()?,
             "generation" => fields.generation = map.next_value()?,
             "sent_at" => fields.sent_at = map.next_value()?,
+            "past_deliveries" => fields.past_deliveries = map.next_value()?,
+            "past_attempts" => fields.past_attempts = map.next_value()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -140,6 +142,13 @@ impl Serialize for CeleriacHeader {
         }
         if let Some(sent_at) = self.sent_at {
             map.serialize_entry("sent_at", &sent_at)?;
+        }
+        for (name, number) in
+            [("past_deliveries", self.past_deliveries), ("past_attempts", self.past_attempts)]
+        {
+            if number > 0 {
+                map.serialize_entry(name, &number)?;
+            }
         }
         write(&mut map, &self.extra)?;
         map.end()
