@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
-#![expect(clippy::print_stdout, reason = "a bench prints its tables")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench prints its tables")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the stopwatch itself")]
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -36,8 +38,18 @@ enum Command {
     Worker(worker::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    let command = Command::parse();
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // One line, whatever the environment says of backtraces: it names the bound that is broken.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match command {
