@@ -312,6 +312,17 @@ impl ProgressCell {
         *latest = Some(progress);
     }
 
+    /// Takes back what was taken and could not be written, below what was told since.
+    pub(crate) fn keep(&self, older: Progress) {
+        let newer = self.take();
+        let message =
+            newer.as_ref().and_then(|newer| newer.message.clone()).or_else(|| older.message.clone());
+        self.tell(older);
+        if let Some(newer) = newer {
+            self.tell(Progress { message, ..newer });
+        }
+    }
+
     /// Takes what was told since the last call.
     pub(crate) fn take(&self) -> Option<Progress> {
         self.latest.lock().expect("no holder of the progress lock panics").take()

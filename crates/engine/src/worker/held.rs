@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use celeriac_broker::LeaseTag;
 use celeriac_protocol::{JobEvent, JobFacts, JobId, Timestamp, What};
 
-use crate::ctx::{ProgressCell, StopReason, StopSignal};
+use crate::ctx::{Progress, ProgressCell, StopReason, StopSignal};
 
 /// The messages that a worker holds. It never has more entries than slots and unsettled outcomes.
 #[derive(Debug, Default)]
@@ -34,6 +34,13 @@ struct Run {
     started_at: Timestamp,
     start_told: bool,
     progress: Arc<ProgressCell>,
+}
+
+/// Something new about a running job.
+#[derive(Debug)]
+pub(crate) struct News {
+    tag: LeaseTag,
+    pub(crate) event: JobEvent,
 }
 
 /// What is needed to tell of an attempt that has begun.
@@ -127,26 +134,47 @@ impl Held {
     /// Returns what is new about running jobs: that they began, and how far they are.
     ///
     /// Jobs that begin and end between two calls are never told of here: their outcome says it all.
-    pub(crate) fn news(&self, now: Timestamp, worker: &Arc<str>, with_progress: bool) -> Vec<JobEvent> {
+    /// That a job began is new until it is [told](Held::told).
+    pub(crate) fn news(&self, now: Timestamp, worker: &Arc<str>, with_progress: bool) -> Vec<News> {
         let mut news = Vec::new();
-        for run in self.lock().values_mut().filter_map(|held| held.run.as_mut()) {
-            let event = |at, what| JobEvent {
-                at,
-                job: Arc::clone(&run.job),
-                delivery: run.delivery,
-                attempt: run.attempt,
-                what,
+        for (tag, held) in &*self.lock() {
+            let Some(run) = &held.run else { continue };
+            let (delivery, attempt) = (run.delivery, run.attempt);
+            let mut tell = |at, what| {
+                let event = JobEvent { at, job: Arc::clone(&run.job), delivery, attempt, what };
+                news.push(News { tag: *tag, event });
             };
             if !run.start_told {
-                news.push(event(run.started_at, What::Started { worker: Arc::clone(worker) }));
-                run.start_told = true;
+                tell(run.started_at, What::Started { worker: Arc::clone(worker) });
             }
             if with_progress && let Some(told) = run.progress.take() {
                 let (percent, message, partial) = (told.percent, told.message, told.partial);
-                news.push(event(now, What::Progressed { percent, message, partial }));
+                tell(now, What::Progressed { percent, message, partial });
             }
         }
         news
+    }
+
+    /// Notes that these were told.
+    pub(crate) fn told(&self, news: &[News]) {
+        let mut jobs = self.lock();
+        for one in news.iter().filter(|one| matches!(one.event.what, What::Started { .. })) {
+            if let Some(run) = jobs.get_mut(&one.tag).and_then(|held| held.run.as_mut()) {
+                run.start_told = true;
+            }
+        }
+    }
+
+    /// Takes back what could not be told, unless there is newer by now.
+    pub(crate) fn keep(&self, news: Vec<News>) {
+        let jobs = self.lock();
+        for News { tag, event } in news {
+            if let What::Progressed { percent, message, partial } = event.what
+                && let Some(run) = jobs.get(&tag).and_then(|held| held.run.as_ref())
+            {
+                run.progress.keep(Progress { percent, message, partial });
+            }
+        }
     }
 
     /// Returns jobs that were told to stop before `then` and run on, each once.

@@ -14,11 +14,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Part};
+use self::news::Newsroom;
 use super::executor::Finished;
 use super::{Checkpoints, Shared};
 use crate::{RecordError, chain};
 
 mod batch;
+mod news;
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
 /// their slots behind this many, so the worker stops fetching and keeps renewing.
@@ -26,12 +28,6 @@ const MAX_UNSETTLED: usize = 1_024;
 
 /// How many outcomes are settled in one go.
 const MAX_BATCH: usize = 512;
-
-/// How often it is told that jobs have begun. What begins and ends in between is told once.
-const NEWS_PERIOD: Duration = Duration::from_millis(50);
-
-/// Progress is told at every so many news.
-const NEWS_PER_PROGRESS: u32 = 5;
 
 /// How long to wait before trying again when nothing can be written, at first and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
@@ -53,16 +49,15 @@ pub(super) fn channel() -> (Outbox, Inbox) {
 /// Settles until `last_call` is cancelled and everything that was handed in by then is settled.
 pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: CancellationToken) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    let mut ticks = 0_u32;
-    let mut next_news = shared.clock().sleep(NEWS_PERIOD);
+    let mut newsroom = Newsroom::new();
+    let mut next_news = newsroom.due(shared.clock());
     loop {
         tokio::select! {
             biased;
             () = last_call.cancelled(), if !inbox.is_closed() => inbox.close(),
             () = &mut next_news => {
-                ticks = ticks.wrapping_add(1);
-                tell_news(&shared, ticks.is_multiple_of(NEWS_PER_PROGRESS)).await;
-                next_news = shared.clock().sleep(NEWS_PERIOD);
+                newsroom.tell(&shared).await;
+                next_news = newsroom.due(shared.clock());
             }
             count = inbox.recv_many(&mut batch, MAX_BATCH) => {
                 if count == 0 {
@@ -71,24 +66,6 @@ pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: Cancel
                 settle(&shared, std::mem::take(&mut batch), &last_call).await;
             }
         }
-    }
-}
-
-/// Tells what began and how far it is. Losing it is no harm: the outcome says it all again.
-async fn tell_news(shared: &Shared, with_progress: bool) {
-    let now = shared.clock().now();
-    let news = shared.held.news(now, &shared.name, with_progress);
-    if !news.is_empty() {
-        let recorded: Vec<JobEvent> = news.iter().filter(|event| event.is_recorded()).cloned().collect();
-        if !recorded.is_empty()
-            && let Err(error) = shared.client.recorder().record(&recorded).await
-        {
-            tracing::warn!(worker = %shared.name, error = chain(&error), "progress could not be recorded");
-        }
-        shared.client.events().tell(&news);
-    }
-    for (id, reason) in shared.held.newly_stuck(now - shared.options.stop_grace) {
-        tracing::error!(worker = %shared.name, job.id = %id, ?reason, "job is stuck: told to stop, it runs on and keeps its slot");
     }
 }
 
@@ -155,8 +132,7 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
     let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
-    let events: Vec<JobEvent> = part.events().iter().flatten().chain(part.early_events()).cloned().collect();
-    recorder.record(&recorded(&events)).await?;
+    recorder.record(&recorded(part.events().iter().flatten().chain(part.early_events()))).await?;
     shared.reach(Checkpoints::RECORDED);
     let mut written = Written::default();
     let republished = part.republished();
@@ -185,7 +161,7 @@ async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, Se
     if !republished.is_empty() {
         written.more = refused(shared, part, &sql.publish_in(tx, republished).await?);
     }
-    let events: Vec<JobEvent> = written.events(part).filter(|event| event.is_recorded()).cloned().collect();
+    let events = recorded(written.events(part));
     if !events.is_empty() {
         recorder.record_in(tx, &events).await?;
     }
@@ -205,8 +181,8 @@ impl Written {
     }
 }
 
-fn recorded(events: &[JobEvent]) -> Vec<JobEvent> {
-    events.iter().filter(|event| event.is_recorded()).cloned().collect()
+fn recorded<'e>(events: impl IntoIterator<Item = &'e JobEvent>) -> Vec<JobEvent> {
+    events.into_iter().filter(|event| event.is_recorded()).cloned().collect()
 }
 
 fn tell(shared: &Shared, part: &Part, written: &Written) {

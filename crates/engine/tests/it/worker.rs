@@ -1,15 +1,18 @@
 //! A running worker: slots, stopping, cancelling, leases.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use celeriac_broker::{Broker, FetchRequest, MemoryBroker, MessageState, Notice};
+use celeriac_db::DbError;
 use celeriac_engine::testing::TestKit;
 use celeriac_engine::{
-    CancelOutcome, Client, ClientParts, EventHub, JobHandle, MemoryRecorder, States, Worker, WorkerOptions,
+    CancelOutcome, Client, ClientParts, EventHub, JobHandle, JobSnapshot, MemoryRecorder, RecordError,
+    Recorder, States, Worker, WorkerOptions,
 };
-use celeriac_protocol::{Clock, ErrorKind, JobStatus, ManualClock, TaskMessage};
+use celeriac_protocol::{Clock, ErrorKind, JobEvent, JobId, JobStatus, ManualClock, TaskMessage, What};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,13 +30,45 @@ struct Bench {
     running: JoinHandle<()>,
 }
 
+/// A record in memory that refuses what it is told to refuse.
+struct Refusing<F> {
+    kept: MemoryRecorder,
+    refuses: F,
+}
+
+#[async_trait::async_trait]
+impl<F: Fn(&JobEvent) -> Option<RecordError> + Send + Sync + 'static> Recorder for Refusing<F> {
+    async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
+        match events.iter().find_map(&self.refuses) {
+            Some(error) => Err(error),
+            None => self.kept.record(events).await,
+        }
+    }
+
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        self.kept.generations(ids).await
+    }
+
+    async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
+        self.kept.snapshot(id).await
+    }
+}
+
+fn refusing(refuses: impl Fn(&JobEvent) -> Option<RecordError> + Send + Sync + 'static) -> Arc<dyn Recorder> {
+    Arc::new(Refusing { kept: MemoryRecorder::default(), refuses })
+}
+
 impl Bench {
     fn start(concurrency: usize) -> Self {
+        Self::start_on(concurrency, Arc::new(MemoryRecorder::default()))
+    }
+
+    fn start_on(concurrency: usize, recorder: Arc<dyn Recorder>) -> Self {
         let clock = ManualClock::default();
         let broker = Arc::new(MemoryBroker::new(Arc::new(clock.clone())));
         let client = Client::new(ClientParts {
             broker: Arc::clone(&broker) as Arc<dyn Broker>,
-            recorder: Arc::new(MemoryRecorder::default()),
+            recorder,
             clock: Arc::new(clock.clone()) as Arc<dyn Clock>,
             registry: tasks::registry(),
             events: EventHub::default(),
@@ -77,6 +112,49 @@ impl Bench {
         self.stop.cancel();
         self.running.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_start_that_could_not_be_recorded_is_told_again() {
+    let refused = AtomicU32::new(0);
+    let bench = Bench::start_on(
+        2,
+        refusing(move |event| {
+            let is_start = matches!(event.what, What::Started { .. });
+            let lost = || RecordError::Database(DbError::TransactionLost { label: "record" });
+            (is_start && refused.fetch_add(1, Ordering::SeqCst) < 3).then(lost)
+        }),
+    );
+    let job = bench.client.enqueue(gate()).await.unwrap();
+    bench.gate.entered(1).await;
+    bench
+        .advance_until(Duration::from_millis(50), async || {
+            job.status().await.unwrap().unwrap().status == JobStatus::Running
+        })
+        .await;
+    bench.gate.open.add_permits(1);
+    assert_eq!(bench.ended(&job).await, JobStatus::Completed);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_of_which_nothing_can_be_recorded_keeps_no_other_back() {
+    let cursed = JobId::parse("cursed").unwrap();
+    let bench = Bench::start_on(
+        2,
+        refusing(move |event| {
+            let is_meant = event.job.id == cursed && matches!(event.what, What::Started { .. });
+            is_meant.then(|| RecordError::Corrupt { id: "cursed".into(), reason: "is bad".into() })
+        }),
+    );
+    bench.client.enqueue(gate().id(JobId::parse("cursed").unwrap())).await.unwrap();
+    let job = bench.client.enqueue(gate()).await.unwrap();
+    bench.gate.entered(2).await;
+    bench
+        .advance_until(Duration::from_millis(50), async || {
+            job.status().await.unwrap().unwrap().status == JobStatus::Running
+        })
+        .await;
 }
 
 #[tokio::test]
