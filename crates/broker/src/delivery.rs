@@ -69,6 +69,26 @@ pub struct Settlement {
     pub settle: Settle,
 }
 
+impl Settlement {
+    /// Returns the same delivery with another fate, for one of which nothing was done because what
+    /// goes with it was refused. Should both be tried after all, the lease lets only one count.
+    #[must_use]
+    pub fn otherwise(&self, settle: Settle) -> Self {
+        let Delivery { envelope, tag, delivery, attempt, lost, leased_until, cancel_requested } =
+            &self.delivery;
+        let delivery = Delivery {
+            envelope: envelope.clone(),
+            tag: *tag,
+            delivery: *delivery,
+            attempt: *attempt,
+            lost: *lost,
+            leased_until: *leased_until,
+            cancel_requested: cancel_requested.clone(),
+        };
+        Self { delivery, settle }
+    }
+}
+
 /// What a settlement came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use celeriac_broker::{BrokerError, FetchRequest};
 use celeriac_protocol::Timestamp;
-use tokio_util::sync::CancellationToken;
 
 use super::{Shared, executor, settler};
 
@@ -34,7 +33,7 @@ pub(crate) async fn drain(shared: &Arc<Shared>, limit: usize) -> Result<Drained,
         for delivery in fetched.deliveries {
             let stop = shared.held.hold(delivery.tag, delivery.envelope.id.clone());
             let finished = executor::run(shared, delivery, stop).await;
-            settler::settle(shared, vec![finished], &CancellationToken::new()).await;
+            settler::settle_at_once(shared, vec![finished]).await;
             drained.attempts += 1;
         }
     }

@@ -4,10 +4,11 @@
 //! record is awaited first, so a crash in between leaves the message unacknowledged and the step
 //! runs again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{BrokerError, Publication, Settled};
+use celeriac_broker::{BrokerError, LeaseTag, Settled};
 use celeriac_db::{DbError, DbTx};
 use celeriac_protocol::{JobEvent, What};
 use tokio::sync::mpsc;
@@ -15,12 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Part};
 use self::news::Newsroom;
+use self::refused::Refused;
 use super::executor::Finished;
 use super::{Checkpoints, Shared};
 use crate::{RecordError, chain};
 
 mod batch;
 mod news;
+mod refused;
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
 /// their slots behind this many, so the worker stops fetching and keeps renewing.
@@ -49,7 +52,7 @@ pub(super) fn channel() -> (Outbox, Inbox) {
 /// Settles until `last_call` is cancelled and everything that was handed in by then is settled.
 pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: CancellationToken) {
     let mut batch = Vec::with_capacity(MAX_BATCH);
-    let mut newsroom = Newsroom::new();
+    let (mut newsroom, mut refused) = (Newsroom::new(), Refused::default());
     let mut next_news = newsroom.due(shared.clock());
     loop {
         tokio::select! {
@@ -61,33 +64,54 @@ pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: Cancel
             }
             count = inbox.recv_many(&mut batch, MAX_BATCH) => {
                 if count == 0 {
-                    return;
+                    break;
                 }
-                settle(&shared, std::mem::take(&mut batch), &last_call).await;
+                let found = settle(&shared, std::mem::take(&mut batch), &last_call).await;
+                refused.add(&shared, found).await;
             }
+            () = refused.due(shared.clock()) => refused.try_again(&shared).await,
         }
+    }
+    refused.give_up_all(&shared).await;
+}
+
+/// Settles a batch here and now; what the record refuses is not tried again.
+pub(super) async fn settle_at_once(shared: &Arc<Shared>, finished: Vec<Finished>) {
+    for (part, error) in settle(shared, finished, &CancellationToken::new()).await {
+        refused::give_up(shared, &part, &error).await;
     }
 }
 
 /// Settles a batch, trying again for as long as trying can help: until `last_call`, and a little after.
 ///
 /// What can't be written together is written in halves, so that one outcome that can't be written
-/// at all takes no other with it.
-pub(super) async fn settle(shared: &Arc<Shared>, finished: Vec<Finished>, last_call: &CancellationToken) {
-    let tags: Vec<_> = finished.iter().map(|one| one.tag).collect();
+/// at all takes no other with it. Returns those that are refused by themselves; they are still held.
+async fn settle(
+    shared: &Arc<Shared>,
+    finished: Vec<Finished>,
+    last_call: &CancellationToken,
+) -> Vec<(Part, SettleError)> {
+    let mut tags: HashSet<LeaseTag> = finished.iter().map(|one| one.tag).collect();
     shared.reach(Checkpoints::SETTLING);
-    let mut parts = vec![Part::whole(Batch::of(shared, finished))];
+    let (mut parts, mut refused) = (vec![Part::whole(Batch::of(shared, finished))], Vec::new());
     while let Some(part) = parts.pop() {
         match write_patiently(shared, &part, last_call).await {
             Ok(()) => {}
             Err(_) if part.len() > 1 => parts.extend(part.halves()),
-            Err(error) => {
+            Err(error) if error.is_retryable() => {
                 let (jobs, error) = (part.job_ids(), chain(&error));
-                tracing::error!(worker = %shared.name, ?jobs, error, "outcome can't be recorded; its lease will bring the job back");
+                tracing::error!(worker = %shared.name, ?jobs, error, "outcome could not be recorded before the worker stopped; its lease will bring the job back");
+            }
+            Err(error) => {
+                for tag in part.tags() {
+                    tags.remove(&tag);
+                }
+                refused.push((part, error));
             }
         }
     }
     shared.held.release(tags);
+    refused
 }
 
 /// Writes a part, or returns why trying again would not help.
@@ -137,7 +161,7 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
     let mut written = Written::default();
     let republished = part.republished();
     if !republished.is_empty() {
-        written.more = refused(shared, part, &broker.publish(republished).await?);
+        written.more = part.not_taken(&broker.publish(republished).await?, shared.clock().now());
         recorder.record(&recorded(&written.more)).await?;
     }
     if !part.settlements().is_empty() {
@@ -159,7 +183,7 @@ async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, Se
     let mut written = Written { lost, more: Vec::new() };
     let republished = part.republished();
     if !republished.is_empty() {
-        written.more = refused(shared, part, &sql.publish_in(tx, republished).await?);
+        written.more = part.not_taken(&sql.publish_in(tx, republished).await?, shared.clock().now());
     }
     let events = recorded(written.events(part));
     if !events.is_empty() {
@@ -167,10 +191,6 @@ async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, Se
     }
     shared.reach(Checkpoints::RECORDED);
     Ok(written)
-}
-
-fn refused(shared: &Shared, part: &Part, answers: &[Publication]) -> Vec<JobEvent> {
-    part.refused(answers, shared.clock().now())
 }
 
 impl Written {

@@ -158,6 +158,42 @@ async fn a_job_of_which_nothing_can_be_recorded_keeps_no_other_back() {
 }
 
 #[tokio::test]
+async fn a_job_whose_outcome_the_record_refuses_runs_once_and_ends_as_a_dead_letter() {
+    let (cursed, tries) = (JobId::parse("cursed").unwrap(), Arc::new(AtomicU32::new(0)));
+    let (id, counted) = (cursed.clone(), Arc::clone(&tries));
+    let bench = Bench::start_on(
+        1,
+        refusing(move |event| {
+            let is_meant = event.job.id == id && matches!(event.what, What::Succeeded { .. });
+            is_meant.then(|| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                RecordError::Corrupt { id: "cursed".into(), reason: "is bad".into() }
+            })
+        }),
+    );
+    bench.client.enqueue(gate().id(cursed.clone())).await.unwrap();
+    bench.gate.open.add_permits(2);
+    bench.gate.entered(1).await;
+    let other = bench.client.enqueue(gate()).await.unwrap();
+    assert_eq!(bench.ended(&other).await, JobStatus::Completed, "it is kept back by no other");
+    bench.gate.entered(1).await;
+    let dead = async || bench.broker.admin().dead_letter(&cursed).await.unwrap();
+    bench.advance_until(Duration::from_secs(1), async || dead().await.is_some()).await;
+    let letter = dead().await.unwrap();
+    assert_eq!((letter.reason.as_str(), letter.delivery), ("unrecorded", 1));
+    assert!(
+        letter.detail.starts_with("the job has completed, which can't be recorded: "),
+        "{}",
+        letter.detail
+    );
+    assert!(letter.detail.ends_with("is bad"), "{}", letter.detail);
+    // Once with the other job, or not, and then by itself: as often as it might be handed out.
+    assert!((5..=6).contains(&tries.load(Ordering::SeqCst)));
+    assert_eq!(bench.gate.entered.available_permits(), 0, "it ran once");
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn no_more_jobs_run_or_are_held_than_there_are_slots() {
     let bench = Bench::start(3);
     let jobs = bench.client.enqueue_many((0..10).map(|_| gate())).await.unwrap();

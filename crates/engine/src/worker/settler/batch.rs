@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{Publication, Settle, Settlement};
+use celeriac_broker::{LeaseTag, Publication, Settle, Settlement};
 use celeriac_protocol::{
     Envelope, ErrorKind, JobError, JobEvent, JobId, Outcome, RecordLevel, TaskMessage, Timestamp, What,
 };
@@ -61,6 +61,12 @@ impl Part {
         self.early().iter().flat_map(|early| &early.events)
     }
 
+    /// Returns what each job came to.
+    pub(super) fn last_events(&self) -> impl Iterator<Item = &JobEvent> {
+        let settled = self.events().iter().filter_map(|events| events.last());
+        settled.chain(self.early().iter().filter_map(|early| early.events.last()))
+    }
+
     /// Returns the messages that were acknowledged early and are to run again.
     pub(super) fn republished(&self) -> Vec<Envelope> {
         self.early().iter().filter_map(|early| early.again.clone()).collect()
@@ -71,7 +77,7 @@ impl Part {
     ///
     /// Where a message of the same id is in the queue already, that is this very one, sent twice
     /// because the answer was lost, or a later one of its sender's: either way the job runs.
-    pub(super) fn refused(&self, answers: &[Publication], now: Timestamp) -> Vec<JobEvent> {
+    pub(super) fn not_taken(&self, answers: &[Publication], now: Timestamp) -> Vec<JobEvent> {
         let republished = self.early().iter().filter(|early| early.again.is_some());
         let told = republished.zip(answers).filter_map(|(early, answer)| match answer {
             Publication::Duplicate(by) => Some((early.events.last()?, by)),
@@ -80,6 +86,12 @@ impl Part {
         told.filter(|(event, by)| event.job.id != **by)
             .map(|(event, by)| not_taken_back(event, by, now))
             .collect()
+    }
+
+    /// Returns the leases that the jobs are or were held under.
+    pub(super) fn tags(&self) -> impl Iterator<Item = LeaseTag> {
+        let leased = self.settlements().iter().map(|settlement| settlement.delivery.tag);
+        leased.chain(self.early().iter().map(|early| early.tag))
     }
 
     pub(super) fn job_ids(&self) -> Vec<JobId> {
@@ -100,6 +112,8 @@ pub(super) struct Batch {
 
 /// The outcome of a job whose message was acknowledged before it ran.
 struct Early {
+    /// The lease it was held under.
+    tag: LeaseTag,
     events: Vec<JobEvent>,
     /// The message, where it is to run again.
     again: Option<Envelope>,
@@ -125,7 +139,7 @@ impl Batch {
                 self.settlements.push(Settlement { delivery, settle });
                 self.events.push(events);
             }
-            None => self.early.push(Early { events, again }),
+            None => self.early.push(Early { tag: finished.tag, events, again }),
         }
     }
 }
