@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_control::workflow::ItemError;
 use celeriac_db::DbError;
-use celeriac_protocol::{Clock, Timestamp};
+use celeriac_protocol::{Clock, Timestamp, error_text};
 use sea_orm::DbErr;
 use thiserror::Error;
 
@@ -61,10 +61,10 @@ pub(crate) enum RowError {
     #[error("{0}")]
     Permanent(String),
     /// The database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {}", error_text(.0))]
     Database(#[from] DbError),
     /// A reading of the database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {}", error_text(.0))]
     Read(#[from] DbErr),
 }
 

@@ -1,13 +1,12 @@
 //! Runs loops: one pass of each at a time, by the clock, by being woken, until told to stop.
 
-use std::any::Any;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use celeriac_broker::{Notice, Notices};
-use celeriac_protocol::{Clock, Timestamp};
+use celeriac_protocol::{Clock, Timestamp, error_text, panic_text};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -193,12 +192,13 @@ async fn pass(seat: &Seat, ctx: &LoopCtx) -> Timestamp {
     let started_at = ctx.now();
     seat.status(|status| status.begin(started_at));
     let outcome = AssertUnwindSafe(seat.work.pass(ctx)).catch_unwind().await;
-    let outcome =
-        outcome.unwrap_or_else(|panic| Err(LoopError::from(format!("panicked: {}", text_of(&*panic)))));
+    let outcome = outcome.unwrap_or_else(|panic| {
+        Err(LoopError::from(format!("panicked: {}", panic_text(&*panic).unwrap_or("no message"))))
+    });
     let now = ctx.now();
     let next_at = next_after(&outcome, now, seat.work.period());
     log(seat.work.name(), &outcome, seat.status(|status| status.failures_in_a_row));
-    let outcome = outcome.map_err(|error| chain(&*error));
+    let outcome = outcome.map_err(|error| error_text(&*error));
     seat.status(|status| status.end(Pass { started_at, finished_at: now, outcome }, next_at));
     next_at
 }
@@ -221,9 +221,11 @@ fn log(name: &str, outcome: &Result<PassReport, LoopError>, failed_before: u32) 
         Ok(report) => tracing::debug!(loop.name = name, %report, "loop passed"),
         Err(error) if (failed_before + 1).is_power_of_two() => {
             let failures = failed_before + 1;
-            tracing::warn!(loop.name = name, error = chain(&**error), failures, "pass of loop failed");
+            tracing::warn!(loop.name = name, error = error_text(&**error), failures, "pass of loop failed");
         }
-        Err(error) => tracing::debug!(loop.name = name, error = chain(&**error), "pass of loop failed again"),
+        Err(error) => {
+            tracing::debug!(loop.name = name, error = error_text(&**error), "pass of loop failed again");
+        }
     }
 }
 
@@ -243,21 +245,4 @@ async fn listen(mut notices: Notices, activator: Activator, stop: CancellationTo
             Err(RecvError::Closed) => return,
         }
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-/// Joins an error and its causes into one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

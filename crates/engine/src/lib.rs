@@ -40,15 +40,3 @@ pub mod export {
     pub use anyhow;
     pub use serde;
 }
-
-/// Joins an error and its causes into one line, for a log.
-pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
-}

@@ -10,6 +10,7 @@ mod outcome;
 mod queue;
 mod retry;
 mod status;
+mod text;
 
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
@@ -21,6 +22,7 @@ pub use outcome::{Outcome, RunError, RunResult, SHORTEST_SNOOZE, judge};
 pub use queue::{Content, DEFAULT_PRIORITY, DEFAULT_QUEUE, Envelope, MAX_PRIORITY};
 pub use retry::{Backoff, DEFAULT_MAX_RETRIES, RetryPolicy};
 pub use status::{JobStatus, UnknownStatus};
+pub use text::{error_text, panic_text};
 
 /// JSON text that passes through untouched, so that no number is rounded on the way.
 pub use serde_json::value::RawValue;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use celeriac_db::{Database, DbError};
 use celeriac_engine::Ctx;
-use celeriac_protocol::{Clock, Timestamp};
+use celeriac_protocol::{Clock, Timestamp, error_text, panic_text};
 use futures_util::FutureExt;
 use sea_orm::EntityTrait;
 use serde::{Deserialize, Serialize};
@@ -152,7 +152,11 @@ impl<W: Workflow> Run<W> {
         match claim::renew::<W::Table>(&self.database, self.claim, until).await {
             Ok(()) => self.claim_ends_at = until,
             Err(error) if now < self.claim_ends_at => {
-                tracing::warn!(workflow = W::NAME, %error, "claim could not be renewed, trying again");
+                tracing::warn!(
+                    workflow = W::NAME,
+                    error = error_text(&error),
+                    "claim could not be renewed, trying again"
+                );
             }
             Err(error) => return Err(failed::<W>("renew claim")(error)),
         }
@@ -235,7 +239,12 @@ impl<W: Workflow> Run<W> {
                 tracing::warn!(workflow = W::NAME, row, "claim had run out before the row was recorded");
             }
             Err(error) => {
-                tracing::error!(workflow = W::NAME, row, error = %error, "row could not be recorded; its claim will bring it back");
+                tracing::error!(
+                    workflow = W::NAME,
+                    row,
+                    error = error_text(&error),
+                    "row could not be recorded; its claim will bring it back"
+                );
             }
         }
         let RunReport { done, retried, failed, .. } = self.report;
@@ -259,11 +268,13 @@ async fn write_down<W: Workflow>(
 ) -> Result<Recorded, DbError> {
     match record::<W::Table>(database, settings, claim, state, outcome, clock.now()).await {
         Err(error) if !error.is_retryable() => {
-            let reason = ItemError::permanent(format!("what was found could not be stored: {error}"));
+            let reason =
+                ItemError::permanent(format!("what was found could not be stored: {}", error_text(&error)));
             record::<W::Table>(database, settings, claim, state, Err(reason), clock.now()).await
         }
         Err(error) => {
-            let reason = ItemError::transient(format!("what was found could not be stored: {error}"));
+            let reason =
+                ItemError::transient(format!("what was found could not be stored: {}", error_text(&error)));
             record::<W::Table>(database, settings, claim, state, Err(reason), clock.now()).await
         }
         recorded => recorded,
@@ -295,9 +306,5 @@ fn over_limit(settings: &WorkflowSettings) -> ItemError {
 }
 
 fn panicked(payload: &(dyn std::any::Any + Send)) -> ItemError {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no reason given".to_owned());
-    ItemError::transient(format!("processing panicked: {text}"))
+    ItemError::transient(format!("processing panicked: {}", panic_text(payload).unwrap_or("no reason given")))
 }

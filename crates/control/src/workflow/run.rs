@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use celeriac_db::Database;
 use celeriac_engine::{Ctx, StopReason, TaskError, task};
+use celeriac_protocol::error_text;
 use celeriac_store::StoreError;
 use celeriac_store::query::workflows::{HeldSlot, SlotRequest, free_slot, renew_slot, take_slot};
 
@@ -44,7 +45,11 @@ pub async fn run_workflow(workflow: String, ctx: Ctx) -> Result<RunReport, TaskE
     let freed: Result<(), StoreError> =
         database.write("free slot", async move |tx| free_slot(tx, slot, now, more).await).await;
     if let Err(error) = freed {
-        tracing::warn!(workflow = slot.workflow, error = %Chain(&error), "slot could not be freed; it is free when its lease ends");
+        tracing::warn!(
+            workflow = slot.workflow,
+            error = error_text(&error),
+            "slot could not be freed; it is free when its lease ends"
+        );
     }
     match result {
         Ok(_) if ctx.stop_reason() == Some(StopReason::Cancelled) => {
@@ -83,24 +88,13 @@ async fn hold(slot: HeldSlot, lease: Duration, database: &Database, ctx: &Ctx) -
             Ok(true) => held_until = until,
             Ok(false) => return TaskError::cancel("the slot was lost to another run"),
             Err(error) if clock.now() < held_until => {
-                tracing::warn!(workflow = slot.workflow, error = %Chain(&error), "slot could not be renewed, trying again");
+                tracing::warn!(
+                    workflow = slot.workflow,
+                    error = error_text(&error),
+                    "slot could not be renewed, trying again"
+                );
             }
             Err(error) => return TaskError::from(error),
         }
-    }
-}
-
-/// Shows an error with its causes in one line.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(next) = cause {
-            write!(f, ": {next}")?;
-            cause = next.source();
-        }
-        Ok(())
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use celeriac_broker::{Delivery, LeaseTag, Settle, Settled, Settlement};
 use celeriac_protocol::{
-    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, Timestamp, judge,
+    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, Timestamp,
+    error_text, judge, panic_text,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -98,7 +99,7 @@ async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, sto
     let ending = match settled {
         Ok(_) => Ending::LeaseLost,
         Err(error) => {
-            let (id, error) = (&delivery.envelope.id, crate::chain(&error));
+            let (id, error) = (&delivery.envelope.id, error_text(&error));
             tracing::warn!(worker = %shared.name, job.id = %id, error, "message could not be acknowledged, giving it back");
             Ending::Released(None)
         }
@@ -246,11 +247,7 @@ fn after_stop(
 
 /// Makes an ordinary failure of a panic.
 fn panicked(payload: Box<dyn std::any::Any + Send>) -> RunResult {
-    let text = payload
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "the task panicked with a value that is no text".to_owned());
+    let text = panic_text(&*payload).unwrap_or("the task panicked with a value that is no text");
     Err(RunError::Retry(JobError::new(ErrorKind::Panic, text).with_type("panic")))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{BrokerError, Delivery, FetchRequest, Fetched, Notice, Notices};
-use celeriac_protocol::Timestamp;
+use celeriac_protocol::{Timestamp, error_text};
 use futures_util::future::BoxFuture;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinError, JoinSet};
@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::settler::Outbox;
 use super::{Checkpoints, Shared, executor};
-use crate::chain;
 use crate::ctx::StopReason;
 
 /// How long to wait before fetching again when the transport fails, at first and at most.
@@ -124,7 +123,7 @@ impl<'a> Fetcher<'a> {
                 }
             }
             Err(error) => {
-                tracing::warn!(worker = %self.shared.name, error = chain(&error), "messages could not be fetched, trying again");
+                tracing::warn!(worker = %self.shared.name, error = error_text(&error), "messages could not be fetched, trying again");
                 self.hungry = false;
                 self.ask_again_at = now + self.retry_pause;
                 self.retry_pause = (self.retry_pause * 2).min(RETRY_PAUSE.1);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::{LeaseTag, Renewal};
+use celeriac_protocol::error_text;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
@@ -36,7 +37,7 @@ async fn renew(shared: &Shared) {
                 }
             }
             Err(error) => {
-                let error = crate::chain(&error);
+                let error = error_text(&error);
                 tracing::warn!(worker = %shared.name, error, "leases could not be renewed, trying again");
             }
         }

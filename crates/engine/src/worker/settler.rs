@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use celeriac_broker::{BrokerError, LeaseTag, Settled};
 use celeriac_db::{DbError, DbTx};
-use celeriac_protocol::{JobEvent, What};
+use celeriac_protocol::{JobEvent, What, error_text};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use self::news::Newsroom;
 use self::refused::Refused;
 use super::executor::Finished;
 use super::{Checkpoints, Shared};
-use crate::{RecordError, chain};
+use crate::RecordError;
 
 mod batch;
 mod news;
@@ -99,7 +99,7 @@ async fn settle(
             Ok(()) => {}
             Err(_) if part.len() > 1 => parts.extend(part.halves()),
             Err(error) if error.is_retryable() => {
-                let (jobs, error) = (part.job_ids(), chain(&error));
+                let (jobs, error) = (part.job_ids(), error_text(&error));
                 tracing::error!(worker = %shared.name, ?jobs, error, "outcome could not be recorded before the worker stopped; its lease will bring the job back");
             }
             Err(error) => {
@@ -135,7 +135,7 @@ async fn write_patiently(
         if !error.is_retryable() || last_tries > LAST_TRIES {
             return Err(error);
         }
-        tracing::warn!(worker = %shared.name, outcomes = part.len(), error = chain(&error), "outcomes could not be recorded, trying again");
+        tracing::warn!(worker = %shared.name, outcomes = part.len(), error = error_text(&error), "outcomes could not be recorded, trying again");
         shared.clock().sleep(pause).await;
         pause = (pause * 2).min(longest);
     }

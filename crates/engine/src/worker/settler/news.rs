@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_protocol::{Clock, JobEvent};
+use celeriac_protocol::{Clock, JobEvent, error_text};
 
 use super::super::Shared;
 use super::super::held::News;

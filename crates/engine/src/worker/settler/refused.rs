@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use celeriac_broker::Settle;
-use celeriac_protocol::{Clock, JobEvent, Timestamp, What};
+use celeriac_protocol::{Clock, JobEvent, Timestamp, What, error_text};
 
 use super::batch::Part;
 use super::{Arc, SettleError, Shared, tell, write};
-use crate::chain;
 
 /// How long to wait before trying again, at first and at most. The lease is renewed meanwhile.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
