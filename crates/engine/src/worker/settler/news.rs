@@ -7,7 +7,7 @@ use celeriac_protocol::{Clock, JobEvent, error_text};
 use super::super::Shared;
 use super::super::held::News;
 use super::{RETRY_PAUSE, recorded};
-use crate::{RecordError, chain};
+use crate::RecordError;
 
 /// How often it is told that jobs have begun. What begins and ends in between is told once.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ async fn tell_all(shared: &Shared, news: Vec<News>) -> bool {
                 shared.client.events().tell(&events);
             }
             Err(error) if error.is_retryable() => {
-                let error = chain(&error);
+                let error = error_text(&error);
                 tracing::warn!(worker = %shared.name, error, "progress could not be recorded, trying again");
                 shared.held.keep(part);
                 all_told = false;
@@ -67,7 +67,7 @@ async fn tell_all(shared: &Shared, news: Vec<News>) -> bool {
                 parts.extend([rest, part]);
             }
             Err(error) => {
-                let error = chain(&error);
+                let error = error_text(&error);
                 tracing::warn!(worker = %shared.name, error, "progress can't be recorded, its outcome will tell");
                 shared.held.told(&part);
             }

@@ -90,7 +90,7 @@ impl Refused {
         if outcome.refusals >= shared.options.max_deliveries || self.waiting.len() >= MAX_WAITING {
             return give_up(shared, &outcome.part, &outcome.error).await;
         }
-        let (jobs, error) = (outcome.part.job_ids(), chain(&outcome.error));
+        let (jobs, error) = (outcome.part.job_ids(), error_text(&outcome.error));
         tracing::warn!(worker = %shared.name, ?jobs, error, refusals = outcome.refusals, "outcome was refused by the record, trying again");
         self.waiting.push(outcome);
     }
@@ -100,7 +100,7 @@ impl Refused {
 ///
 /// What was acknowledged early has no message any more: the log is the last to know of it.
 pub(super) async fn give_up(shared: &Arc<Shared>, part: &Part, error: &SettleError) {
-    let (jobs, error) = (part.job_ids(), chain(error));
+    let (jobs, error) = (part.job_ids(), error_text(error));
     let ends: Vec<String> = part.last_events().map(in_words).collect();
     let detail = format!("{}, which can't be recorded: {error}", ends.join("; "));
     tracing::error!(worker = %shared.name, ?jobs, detail, "outcome was given up; its message goes to the dead letters");
@@ -111,7 +111,7 @@ pub(super) async fn give_up(shared: &Arc<Shared>, part: &Part, error: &SettleErr
     if !buried.is_empty()
         && let Err(error) = shared.client.broker().settle(&buried).await
     {
-        let error = chain(&error);
+        let error = error_text(&error);
         tracing::error!(worker = %shared.name, ?jobs, error, "message could not be buried; its lease will bring the job back");
     }
     shared.held.release(part.tags());
