@@ -1,5 +1,10 @@
 //! Dead letters: looked at, put back, dropped.
 
+use std::sync::Arc;
+
+use celeriac_broker::{Broker, SqliteBroker};
+use celeriac_engine::SystemClock;
+use celeriac_protocol::{Content, Envelope, JobId};
 use serde_json::json;
 
 use crate::support::Bed;
@@ -36,6 +41,52 @@ fn letters_are_listed_by_task_and_reason_and_shown_with_their_bytes() {
     assert!(letter["body"].as_str().unwrap().starts_with(r#"[["one"],{},"#), "{letter}");
     assert!(bed.ok(&["dead", "show", &ids[0]]).contains("args        [\"one\"]"));
     bed.run(&["dead", "show", "nobody", "--json"]).refused_as(3, "unknown_dead_letter");
+}
+
+/// Puts a message into the queue that no client of ours would send.
+async fn publish_raw(bed: &Bed, id: &str, headers: &str, body: &[u8]) {
+    let database = bed.database().await;
+    let broker = SqliteBroker::new(database.clone(), Arc::new(SystemClock));
+    let content = Content {
+        headers: headers.to_owned(),
+        properties: "{}".to_owned(),
+        content_type: "application/json".to_owned(),
+        content_encoding: "utf-8".to_owned(),
+        body: body.to_owned(),
+    };
+    let (id, queue) = (JobId::parse(id).unwrap(), "celery".to_owned());
+    let poison = Envelope { id, queue, priority: None, due_at: None, unique_key: None, content };
+    broker.publish(vec![poison]).await.unwrap();
+    database.close().await;
+}
+
+#[tokio::test]
+async fn poison_is_buried_with_its_bytes_and_its_reason_and_the_worker_goes_on() {
+    let bed = Bed::new();
+    bed.ok(&["migrate", "up"]);
+    let headers = r#"{"task": "greet", "id": "x"}"#;
+    publish_raw(&bed, "bytes", headers, b"\x80\x04 not json").await;
+    publish_raw(&bed, "shape", headers, br#"[["Ada"], {}]"#).await;
+    publish_raw(&bed, "headers", "{", br#"[["Ada"], {}, {}]"#).await;
+    let told = tokio::task::spawn_blocking(move || {
+        let good = bed.enqueue(&["greet", "Ada"]);
+        bed.work_until_ended(&good);
+        assert_eq!(bed.job(&good)["status"], "completed");
+        ["bytes", "shape", "headers"].map(|id| {
+            let job = bed.job(id);
+            assert_eq!((&job["status"], &job["dead_reason"]), (&json!("failed"), &json!("undecodable")));
+            bed.json(&["dead", "show", id]).remove(0)
+        })
+    });
+    let [bytes, shape, headers] = told.await.unwrap();
+    assert_eq!((&bytes["body_hex"], &bytes["body_bytes"]), (&json!("8004206e6f74206a736f6e"), &json!(11)));
+    assert!(bytes["detail"].as_str().unwrap().starts_with("failed to read body"), "{bytes}");
+    assert_eq!(shape["body"], r#"[["Ada"], {}]"#);
+    assert!(
+        shape["unreadable"].as_str().unwrap().starts_with("read body as [args, kwargs, embed]"),
+        "{shape}"
+    );
+    assert_eq!((&headers["headers"], &headers["task"]), (&json!("{"), &json!(null)));
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn cancelling_takes_a_waiting_job_out_and_tells_a_running_one_to_stop() {
     job.hung_up();
     let stderr = bed.run(&["jobs", "wait", &running, "--timeout", "20s"]).refused(1);
     assert!(stderr.contains("was cancelled"), "{stderr}");
+    assert_eq!(bed.job(&running)["cancel_reason"], "not needed");
     worker.stop();
 }
 

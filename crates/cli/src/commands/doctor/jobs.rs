@@ -41,19 +41,23 @@ pub(super) async fn check(
 
 /// Compares the clock with the newest record.
 async fn clock(platform: &Platform, now: Timestamp) -> Result<Finding> {
-    const HINT: &str = "set the clock, best by NTP: leases and due times depend on it";
     let newest = jobs::list(platform.database.reader(), &JobFilter::default(), None, 1).await?;
     let newest = newest.jobs.first().map(|job| job.created_at);
-    if now < EARLIEST {
-        return Ok(Finding::wrong("clock", format!("it is {now}, which can't be"), HINT));
-    }
-    Ok(match newest {
-        Some(newest) if newest > now + SKEW => {
-            let ahead = brief(newest.since(now));
-            Finding::wrong("clock", format!("it is {now}, but the newest job is from {ahead} later"), HINT)
+    Ok(match fault_of_clock(now, newest) {
+        Some(fault) => {
+            let hint = "set the clock, best by NTP: leases and due times depend on it";
+            Finding::wrong("clock", format!("it is {now}, {fault}"), hint)
         }
-        _ => Finding::ok("clock", now.to_string()),
+        None => Finding::ok("clock", now.to_string()),
     })
+}
+
+fn fault_of_clock(now: Timestamp, newest: Option<Timestamp>) -> Option<String> {
+    if now < EARLIEST {
+        return Some("which can't be".to_owned());
+    }
+    let newest = newest.filter(|newest| *newest > now + SKEW)?;
+    Some(format!("but the newest job is from {} later", brief(newest.since(now))))
 }
 
 /// Looks for queues that nobody takes from.
@@ -118,4 +122,23 @@ async fn running(platform: &Platform, now: Timestamp, lease: Duration) -> Result
 async fn is_held(platform: &Platform, id: &JobId, since: Timestamp) -> Result<bool> {
     let found = platform.broker().admin().find(id).await?;
     Ok(found.is_some_and(|found| matches!(found.state, MessageState::Held { until, .. } if until > since)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(now: Timestamp, newest: Option<Timestamp>, expected: Option<&str>) {
+        assert_eq!(fault_of_clock(now, newest).as_deref(), expected, "{now} {newest:?}");
+    }
+
+    #[test]
+    fn clock_before_its_time_or_behind_the_records_is_wrong() {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+        check(EARLIEST - second, None, Some("which can't be"));
+        check(EARLIEST, None, None);
+        check(EARLIEST, Some(EARLIEST + SKEW), None);
+        check(EARLIEST, Some(EARLIEST + hour), Some("but the newest job is from 1h later"));
+        check(EARLIEST + hour, Some(EARLIEST), None);
+    }
 }
