@@ -122,12 +122,6 @@ impl Site {
     pub(crate) fn count(&self, path: &str) -> usize {
         self.hits().iter().filter(|hit| hit.path == path).count()
     }
-
-    /// The shortest pause between two requests.
-    pub(crate) fn shortest_gap(&self) -> Option<Duration> {
-        let hits = self.hits();
-        hits.windows(2).map(|pair| pair[1].at.since(pair[0].at)).min()
-    }
 }
 
 async fn respond(reply: Reply) -> Response<Body> {
