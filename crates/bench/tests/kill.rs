@@ -1,0 +1,19 @@
+//! Workers are killed with SIGKILL at every named point of a job's path, and no job is lost.
+
+use std::process::Command;
+
+#[test]
+fn workers_that_are_killed_at_any_point_lose_no_job() {
+    let bench = env!("CARGO_BIN_EXE_celeriac-bench");
+    // Each of the points once; `cargo xtask soak kill` does the same a hundred times.
+    let kill = Command::new(bench).args(["kill", "--kills", "7", "--jobs-per-kill", "260"]).output();
+    let kill = kill.expect("the bench starts");
+    let (told, errors) = (String::from_utf8_lossy(&kill.stdout), String::from_utf8_lossy(&kill.stderr));
+    assert!(kill.status.success(), "{told}{errors}");
+    assert!(told.contains("enqueued minus completed:   0"), "{told}");
+    assert_eq!(
+        told.lines().filter(|line| line.starts_with("  at ") && line.ends_with(" 1")).count(),
+        7,
+        "{told}"
+    );
+}
