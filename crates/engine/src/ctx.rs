@@ -245,6 +245,8 @@ pub enum StopReason {
     Cancelled,
     /// It has run longer than its soft limit.
     SoftLimit,
+    /// It has run longer than its hard limit. Only a blocking task lives to see it.
+    HardLimit,
     /// Its lease ended: the message belongs to somebody else, and no outcome will be accepted.
     LeaseLost,
     /// The worker stops and its patience is over.

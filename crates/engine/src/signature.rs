@@ -40,6 +40,7 @@ struct CallOptions {
     unique_key: Option<String>,
     max_retries: Option<u32>,
     soft_limit: Option<Duration>,
+    hard_limit: Option<Duration>,
     job_type: Option<String>,
     record: RecordLevel,
     default_retries: Option<u32>,
@@ -93,6 +94,8 @@ options! {
     max_retries: u32 => |options, retries| options.max_retries = Some(retries);
     /// Tells the task to stop after this long, whatever the task says.
     soft_limit: Duration => |options, limit| options.soft_limit = Some(limit);
+    /// Ends the attempt after this long, whatever the task says.
+    hard_limit: Duration => |options, limit| options.hard_limit = Some(limit);
     /// Lists it under this label.
     job_type: impl Into<String> => |options, label| options.job_type = Some(label.into());
 }
@@ -175,7 +178,7 @@ impl Call {
             Expiry::After(after) => now + after,
         });
         message.unique_key = options.unique_key;
-        message.time_limits = TimeLimits { hard: None, soft: options.soft_limit };
+        message.time_limits = TimeLimits { hard: options.hard_limit, soft: options.soft_limit };
         message.origin = origin.to_owned();
         (message.parent_id, message.root_id) =
             options.parent.map_or((None, None), |(p, r)| (Some(p), Some(r)));

@@ -104,6 +104,9 @@ pub struct TaskOptions {
     pub retry_on: fn(&anyhow::Error) -> bool,
     /// After it the task is told to stop ([`Ctx::cancelled`](crate::Ctx::cancelled)).
     pub soft_limit: Option<Duration>,
+    /// After it an async task is dropped wherever it waits, and the job fails without another try. A blocking
+    /// one can't be ended: it is told to stop, keeps its slot, and is reported as stuck.
+    pub hard_limit: Option<Duration>,
     /// Whether the result is thrown away.
     pub ignore_result: bool,
     /// Whether a message is acknowledged only after its outcome is recorded. `false` is at most
@@ -145,6 +148,7 @@ impl Default for TaskOptions {
             retry: RetryPolicy::default(),
             retry_on: |_| true,
             soft_limit: None,
+            hard_limit: None,
             ignore_result: false,
             acks_late: true,
             record: RecordLevel::All,

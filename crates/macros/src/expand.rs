@@ -170,6 +170,10 @@ fn task_options(options: &Options, description: &str) -> TokenStream {
         let limit = millis(limit);
         quote!(options.soft_limit = ::core::option::Option::Some(#limit);)
     }));
+    set.extend(options.time_limit.map(|limit| {
+        let limit = millis(limit);
+        quote!(options.hard_limit = ::core::option::Option::Some(#limit);)
+    }));
     if options.ignore_result {
         set.push(quote!(options.ignore_result = true;));
     }

@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) retry_jitter: Option<bool>,
     pub(crate) retry_on: Vec<Type>,
     pub(crate) soft_time_limit: Option<Duration>,
+    pub(crate) time_limit: Option<Duration>,
     pub(crate) ignore_result: bool,
     pub(crate) acks_late: Option<bool>,
     pub(crate) record: Option<Ident>,
@@ -29,7 +30,7 @@ pub(crate) struct Options {
 
 /// All options, for the message about an unknown one.
 const KNOWN: &str = "name, aliases, queue, priority, job_type, max_retries, default_retry_delay, retry_backoff, \
-    retry_backoff_max, retry_jitter, retry_on, soft_time_limit, ignore_result, acks_late, record, state, crate";
+    retry_backoff_max, retry_jitter, retry_on, soft_time_limit, time_limit, ignore_result, acks_late, record, state, crate";
 
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -73,6 +74,7 @@ impl Options {
             retry_jitter: None,
             retry_on: Vec::new(),
             soft_time_limit: None,
+            time_limit: None,
             ignore_result: false,
             acks_late: None,
             record: None,
@@ -94,6 +96,7 @@ impl Options {
             "retry_jitter" => self.retry_jitter = Some(value::<LitBool>(input)?.value),
             "retry_on" => self.retry_on = list(input)?,
             "soft_time_limit" => self.soft_time_limit = Some(duration(&value(input)?)?),
+            "time_limit" => self.time_limit = Some(duration(&value(input)?)?),
             "ignore_result" => self.ignore_result = flag(input)?,
             "acks_late" => self.acks_late = Some(flag(input)?),
             "record" => self.record = Some(record(&value(input)?)?),

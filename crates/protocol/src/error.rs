@@ -13,7 +13,7 @@ pub enum ErrorKind {
     Error,
     /// The task panicked.
     Panic,
-    /// The task overran its soft limit.
+    /// The task overran its soft or its hard limit; the type of the error says which.
     TimeLimit,
     /// The workers that held the message vanished, `max_deliveries` times.
     WorkerLost,

@@ -198,7 +198,7 @@ impl Continuation {
 /// Limits on one attempt; on the wire a pair of seconds, hard first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeLimits {
-    /// After it the attempt is ended whatever it is doing.
+    /// After it the attempt is ended whatever it is doing, where that is possible, and the job fails.
     pub hard: Option<Duration>,
     /// After it the task is told to stop.
     pub soft: Option<Duration>,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use celeriac_broker::{Delivery, LeaseTag, Settle, Settled, Settlement};
 use celeriac_protocol::{
-    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, Timestamp,
-    error_text, judge, panic_text,
+    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, TimeLimits,
+    Timestamp, error_text, judge, panic_text,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -141,8 +141,11 @@ async fn execute(
     let started = catch_unwind(AssertUnwindSafe(|| task.start(&message.args, ctx.clone())));
     let ran = match started {
         Ok(Ok(run)) => {
-            let soft = message.time_limits.soft.or(task.options.soft_limit);
-            supervise(shared, tag, run, &ctx, &stop, soft).await
+            let limits = TimeLimits {
+                soft: message.time_limits.soft.or(task.options.soft_limit),
+                hard: message.time_limits.hard.or(task.options.hard_limit),
+            };
+            supervise(shared, tag, run, &ctx, &stop, limits).await
         }
         Ok(Err(error)) => Ran::Result(Err(RunError::Discard(error))),
         Err(payload) => Ran::Result(panicked(payload)),
@@ -189,46 +192,63 @@ async fn supervise(
     run: BoxFuture<'static, RunResult>,
     ctx: &Ctx,
     stop: &StopSignal,
-    soft: Option<Duration>,
+    limits: TimeLimits,
 ) -> Ran {
     let mut run = pin!(AssertUnwindSafe(run).catch_unwind().map(|caught| caught.unwrap_or_else(panicked)));
+    let mut over_hard = pin!(over(shared, limits.hard).fuse());
+    let told = |reason| shared.held.stop(tag, reason, shared.clock().now());
+    let mut is_over = false;
     tokio::select! {
         biased;
         result = &mut run => return match stop.reason() {
-            Some(reason) => after_stop(Some(result), reason, stop, soft),
+            Some(reason) => after_stop(Some(result), reason, stop, limits),
             None => Ran::Result(result),
         },
         () = stop.stopped() => {}
-        () = over_soft_limit(shared, soft) => shared.held.stop(tag, StopReason::SoftLimit, shared.clock().now()),
+        () = &mut over_hard => {
+            is_over = true;
+            told(StopReason::HardLimit);
+        }
+        () = over(shared, limits.soft) => told(StopReason::SoftLimit),
     }
-    let result = tokio::select! {
-        biased;
-        result = &mut run => Some(result),
-        () = shared.clock().sleep(shared.options.stop_grace) => None,
-        () = shared.hurry.cancelled() => None,
+    let result = if is_over {
+        None
+    } else {
+        tokio::select! {
+            biased;
+            result = &mut run => Some(result),
+            () = over_hard => {
+                is_over = true;
+                None
+            }
+            () = shared.clock().sleep(shared.options.stop_grace) => None,
+            () = shared.hurry.cancelled() => None,
+        }
     };
     // A thread can't be dropped: its slot stays accounted for, and the job is reported as stuck.
     let result = match result {
         None if ctx.is_blocking() => Some(run.await),
         result => result,
     };
-    after_stop(result, stop.reason().unwrap_or(StopReason::Shutdown), stop, soft)
+    match stop.reason().unwrap_or(StopReason::Shutdown) {
+        StopReason::SoftLimit if is_over => after_stop(result, StopReason::HardLimit, stop, limits),
+        reason => after_stop(result, reason, stop, limits),
+    }
 }
 
-async fn over_soft_limit(shared: &Shared, soft: Option<Duration>) {
-    match soft {
+async fn over(shared: &Shared, limit: Option<Duration>) {
+    match limit {
         Some(limit) => shared.clock().sleep(limit).await,
         None => std::future::pending().await,
     }
 }
 
 /// Reads what a task made of being told to stop; `None` means it was dropped.
-fn after_stop(
-    result: Option<RunResult>,
-    reason: StopReason,
-    stop: &StopSignal,
-    soft: Option<Duration>,
-) -> Ran {
+fn after_stop(result: Option<RunResult>, reason: StopReason, stop: &StopSignal, limits: TimeLimits) -> Ran {
+    let over = |which: &str, limit: Option<Duration>, type_name| {
+        let text = format!("the task ran longer than its {which} limit of {:?}", limit.unwrap_or_default());
+        JobError::new(ErrorKind::TimeLimit, text).with_type(type_name)
+    };
     match (reason, result) {
         (StopReason::LeaseLost, _) => Ran::LeaseLost,
         (_, Some(Ok(value))) => Ran::Result(Ok(value)),
@@ -238,9 +258,11 @@ fn after_stop(
             Ran::Result(Err(RunError::Cancel(why.to_owned())))
         }
         (StopReason::SoftLimit, _) => {
-            let text = format!("the task ran longer than its soft limit of {:?}", soft.unwrap_or_default());
-            let error = JobError::new(ErrorKind::TimeLimit, text).with_type("SoftTimeLimitExceeded");
-            Ran::Result(Err(RunError::Retry(error)))
+            Ran::Result(Err(RunError::Retry(over("soft", limits.soft, "SoftTimeLimitExceeded"))))
+        }
+        // As with Celery, what had to be ended is not tried again.
+        (StopReason::HardLimit, _) => {
+            Ran::Result(Err(RunError::Discard(over("hard", limits.hard, "TimeLimitExceeded"))))
         }
     }
 }

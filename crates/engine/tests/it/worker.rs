@@ -334,6 +334,31 @@ async fn a_task_over_its_soft_limit_is_told_and_the_record_says_which_limit() {
 }
 
 #[tokio::test]
+async fn a_task_over_its_hard_limit_is_dropped_at_once_and_not_tried_again() {
+    let bench = Bench::start(1);
+    for call in [deaf(), deaf().soft_limit(Duration::from_secs(18))] {
+        let began = bench.clock.now();
+        let job = bench.client.enqueue(call.hard_limit(Duration::from_secs(20))).await.unwrap();
+        bench.gate.entered(1).await;
+        bench
+            .advance_until(Duration::from_secs(1), async || {
+                job.status().await.unwrap().is_some_and(|snapshot| snapshot.status.is_final())
+            })
+            .await;
+        let snapshot = job.status().await.unwrap().unwrap();
+        assert_eq!((snapshot.status, snapshot.attempt), (JobStatus::Failed, 1));
+        let error = snapshot.error.unwrap();
+        assert_eq!(
+            (error.kind, error.type_name.as_deref()),
+            (ErrorKind::TimeLimit, Some("TimeLimitExceeded"))
+        );
+        assert_eq!(error.message, "the task ran longer than its hard limit of 20s");
+        assert!(bench.clock.now().since(began) < Duration::from_secs(23), "it had no grace beyond the limit");
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn a_long_job_keeps_its_lease() {
     let bench = Bench::start(1);
     let job = bench.client.enqueue(gate()).await.unwrap();
