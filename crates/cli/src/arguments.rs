@@ -12,7 +12,7 @@ use crate::output::ColorChoice;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
-#[command(about = "Background jobs, schedules and table workflows in one binary", long_about = None)]
+#[command(about = "Background jobs and table workflows in one binary", long_about = None)]
 #[command(disable_help_subcommand = true, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
