@@ -5,11 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use celeriac_collect::CollectSettings;
+use celeriac_control::AppParts;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
 pub(crate) mod celery;
+mod collect;
 mod database;
 mod environment;
 mod file;
@@ -18,9 +21,13 @@ mod log;
 mod origin;
 mod period;
 mod records;
+mod scheduler;
+mod size;
 mod tasks;
 mod worker;
+mod workflow;
 
+pub(crate) use collect::CollectSection;
 pub(crate) use database::{DatabaseSection, DatabaseUrl};
 pub(crate) use environment::FILE_VARIABLE;
 pub(crate) use file::DEFAULT_FILE;
@@ -29,8 +36,10 @@ pub(crate) use log::{LogFormat, LogSection};
 pub(crate) use origin::Origin;
 pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
+use size::Size;
 pub(crate) use tasks::TasksSection;
 pub(crate) use worker::WorkerSection;
+pub(crate) use workflow::WorkflowSections;
 
 /// The commented defaults that ship in the binary; a test holds them equal to [`Config::default`].
 pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
@@ -43,6 +52,8 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerSection,
     pub(crate) tasks: TasksSection,
     pub(crate) records: RecordsSection,
+    pub(crate) workflow: WorkflowSections,
+    pub(crate) collect: CollectSection,
     pub(crate) log: LogSection,
 }
 
@@ -56,10 +67,26 @@ pub(crate) struct Invalid {
 }
 
 impl Config {
+    /// Returns the defaults for an app: its workflows have sections, too.
+    pub(crate) fn of(app: &AppParts) -> Self {
+        let mut config = Self::default();
+        config.workflow.add(app);
+        config
+    }
+
+    /// Returns how sites are collected, the workflows that do it included.
+    pub(crate) fn collecting(&self) -> CollectSettings {
+        let mut settings = self.collect.settings();
+        self.workflow.configure_collecting(&mut settings);
+        settings
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         self.database.validate()?;
         self.worker.validate()?;
         self.records.validate()?;
+        self.workflow.validate()?;
+        self.collect.validate()?;
         self.log.validate()
     }
 }
@@ -67,6 +94,8 @@ impl Config {
 /// What the configuration is read from.
 #[derive(Debug)]
 pub(crate) struct Sources {
+    /// What holds where nobody says anything.
+    pub(crate) defaults: Config,
     /// The file that was named; it must be there.
     pub(crate) named_file: Option<(PathBuf, Origin)>,
     /// The folder that a file is looked for in where none was named.
@@ -106,7 +135,7 @@ pub(crate) struct Loaded {
 /// # Errors
 /// The first key or value that can't be used, with the place where it stands.
 pub(crate) fn load(sources: Sources) -> Result<Loaded> {
-    let mut layers = Layers::new();
+    let mut layers = Layers::new(sources.defaults);
     let file = file::apply(&mut layers, sources.named_file, &sources.folder)?;
     let warnings = environment::apply(&mut layers, &sources.environment)?;
     for Flag { name, key, value } in sources.flags {
@@ -127,7 +156,13 @@ fn file_folder(file: &Option<PathBuf>) -> Option<&Path> {
 }
 
 #[cfg(test)]
+mod env_example;
+
+#[cfg(test)]
 mod tests {
+    use celeriac_collect::module;
+    use celeriac_control::App;
+
     use super::*;
 
     /// Turns the setting lines of the shipped file, which stand there as `#key = value`, into settings.
@@ -141,7 +176,7 @@ mod tests {
 
     #[test]
     fn shipped_file_changes_nothing_as_it_is() {
-        let mut layers = Layers::new();
+        let mut layers = Layers::new(Config::default());
         file::apply_text(&mut layers, Path::new("default.toml"), DEFAULT_TEXT).unwrap();
         assert_eq!(*layers.config(), Config::default());
         assert!(layers.entries().all(|entry| *entry.origin == Origin::Default));
@@ -149,13 +184,24 @@ mod tests {
 
     #[test]
     fn shipped_file_shows_every_key_with_its_default() {
-        let mut layers = Layers::new();
+        let mut layers = Layers::new(Config::default());
         file::apply_text(&mut layers, Path::new("default.toml"), &uncommented()).unwrap();
         let mut expected = Config::default();
-        // The one key without a default shows an example instead.
+        // The keys without a default show an example instead.
         expected.worker.name = layers.config().worker.name.clone();
+        expected.collect.contact = layers.config().collect.contact.clone();
         assert_eq!(*layers.config(), expected);
         let unmentioned = layers.entries().filter(|entry| *entry.origin == Origin::Default);
         assert_eq!(unmentioned.map(|entry| entry.key).collect::<Vec<_>>(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_apps_own_workflow_has_a_section_with_the_settings_it_declares() {
+        let mut declared = CollectSettings::default();
+        declared.page_workflow.batch_size = 7;
+        let app = module(App::new("house"), declared).build().unwrap();
+        let layers = Layers::new(Config::of(&app));
+        let shown = layers.entries().find(|entry| entry.key == "workflow.page.batch_size").unwrap();
+        assert_eq!((shown.value, shown.origin), (&serde_json::json!(7), &Origin::Default));
     }
 }

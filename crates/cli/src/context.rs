@@ -8,7 +8,7 @@ use celeriac_db::Database;
 use celeriac_protocol::Clock;
 
 use crate::arguments::Global;
-use crate::config::{self, Flag, Loaded, Origin, Sources};
+use crate::config::{self, Config, Flag, Loaded, Origin, Sources};
 use crate::error::Result;
 use crate::output::Output;
 
@@ -58,11 +58,12 @@ impl Context {
     }
 }
 
-/// Reads the configuration for a command that sets these keys by flags of its own.
-pub(crate) fn load(global: &Global, own: Vec<Flag>) -> Result<Loaded> {
+/// Reads the configuration of an app for a command that sets these keys by flags of its own.
+pub(crate) fn load(app: &AppParts, global: &Global, own: Vec<Flag>) -> Result<Loaded> {
     let mut flags = global.flags();
     flags.extend(own);
     config::load(Sources {
+        defaults: Config::of(app),
         named_file: named_file(global),
         folder: PathBuf::new(),
         environment: environment(),

@@ -180,7 +180,7 @@ codes! {
     MigrationFailed "migration_failed" Internal Internal Some("the database is as it was before that migration");
     /// What is stored can't be read back.
     RecordCorrupt "record_corrupt" Internal Internal None;
-    /// A state or a loop of the app could not be made.
+    /// A state, a workflow or a loop of the app could not be made.
     StateFailed "state_failed" Internal Internal None;
     /// Anything else.
     Internal "internal" Internal Internal Some("this should not happen; please report it");

@@ -21,4 +21,4 @@ mod views;
 pub use celeriac_control::App;
 pub use error::{Code, Kind};
 pub use exit::Exit;
-pub use run::main;
+pub use run::{main, main_with};

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use celeriac_cli::App;
-use celeriac_collect::{CollectSettings, module};
+use celeriac_collect::module;
 
 fn main() -> ExitCode {
-    let app = App::new("celeriac").version(env!("CARGO_PKG_VERSION"));
-    celeriac_cli::main(module(app, CollectSettings::default()))
+    celeriac_cli::main_with(|collect| {
+        module(App::new("celeriac").version(env!("CARGO_PKG_VERSION")), collect)
+    })
 }

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use celeriac_control::App;
+use celeriac_collect::CollectSettings;
+use celeriac_control::{App, AppParts};
 use clap::error::ErrorKind;
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,6 +21,26 @@ use crate::{clock, logging};
 ///
 /// A user's `fn main` is this one call.
 pub fn main(app: App) -> ExitCode {
+    start(app, |app, _| Ok(app))
+}
+
+/// Runs the command line of an app that collects sites by the settings of `[collect]`, as `celeriac` itself
+/// does.
+///
+/// `build` is called twice: with the defaults, to learn what the app is called and which workflows it has,
+/// and with the settings in force. What stands in `[workflow.NAME]` reaches the workflows in either case.
+///
+/// ```no_run
+/// use celeriac_cli::{App, main_with};
+/// use celeriac_collect::module;
+///
+/// main_with(|collect| module(App::new("house"), collect));
+/// ```
+pub fn main_with(build: impl Fn(CollectSettings) -> App) -> ExitCode {
+    start(build(CollectSettings::default()), |_, settings| Ok(build(settings).build()?))
+}
+
+fn start(app: App, finish: impl FnOnce(AppParts, CollectSettings) -> Result<AppParts>) -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
     let wants_json = line.iter().any(|argument| argument == "--json");
     let arguments = match arguments::parse(app.name(), app.version_text(), line) {
@@ -28,7 +49,7 @@ pub fn main(app: App) -> ExitCode {
     };
     let global = &arguments.global;
     let output = Output::new(global.json, global.quiet, global.color);
-    match run(app, arguments, &output) {
+    match run(app, finish, arguments, &output) {
         Ok(exit) => exit.into(),
         Err(error) => {
             report(&output, &error);
@@ -53,24 +74,31 @@ fn refuse(error: &clap::Error, wants_json: bool) -> Exit {
     Exit::Usage
 }
 
-fn run(app: App, arguments: Arguments, output: &Output) -> Result<Exit> {
+fn run(
+    app: App,
+    finish: impl FnOnce(AppParts, CollectSettings) -> Result<AppParts>,
+    arguments: Arguments,
+    output: &Output,
+) -> Result<Exit> {
     let Arguments { global, command } = arguments;
     let app = app.build()?;
     if !command.needs_settings() {
         return command.run_without_settings(&app, output);
     }
-    let loaded = match (context::load(&global, command.flags()), &command) {
+    let loaded = match (context::load(&app, &global, command.flags()), &command) {
         (Err(error), Command::Doctor(args)) => return doctor::without_settings(output, args, &error),
         (loaded, _) => loaded?,
     };
     let asked = *loaded.layers.origin("log.level") != Origin::Default;
     logging::start(&loaded.config.log, output, asked, command.is_chatty());
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let mut app = finish(app, loaded.config.collecting())?;
+    loaded.config.workflow.configure(&mut app)?;
     let runtime = runtime(&command, loaded.config.worker.threads)?;
     let (output, clock, opened) = (output.clone(), clock::from_environment()?, Opened::default());
     let context = Context { app, output, loaded, clock, opened: opened.clone() };
     let exit = runtime.block_on(async {
-        let exit = command.run(context).await;
+        let exit = Box::pin(command.run(context)).await;
         // Who interrupts twice does not want to wait for anything.
         if !matches!(exit, Ok(Exit::Interrupted)) {
             opened.close().await;

@@ -5,9 +5,18 @@ const ALIKE: f64 = 0.75;
 
 /// Returns the known word most like `given`, if any is like it.
 pub(crate) fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    scored(given, known).filter(|(_, score)| *score >= ALIKE).map(|(word, _)| word)
+}
+
+/// Returns the known word most like `given`, however little that is.
+pub(crate) fn likest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    scored(given, known).map(|(word, _)| word)
+}
+
+fn scored<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, f64)> {
     let given = given.to_lowercase();
     let scored = known.into_iter().map(|word| (word, likeness(&given, &word.to_lowercase())));
-    scored.filter(|(_, score)| *score >= ALIKE).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(word, _)| word)
+    scored.max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// Says "did you mean", or lists what there is where that is short enough to read.

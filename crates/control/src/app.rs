@@ -11,8 +11,12 @@ use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::workflow::{Workflows, run_workflow};
+use crate::workflow::{SettingsError, Workflow, WorkflowSettings, run_workflow};
 use crate::{Driver, DuplicateLoop, Environment, Loop};
+
+mod workflows;
+
+use workflows::WorkflowMakers;
 
 /// Lines of migrations that belong to the platform; an application's have names of their own.
 const RESERVED_OWNERS: &[&str] = &["broker", "platform", "workflow"];
@@ -47,7 +51,7 @@ pub struct App {
     tasks: RegistryBuilder,
     states: Vec<StateMaker>,
     migrations: Vec<MigrationSet>,
-    has_workflows: bool,
+    workflows: WorkflowMakers,
     loops: Vec<LoopMaker>,
 }
 
@@ -56,7 +60,8 @@ impl App {
     pub fn new(name: impl Into<String>) -> Self {
         let tasks = Registry::builder();
         let (states, migrations, loops) = (Vec::new(), Vec::new(), Vec::new());
-        Self { name: name.into(), version: None, tasks, states, migrations, has_workflows: false, loops }
+        let workflows = WorkflowMakers::default();
+        Self { name: name.into(), version: None, tasks, states, migrations, workflows, loops }
     }
 
     /// Names the version that the command line reports, usually `env!("CARGO_PKG_VERSION")`.
@@ -112,21 +117,23 @@ impl App {
         })
     }
 
-    /// Adds workflows: `add` is handed those added so far and what was made by
-    /// [`state_with`](Self::state_with) before, once, when a worker or a command starts.
-    pub fn workflows<E, F>(mut self, add: F) -> Self
+    /// Adds a workflow with the settings that hold where no configuration says otherwise.
+    ///
+    /// On the command line the section `[workflow.NAME]` is laid over them.
+    pub fn workflow<W: Workflow>(self, workflow: W, settings: WorkflowSettings) -> Self {
+        self.workflow_with(settings, move |_| Ok::<_, std::convert::Infallible>(workflow))
+    }
+
+    /// Adds a workflow that is made when a worker or a command starts, from what
+    /// [`state`](Self::state), [`state_with`](Self::state_with) and
+    /// [`state_with_async`](Self::state_with_async) have made, wherever these stand.
+    pub fn workflow_with<W, E, F>(mut self, settings: WorkflowSettings, make: F) -> Self
     where
+        W: Workflow,
         E: Into<Box<dyn Error + Send + Sync>>,
-        F: FnOnce(Workflows, &States) -> Result<Workflows, E> + Send + 'static,
+        F: FnOnce(&States) -> Result<W, E> + Send + 'static,
     {
-        self.has_workflows = true;
-        self.states.push(Box::new(move |_, states| {
-            let added = add(states.get::<Workflows>().cloned().unwrap_or_default(), &states);
-            let made = added.map(|workflows| states.with(workflows));
-            let state = type_name::<Workflows>();
-            std::future::ready(made.map_err(|source| AppError::State { state, source: source.into() }))
-                .boxed()
-        }));
+        self.workflows.add(settings, make);
         self
     }
 
@@ -166,13 +173,15 @@ impl App {
     /// Checks that its parts fit together, and takes it apart for whoever runs it.
     ///
     /// # Errors
-    /// [`AppError`]: two tasks of one name, two lines of migrations of one owner.
+    /// [`AppError`]: two tasks of one name, two lines of migrations of one owner, two workflows of one
+    /// name, a workflow whose name or settings can't be.
     pub fn build(self) -> Result<AppParts, AppError> {
-        let Self { name, version, tasks, states, migrations, has_workflows, loops } = self;
+        let Self { name, version, tasks, states, migrations, workflows, loops } = self;
         check_owners(&migrations)?;
+        workflows.check()?;
         let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
-        let registry = if has_workflows { runs(tasks) } else { tasks }.build()?;
-        let (states, loops) = (StateMakers(states), LoopMakers(loops));
+        let registry = if workflows.is_empty() { tasks } else { runs(tasks) }.build()?;
+        let (states, loops) = (StateMakers { makers: states, workflows }, LoopMakers(loops));
         Ok(AppParts { name, version, registry, migrations, states, loops })
     }
 
@@ -219,29 +228,55 @@ pub struct AppParts {
     pub loops: LoopMakers,
 }
 
-type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Result<States, AppError>> + Send>;
+impl AppParts {
+    /// Returns the names of its workflows, each with the settings that it will have.
+    pub fn workflow_settings(&self) -> impl Iterator<Item = (&'static str, &WorkflowSettings)> {
+        self.states.workflows.settings()
+    }
 
-/// Makes the values that tasks reach by `ctx.state::<T>()`, once, when a worker starts.
-#[derive(Default)]
-#[must_use = "tasks that ask for a state are refused without it"]
-pub struct StateMakers(Vec<StateMaker>);
-
-impl StateMakers {
-    /// Makes the values one after the other and adds them to `states`.
+    /// Replaces the settings of a workflow, as a configuration has them. A name that the app does not
+    /// have changes nothing.
     ///
     /// # Errors
-    /// [`AppError::State`] with the first that could not be made.
+    /// [`AppError::WorkflowSettings`]: a value that can't be.
+    pub fn configure_workflow(&mut self, name: &str, settings: WorkflowSettings) -> Result<(), AppError> {
+        self.states.workflows.configure(name, settings)
+    }
+}
+
+type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Result<States, AppError>> + Send>;
+
+/// Makes the values that tasks reach by `ctx.state::<T>()`, and of them the workflows, once, when a
+/// worker or a command starts.
+#[derive(Default)]
+#[must_use = "tasks that ask for a state are refused without it"]
+pub struct StateMakers {
+    makers: Vec<StateMaker>,
+    workflows: WorkflowMakers,
+}
+
+impl StateMakers {
+    /// Makes the values one after the other and adds them to `states`; where the app has workflows,
+    /// [`Workflows`](crate::workflow::Workflows) is the last.
+    ///
+    /// # Errors
+    /// [`AppError::State`] or [`AppError::Workflow`] with the first that could not be made.
     pub async fn make(self, environment: &Environment, mut states: States) -> Result<States, AppError> {
-        for make in self.0 {
+        for make in self.makers {
             states = make(environment.clone(), states).await?;
         }
-        Ok(states)
+        if self.workflows.is_empty() {
+            return Ok(states);
+        }
+        let workflows = self.workflows.make(&states)?;
+        Ok(states.with(workflows))
     }
 }
 
 impl fmt::Debug for StateMakers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("StateMakers").field(&self.0.len()).finish()
+        let (makers, workflows) = (self.makers.len(), &self.workflows);
+        f.debug_struct("StateMakers").field("makers", &makers).field("workflows", workflows).finish()
     }
 }
 
@@ -288,6 +323,32 @@ pub enum AppError {
     State {
         /// The state's type.
         state: &'static str,
+        /// What went wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A workflow has a name that it can't have.
+    #[error("add workflow \"{workflow}\": {reason}")]
+    WorkflowName {
+        /// The name.
+        workflow: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A workflow has a setting with a value that it can't have.
+    #[error("use the settings of workflow \"{workflow}\"")]
+    WorkflowSettings {
+        /// The workflow.
+        workflow: &'static str,
+        /// Which setting, and what is wrong.
+        #[source]
+        source: SettingsError,
+    },
+    /// A workflow could not be made.
+    #[error("make workflow \"{workflow}\"")]
+    Workflow {
+        /// The workflow.
+        workflow: &'static str,
         /// What went wrong.
         #[source]
         source: Box<dyn Error + Send + Sync>,

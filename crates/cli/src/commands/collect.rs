@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use celeriac_collect::CollectSettings;
 use celeriac_collect::fetch::HostPolicy;
 use clap::Args;
 
@@ -24,7 +23,7 @@ pub(crate) struct CollectArgs {
 /// Runs the command.
 pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit> {
     let mut shutdown = Shutdown::listen()?;
-    let settings = CollectSettings::default();
+    let settings = context.loaded.config.collecting();
     let policy = settings.hosts;
     install(&mut context, settings)?;
     let session = Session::open(&mut context, &args.urls).await?;

@@ -42,12 +42,17 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(200);
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Puts an app in place that collects by these settings, with leases short enough to go on soon after a kill.
+/// Every workflow runs, enabled or not: that is what the command is asked for.
 pub(super) fn install(context: &mut Context, mut settings: CollectSettings) -> Result {
     let workflows =
         [&mut settings.domain_workflow, &mut settings.sitemap_workflow, &mut settings.page_workflow];
     for workflow in workflows {
+        workflow.enabled = true;
         workflow.lease = LEASE;
-        workflow.interval = INTERVAL;
+        // Where a workflow is throttled, its interval is the throttle.
+        if workflow.continuous {
+            workflow.interval = INTERVAL;
+        }
     }
     let version = context.app.version.clone().unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
     let app = App::new(context.app.name.clone()).version(version);

@@ -69,7 +69,7 @@ pub(super) async fn run(mut context: Context, args: DemoArgs) -> Result<Exit> {
     state.begin(address);
     place.save(&state)?;
     let site = site.open(listener, &place.request_log(), Arc::clone(&context.clock)).map_err(refused_site)?;
-    let settings = settings(address, args.site.is_some());
+    let settings = settings(context.loaded.config.collecting(), address, args.site.is_some());
     let policy = settings.hosts;
     context.loaded.config.database.url = place.database_url();
     install(&mut context, settings)?;
@@ -241,9 +241,9 @@ fn refused_site(error: SiteError) -> CliError {
     CliError::failed_to(Code::SiteUnreadable, "serve the site").caused_by(&error)
 }
 
-/// Returns the demonstration's settings: one socket of this machine may be reached, and nobody waits for long.
-fn settings(address: SocketAddr, is_folder: bool) -> CollectSettings {
-    let mut settings = CollectSettings::default();
+/// Changes the settings in force to the demonstration's: one socket of this machine may be reached, and nobody
+/// waits for long.
+fn settings(mut settings: CollectSettings, address: SocketAddr, is_folder: bool) -> CollectSettings {
     settings.fetch.guard = settings.fetch.guard.allow_socket(address);
     settings.hosts = HostPolicy {
         concurrency: if is_folder { FOLDER_CONCURRENCY } else { BUILTIN_CONCURRENCY },

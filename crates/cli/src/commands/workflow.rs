@@ -76,7 +76,7 @@ impl Opened {
         self.states.get::<Workflows>().ok_or_else(|| {
             CliError::failed_to(Code::UnknownWorkflow, "find a workflow")
                 .because("this app has none")
-                .hint("register yours with `App::workflows` in a binary of your own")
+                .hint("register yours with `App::workflow` in a binary of your own")
         })
     }
 

@@ -43,7 +43,7 @@ fn level(value: &str) -> String {
 }
 
 /// Celery's `strtobool`.
-fn truth(value: &str) -> String {
+pub(super) fn truth(value: &str) -> String {
     match value.to_ascii_lowercase().as_str() {
         "1" | "yes" | "true" | "on" => "true".to_owned(),
         "0" | "no" | "false" | "off" | "" => "false".to_owned(),

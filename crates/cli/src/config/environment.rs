@@ -1,7 +1,7 @@
-//! Settings from the environment: `CELERIAC_SECTION__KEY`, and Celery's own names below them.
+//! Settings from the environment: `CELERIAC_SECTION__KEY`, and below them Celery's own names and those
+//! of schedulers.
 
-use super::celery;
-use super::{Given, Layers, Origin};
+use super::{Given, Layers, Origin, celery, scheduler};
 use crate::error::Result;
 
 /// What all of our variables begin with.
@@ -22,6 +22,7 @@ pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Resu
             layers.set(honoured.key, value, &Origin::Env { variable: name.clone() })?;
         }
     }
+    let mut warnings = scheduler::apply(layers, variables)?;
     for (name, value) in variables {
         if let Some(rest) = name.strip_prefix(PREFIX)
             && name != FILE_VARIABLE
@@ -31,7 +32,8 @@ pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Resu
             layers.set(&key, Given::Text(value.clone()), &Origin::Env { variable: name.clone() })?;
         }
     }
-    Ok(ignored(variables))
+    warnings.extend(ignored(variables));
+    Ok(warnings)
 }
 
 fn ignored(variables: &[(String, String)]) -> Vec<String> {

@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::environment::variable_of;
 use super::{Config, Invalid, Origin};
 use crate::error::{CliError, Code};
-use crate::suggest::closest;
+use crate::suggest::{closest, did_you_mean, likest};
+
+/// The section whose own sections are the workflows.
+const WORKFLOWS: &str = "workflow";
 
 /// A value as it was given.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,8 +43,7 @@ pub(crate) struct Entry<'a> {
 
 impl Layers {
     /// Begins with the defaults.
-    pub(crate) fn new() -> Self {
-        let config = Config::default();
+    pub(crate) fn new(config: Config) -> Self {
         let defaults = write(&config);
         let mut origins = BTreeMap::new();
         leaves("", &defaults, &mut |key, _| {
@@ -58,6 +60,21 @@ impl Layers {
     /// Returns where the value of a known key came from.
     pub(crate) fn origin(&self, key: &str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// Returns the workflows that there are settings for.
+    pub(super) fn workflows(&self) -> impl Iterator<Item = &str> {
+        names(find(&self.defaults, WORKFLOWS))
+    }
+
+    /// Returns the names of a workflow's settings.
+    pub(super) fn settings_of_workflow<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        names(find(&self.defaults, &format!("{WORKFLOWS}.{name}")))
+    }
+
+    /// Says whether a key is true or false.
+    pub(super) fn is_truth(&self, key: &str) -> bool {
+        find(&self.defaults, key).is_some_and(Value::is_boolean)
     }
 
     /// Returns all settings in the order of their keys.
@@ -109,6 +126,11 @@ impl Layers {
         refused(&invalid.key, self.origin(&invalid.key), &reason)
     }
 
+    /// Says that a value can't be read; `reason` is put behind the place where it stands.
+    pub(super) fn refuse_value(&self, key: &str, origin: &Origin, reason: &str) -> CliError {
+        refused(key, origin, reason)
+    }
+
     fn unknown(&self, key: &str, origin: &Origin) -> CliError {
         let (what, spelt): (_, fn(&str) -> String) = match origin {
             Origin::Env { variable } => (format!("unknown variable {variable}"), variable_of),
@@ -116,21 +138,33 @@ impl Layers {
             Origin::Flag { .. } | Origin::Default => (format!("unknown key \"{key}\""), str::to_owned),
         };
         let error = CliError::failed_to(Code::ConfigUnknownKey, "read configuration").because(what);
+        if let Some(workflow) = self.unknown_workflow(key) {
+            let error = error.because(format_args!("this app has no workflow \"{workflow}\""));
+            return match did_you_mean(workflow, self.workflows().collect::<Vec<_>>()) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            };
+        }
         match self.nearest(key) {
             Some(known) => error.hint(format!("did you mean `{}`?", spelt(known))),
             None => error,
         }
     }
 
-    /// Finds the key that was probably meant: one like it, or the same one in another section.
+    /// Returns the workflow that a key names, if there is none such.
+    fn unknown_workflow<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let (name, _) = key.strip_prefix(WORKFLOWS)?.strip_prefix('.')?.split_once('.')?;
+        self.workflows().all(|known| known != name).then_some(name)
+    }
+
+    /// Finds the key that was probably meant: the same one in another section, the likest section first,
+    /// or else one like it.
     fn nearest(&self, key: &str) -> Option<&str> {
         let known = || self.origins.keys().map(String::as_str);
-        let last = |key: &'_ str| key.rsplit_once('.').map_or(key.to_owned(), |(_, last)| last.to_owned());
         let name = last(key);
-        known()
-            .find(|known| last(known) == name)
+        likest(key, known().filter(|known| last(known) == name))
             .or_else(|| closest(key, known()))
-            .or_else(|| known().find(|known| closest(&name, [last(known).as_str()]).is_some()))
+            .or_else(|| known().find(|known| closest(name, [last(known)]).is_some()))
     }
 }
 
@@ -186,9 +220,9 @@ fn list_of(text: &str) -> Value {
 /// Says in plain words what a key wants, where its default tells.
 fn wanted(default: &Value, given: &Value) -> Option<String> {
     let kind = match default {
-        Value::Number(_) => "a whole number",
+        Value::Number(_) if !given.is_u64() => "a whole number",
         Value::Bool(_) => "true or false",
-        Value::Array(_) => "a list of texts",
+        Value::Array(_) if !given.is_array() => "a list of texts",
         Value::String(_) if !given.is_string() && !given.is_number() => "a text",
         _ => return None,
     };
@@ -205,6 +239,15 @@ fn leaves(prefix: &str, value: &Value, found: &mut impl FnMut(String, &Value)) {
         }
         leaf => found(prefix.to_owned(), leaf),
     }
+}
+
+fn names(section: Option<&Value>) -> impl Iterator<Item = &str> {
+    section.and_then(Value::as_object).into_iter().flat_map(|fields| fields.keys().map(String::as_str))
+}
+
+/// Returns the last part of a key.
+fn last(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(_, last)| last)
 }
 
 fn find<'a>(tree: &'a Value, key: &str) -> Option<&'a Value> {

@@ -154,14 +154,15 @@ impl From<EnqueueError> for CliError {
 impl From<AppError> for CliError {
     fn from(error: AppError) -> Self {
         let code = match &error {
-            AppError::State { .. } | AppError::Loop { .. } => Code::StateFailed,
+            AppError::State { .. } | AppError::Workflow { .. } | AppError::Loop { .. } => Code::StateFailed,
             _ => Code::AppInvalid,
         };
-        let mut error: &(dyn Error + 'static) = &error;
-        // "put the app together" only leads to what is wrong with it.
-        if let (Code::AppInvalid, Some(source)) = (code, error.source()) {
-            error = source;
-        }
+        let error: &(dyn Error + 'static) = match &error {
+            // "put the app together" and "add loops" only lead to what is wrong.
+            AppError::Registry(source) => source,
+            AppError::DuplicateLoop(source) => source,
+            error => error,
+        };
         Self::failed_to(code, error).after(error)
     }
 }

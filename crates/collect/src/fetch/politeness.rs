@@ -229,8 +229,10 @@ impl HostSignal {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("use this value for \"{name}\": expected {expected}")]
 pub struct HostPolicyError {
-    name: &'static str,
-    expected: &'static str,
+    /// The setting.
+    pub name: &'static str,
+    /// What is possible.
+    pub expected: &'static str,
 }
 
 #[cfg(test)]

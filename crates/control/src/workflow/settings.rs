@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use celeriac_protocol::{Backoff, RetryPolicy};
 
-/// How a workflow runs. Every value can be set by file and environment, per workflow.
+/// How a workflow runs. Every value can be set by file and environment, per workflow: `[workflow.page]`,
+/// `CELERIAC_WORKFLOW__PAGE__BATCH_SIZE`, `PAGE_SCHEDULER_BATCH_SIZE`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowSettings {
     /// Whether it runs at all.
@@ -27,7 +28,7 @@ pub struct WorkflowSettings {
     pub backoff: Backoff,
     /// How long one row may take before it counts as failed.
     pub item_limit: Duration,
-    /// How long one run may go on before it hands over to the next.
+    /// How long one run may go on before it hands over to the next; a run of 0 takes one batch.
     pub run_limit: Duration,
 }
 

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_broker::MemoryBroker;
-use celeriac_control::workflow::Workflows;
+use celeriac_control::workflow::{ItemCtx, ItemError, Processed, Workflow, WorkflowSettings, Workflows};
 use celeriac_control::{App, AppError, Driver, Environment, Loop, LoopCtx, LoopError, PassReport};
 use celeriac_db::MigrationSet;
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{
     Client, ClientParts, Ctx, EventHub, NoRecorder, Param, Registry, States, SystemClock, Task, TaskError,
 };
+
+use crate::workflow::item;
 
 struct Noop;
 
@@ -129,14 +131,60 @@ async fn a_state_that_cannot_be_made_is_named() {
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such host");
 }
 
-#[tokio::test]
-async fn an_app_with_workflows_runs_them_and_finds_what_was_made_before() {
-    let (_database, environment) = environment().await;
-    let app = App::new("shop").state(7_u8).workflows(|workflows, states: &States| {
-        states.get::<u8>().map(|_| workflows).ok_or("nothing was made before")
+struct Act;
+
+impl Workflow for Act {
+    type Table = item::Entity;
+    const NAME: &'static str = "act";
+    const DESCRIPTION: &'static str = "does nothing";
+
+    async fn process(&self, _row: item::Model, _item: ItemCtx) -> Result<Processed, ItemError> {
+        Ok(Processed::done())
+    }
+}
+
+fn with_act() -> App {
+    let app = App::new("shop").workflow_with(WorkflowSettings::default(), |states: &States| {
+        states.get::<u8>().map(|_| Act).ok_or("no state was made before")
     });
-    let parts = app.build().unwrap();
+    app.state(7_u8)
+}
+
+#[tokio::test]
+async fn an_app_with_workflows_runs_them_and_makes_them_from_its_states() {
+    let (_database, environment) = environment().await;
+    let parts = with_act().build().unwrap();
     assert!(parts.registry.find("celeriac.run_workflow").is_some());
     let states = parts.states.make(&environment, States::default()).await.unwrap();
-    assert!(states.get::<Workflows>().is_some());
+    let workflows = states.get::<Workflows>().unwrap();
+    assert_eq!(*workflows.find("act").unwrap().settings(), WorkflowSettings::default());
+}
+
+#[tokio::test]
+async fn a_configuration_replaces_the_settings_of_a_workflow_before_it_is_made() {
+    let (_database, environment) = environment().await;
+    let mut parts = with_act().build().unwrap();
+    let wanted = WorkflowSettings { batch_size: 77, ..WorkflowSettings::default() };
+    parts.configure_workflow("act", wanted.clone()).unwrap();
+    parts.configure_workflow("play", wanted.clone()).unwrap();
+    let refused = parts.configure_workflow("act", WorkflowSettings { batch_size: 0, ..wanted.clone() });
+    assert_eq!(refused.unwrap_err().to_string(), "use the settings of workflow \"act\"");
+    assert_eq!(parts.workflow_settings().collect::<Vec<_>>(), [("act", &wanted)]);
+    let states = parts.states.make(&environment, States::default()).await.unwrap();
+    let workflows = states.get::<Workflows>().unwrap();
+    assert_eq!(*workflows.find("act").unwrap().settings(), wanted);
+    assert_eq!(workflows.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn a_workflow_that_cannot_be_made_or_is_added_twice_is_named() {
+    let (_database, environment) = environment().await;
+    let act = |app: App| app.workflow(Act, WorkflowSettings::default());
+    let twice = act(act(App::new("shop"))).build().unwrap_err();
+    assert_eq!(twice.to_string(), "add workflow \"act\": it was added twice");
+    let app = App::new("shop")
+        .workflow_with(WorkflowSettings::default(), |_: &States| Err::<Act, _>("no such host"));
+    let error = app.build().unwrap().states.make(&environment, States::default()).await.unwrap_err();
+    assert_eq!(error.to_string(), "make workflow \"act\"");
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such host");
 }

@@ -20,7 +20,7 @@ use celeriac_store::query::workflows::{
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, Schema};
 
 #[expect(unreachable_pub, reason = "the entity macro makes public types beside it")]
-mod item {
+pub(crate) mod item {
     use sea_orm::entity::prelude::*;
 
     #[sea_orm::model]
