@@ -27,7 +27,10 @@ pub(crate) fn resolve(tokens: &[Token]) -> Vec<PathUse> {
     while reader.at < tokens.len() {
         if reader.word() == Some("use") {
             reader.at += 1;
-            reader.tree(&[], &mut imports);
+            // Behind `impl Trait + use<...>` stands what is captured, which is no import.
+            if reader.punct(0) != Some('<') {
+                reader.tree(&[], &mut imports);
+            }
         } else if reader.word().is_some() {
             written.push(reader.path());
         } else {
@@ -158,6 +161,12 @@ mod tests {
         {
             assert!(found.iter().any(|found| found == path), "{path} is not among {found:?}");
         }
+    }
+
+    #[test]
+    fn what_a_type_captures_is_no_import() {
+        let found = paths("fn f<'a>(a: &'a [u8]) -> impl Iterator<Item = &'a u8> + use<'a> { a.iter() }");
+        assert!(found.iter().all(|path| !path.is_empty()), "{found:?}");
     }
 
     #[test]
