@@ -3,7 +3,10 @@
 #[cfg(feature = "cli")]
 pub use celeriac_cli::{Code, Exit, Kind, main};
 
-pub use celeriac_control::{App, AppError, AppParts, Environment, StateMakers, workflow};
+pub use async_trait::async_trait;
+pub use celeriac_control::{
+    App, AppError, AppParts, Environment, Loop, LoopCtx, LoopError, PassReport, StateMakers, workflow,
+};
 pub use celeriac_engine::{
     Backoff, Call, CancelOutcome, Client, ClientParts, Ctx, EnqueueError, EventHub, EventSink, JobHandle,
     JobSnapshot, MemoryRecorder, Need, NoRecorder, Param, RecordLevel, Recorder, RegisteredTask, Registry,

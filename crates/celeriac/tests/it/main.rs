@@ -2,3 +2,7 @@
 
 #[cfg(test)]
 mod hello;
+#[cfg(test)]
+mod nudge;
+#[cfg(test)]
+mod support;
