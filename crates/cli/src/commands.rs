@@ -1,4 +1,4 @@
-//! All commands, one file each.
+//! All commands, one file each, named as they are typed; `collecting.rs` is what two of them share.
 
 use std::path::Path;
 
@@ -93,7 +93,7 @@ impl Command {
         match self {
             Self::Completions(args) => completions::run(app, output, &args)?,
             Self::Version => version::run(app, output)?,
-            _ => config::print_default(output)?,
+            _ => config::print_default(app, output)?,
         }
         Ok(Exit::Done)
     }

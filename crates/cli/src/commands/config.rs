@@ -1,10 +1,11 @@
 //! `config`: the settings in force, the commented defaults, the file.
 
+use celeriac_control::AppParts;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{DEFAULT_FILE, DEFAULT_TEXT, Origin, show};
+use crate::config::{Config, DEFAULT_FILE, DEFAULT_TEXT, Origin, show};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -46,16 +47,16 @@ struct SettingView<'a> {
     origin: &'a Origin,
 }
 
-/// Prints the commented defaults.
-pub(super) fn print_default(output: &Output) -> Result {
-    output.text(DEFAULT_TEXT)
+/// Prints the commented defaults, with a section for each workflow of the app's own.
+pub(super) fn print_default(app: &AppParts, output: &Output) -> Result {
+    output.text(&format!("{DEFAULT_TEXT}{}", Config::of(app).workflow.commented()))
 }
 
 /// Runs the command.
 pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<Exit> {
     match &args.action {
         Action::Show { key } => print(context, key.as_deref()).map(|()| Exit::Done),
-        Action::Default => print_default(&context.output).map(|()| Exit::Done),
+        Action::Default => print_default(&context.app, &context.output).map(|()| Exit::Done),
         Action::Path => print_path(context),
     }
 }

@@ -66,6 +66,18 @@ impl WorkflowSections {
         }
     }
 
+    /// Writes the sections that the shipped file can't know as it shows the others: commented out.
+    pub(crate) fn commented(&self) -> String {
+        let shipped = Self::default();
+        let mut text = String::new();
+        for (name, section) in self.0.iter().filter(|(name, _)| !shipped.0.contains_key(*name)) {
+            let lines = toml::to_string(section).expect("a section is a table of plain values");
+            text.push_str(&format!("\n[workflow.{name}]\n"));
+            lines.lines().for_each(|line| text.push_str(&format!("#{line}\n")));
+        }
+        text
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         self.0.iter().try_for_each(|(name, section)| {
             section.settings().validate().map_err(|error| Invalid {
@@ -132,6 +144,16 @@ mod tests {
         for (_, settings) in collecting(&mut settings) {
             assert_eq!(WorkflowSection::of(settings).settings(), *settings);
         }
+    }
+
+    #[test]
+    fn the_apps_own_workflows_are_shown_beside_the_shipped_ones() {
+        let mut sections = WorkflowSections::default();
+        assert_eq!(sections.commented(), "");
+        let section = WorkflowSection::of(&WorkflowSettings::default());
+        sections.0.insert("orders".to_owned(), section);
+        let text = sections.commented();
+        assert!(text.starts_with("\n[workflow.orders]\n#enabled = true\n#interval = \"1m\"\n"), "{text}");
     }
 
     #[test]
