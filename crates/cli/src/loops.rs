@@ -18,21 +18,26 @@ pub(crate) fn driver(
     states: &States,
     own: LoopMakers,
 ) -> Result<Driver> {
-    let environment = platform.environment();
-    let mut driver = Driver::new(platform.client.clock().clone());
-    driver = driver.woken_by(platform.broker().notifier().listen());
+    let mut driver = starters(platform, states)?;
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
         let rescuer =
             Rescuer::new(platform.client.clone(), platform.database.clone(), rescuer(config.worker.lease.0))?;
         driver = driver.with(pruner)?.with(rescuer)?;
     }
+    Ok(own.add_to(driver, &platform.environment())?)
+}
+
+/// Puts together the loops that start the workflows' runs, and no others.
+pub(crate) fn starters(platform: &Platform, states: &States) -> Result<Driver> {
+    let mut driver = Driver::new(platform.client.clock().clone());
+    driver = driver.woken_by(platform.broker().notifier().listen());
     if let Some(workflows) = states.get::<Workflows>() {
-        for starter in WorkflowStarter::all(workflows, &environment) {
+        for starter in WorkflowStarter::all(workflows, &platform.environment()) {
             driver = driver.with(starter)?;
         }
     }
-    Ok(own.add_to(driver, &environment)?)
+    Ok(driver)
 }
 
 /// A lost worker's message needs the time of a lease to be handed out again, and its next holder

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use celeriac_broker::{Broker, SqliteBroker};
 use celeriac_control::{AppParts, Environment, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, SqliteOptions, StorageFault};
-use celeriac_engine::{Client, ClientParts, EventHub};
+use celeriac_engine::{Client, ClientParts, EventHub, States};
 use celeriac_protocol::Clock;
 
 use crate::context::Context;
@@ -40,9 +40,24 @@ impl Platform {
     pub(crate) fn environment(&self) -> Environment {
         Environment::new(self.database.clone(), self.client.clone())
     }
+
+    /// Makes the app's states, its workflows among them. They are made once.
+    ///
+    /// # Errors
+    /// The first that could not be made.
+    pub(crate) async fn make_states(&self, context: &mut Context) -> Result<States> {
+        let environment = self.environment();
+        let given = States::default().with(self.database.clone()).with(environment.clone());
+        Ok(context.take_states().make(&environment, given).await?)
+    }
 }
 
 impl Context {
+    /// Returns what a worker of this process is called where nobody says otherwise: app-pid@host.
+    pub(crate) fn worker_name(&self) -> String {
+        format!("{}-{}@{}", self.app.name, std::process::id(), host_name())
+    }
+
     /// Opens the database and brings its tables up to date where they are not.
     ///
     /// # Errors
@@ -135,6 +150,6 @@ fn origin() -> String {
 }
 
 /// Returns the machine's name.
-pub(crate) fn host_name() -> String {
+fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

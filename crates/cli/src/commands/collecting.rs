@@ -1,23 +1,23 @@
 //! What `demo` and `collect` share: domains are added, a worker and its loops run in this process
 //! until every row has ended, and what came of it is printed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_collect::domain::tasks::{AddedDomain, add};
 use celeriac_collect::summary::Summary;
 use celeriac_collect::{CollectSettings, Collector, module};
-use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
-use celeriac_control::{App, Driver};
+use celeriac_control::App;
+use celeriac_control::workflow::WORKFLOW_QUEUE;
 use celeriac_db::DbError;
 use celeriac_engine::{States, Worker, WorkerOptions};
 use celeriac_protocol::{DEFAULT_QUEUE, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::Result;
 use crate::exit::Exit;
-use crate::platform::{Platform, Use, host_name};
+use crate::loops;
+use crate::platform::{Platform, Use};
 use crate::shutdown::Shutdown;
 
 mod outcome;
@@ -86,9 +86,7 @@ impl Session {
     /// What stands in the way.
     pub(super) async fn open(context: &mut Context, addresses: &[String]) -> Result<Self> {
         let platform = context.open(Use::Creating).await?;
-        let environment = platform.environment();
-        let given = States::default().with(platform.database.clone()).with(platform.environment());
-        let states = context.take_states().make(&environment, given).await?;
+        let states = platform.make_states(context).await?;
         let collector = states.get::<Collector>().expect("the app that was installed makes it");
         let mut domains = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -120,7 +118,7 @@ impl Session {
         mut tick: impl FnMut(Duration),
     ) -> Result<Ended> {
         let stop = CancellationToken::new();
-        let (worker, driver) = (self.worker(context)?, self.driver(context)?);
+        let (worker, driver) = (self.worker(context)?, loops::starters(&self.platform, &self.states)?);
         let mut work =
             std::pin::pin!(async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) });
         let mut progress = Progress::new(&context.output);
@@ -170,7 +168,7 @@ impl Session {
 
     fn worker(&self, context: &Context) -> Result<Worker> {
         let options = WorkerOptions {
-            name: format!("{}-{}@{}", context.app.name, std::process::id(), host_name()),
+            name: context.worker_name(),
             queues: vec![WORKFLOW_QUEUE.to_owned(), DEFAULT_QUEUE.to_owned()],
             lease: LEASE,
             shutdown_patience: SHUTDOWN_PATIENCE,
@@ -178,18 +176,6 @@ impl Session {
         };
         let (client, registry) = (self.platform.client.clone(), context.app.registry.clone());
         Ok(Worker::new(client, registry, self.states.clone(), options)?)
-    }
-
-    fn driver(&self, context: &Context) -> Result<Driver> {
-        let workflows = self.states.get::<Workflows>().expect("the app that was installed makes them");
-        let notices = self.platform.broker().notifier().listen();
-        let mut driver = Driver::new(Arc::clone(&context.clock)).woken_by(notices);
-        for starter in WorkflowStarter::all(workflows, &self.platform.environment()) {
-            driver = driver.with(starter).map_err(|error| {
-                CliError::failed_to(Code::AppInvalid, "start the workflows").caused_by(&error)
-            })?;
-        }
-        Ok(driver)
     }
 
     fn ids(&self) -> Vec<i64> {

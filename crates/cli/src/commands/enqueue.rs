@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use celeriac_engine::{Call, Client, RegisteredTask, States, eager_client};
+use celeriac_engine::{Call, Client, RegisteredTask, eager_client};
 use celeriac_protocol::{JobId, RecordLevel, Timestamp};
 use clap::Args;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub(crate) struct EnqueueArgs {
     /// Wait until the job has ended, and print its result
     #[arg(long, short, conflicts_with = "bulk")]
     wait: bool,
-    /// Wait for this long at most
+    /// Wait for this long at most [default: no limit; Ctrl-C ends the waiting, not the job]
     #[arg(long, value_name = "SPAN", requires = "wait")]
     timeout: Option<Period>,
     /// Run it here and now, in place of enqueueing it
@@ -210,8 +210,7 @@ async fn send(
 /// Runs the job in this process, retries and all, and prints what came of it.
 async fn run_eagerly(context: &mut Context, call: Call) -> Result<Exit> {
     let platform = context.open(Use::Creating).await?;
-    let states = States::default().with(platform.database.clone()).with(platform.environment());
-    let states = context.take_states().make(&platform.environment(), states).await?;
+    let states = platform.make_states(context).await?;
     let client = eager_client(context.app.registry.clone(), states)?;
     let handle = client.send(call).await?;
     let at_once = Waiting { timeout: Some(Duration::ZERO) };

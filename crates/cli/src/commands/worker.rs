@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use celeriac_control::Driver;
 use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
-use celeriac_engine::{Registry, States, Task, Worker, WorkerOptions};
+use celeriac_engine::{Registry, Task, Worker, WorkerOptions};
 use celeriac_protocol::DEFAULT_QUEUE;
 use clap::Args;
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
-use crate::platform::{Platform, Use, host_name};
+use crate::platform::{Platform, Use};
 use crate::shutdown::Shutdown;
 use crate::suggest::did_you_mean;
 use crate::{loops, readiness};
@@ -76,7 +76,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let platform = context.open(Use::Creating).await?;
     let registry = tasks_of(&context)?;
     let options = options_of(&context, &registry);
-    let states = states_of(&mut context, &platform).await?;
+    let states = platform.make_states(&mut context).await?;
     let own_loops = context.take_loops();
     let driver = loops::driver(&context.loaded.config, &platform, &states, own_loops)?;
     let worker = Worker::new(platform.client.clone(), registry.clone(), states, options.clone())?;
@@ -89,8 +89,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
 
 /// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too.
 fn options_of(context: &Context, registry: &Registry) -> WorkerOptions {
-    let name = format!("{}-{}@{}", context.app.name, std::process::id(), host_name());
-    let mut options = context.loaded.config.worker.options(&name);
+    let mut options = context.loaded.config.worker.options(&context.worker_name());
     let runs_workflows = registry.find(run_workflow::NAME).is_some();
     if runs_workflows && !options.queues.iter().any(|queue| queue == WORKFLOW_QUEUE) {
         options.queues.push(WORKFLOW_QUEUE.to_owned());
@@ -136,11 +135,6 @@ fn warn_of_strays(all: &Registry, subset: &Registry, queues: &[String]) {
             );
         }
     }
-}
-
-async fn states_of(context: &mut Context, platform: &Platform) -> Result<States> {
-    let given = States::default().with(platform.database.clone()).with(platform.environment());
-    Ok(context.take_states().make(&platform.environment(), given).await?)
 }
 
 async fn until_stopped(

@@ -21,19 +21,18 @@ mod run;
 #[derive(Args, Debug)]
 #[command(override_usage = "workflow list\n       workflow NAME [check | reset | run] [OPTIONS]")]
 pub(crate) struct WorkflowArgs {
-    /// The workflow, or `list` to see which there are
-    #[arg(default_value = LIST, hide_default_value = true)]
-    name: String,
+    /// The workflow
+    name: Option<String>,
     #[command(subcommand)]
     action: Option<Action>,
 }
 
-/// What stands in place of a name to list all.
-const LIST: &str = "list";
-
-/// What is done with one workflow.
+/// What is done with one workflow, or all.
 #[derive(Debug, Subcommand)]
 enum Action {
+    /// List all, with their states and last runs
+    #[command(override_usage = "workflow [list]")]
+    List,
     /// Count its rows by status, and show the last errors and how fast it goes
     #[command(override_usage = "workflow NAME [check]")]
     Check,
@@ -47,13 +46,16 @@ enum Action {
 
 /// Runs the command.
 pub(super) async fn run(mut context: Context, args: WorkflowArgs) -> Result<Exit> {
-    if args.name == LIST && args.action.is_none() {
-        return list::run(&mut context).await;
-    }
-    match args.action.unwrap_or(Action::Check) {
-        Action::Check => check::run(&mut context, &args.name).await,
-        Action::Reset(reset) => reset::run(&mut context, &args.name, reset).await,
-        Action::Run => run::run(&mut context, &args.name).await,
+    match (args.name, args.action) {
+        (None, None | Some(Action::List)) => list::run(&mut context).await,
+        (None, Some(_)) => Err(CliError::failed_to(Code::Usage, "find a workflow")
+            .because("none was named")
+            .hint("write `workflow NAME check`; `workflow list` tells which there are")),
+        (Some(_), Some(Action::List)) => Err(CliError::failed_to(Code::Usage, "list one workflow")
+            .hint("`workflow list` lists all, `workflow NAME check` looks into one")),
+        (Some(name), None | Some(Action::Check)) => check::run(&mut context, &name).await,
+        (Some(name), Some(Action::Reset(reset))) => reset::run(&mut context, &name, reset).await,
+        (Some(name), Some(Action::Run)) => run::run(&mut context, &name).await,
     }
 }
 
@@ -66,9 +68,7 @@ struct Opened {
 impl Opened {
     async fn new(context: &mut Context, used_for: Use) -> Result<Self> {
         let platform = context.open(used_for).await?;
-        let environment = platform.environment();
-        let given = States::default().with(platform.database.clone()).with(platform.environment());
-        let states = context.take_states().make(&environment, given).await?;
+        let states = platform.make_states(context).await?;
         Ok(Self { platform, states })
     }
 

@@ -6,7 +6,7 @@ use celeriac_broker::BrokerError;
 use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
 use celeriac_db::{DbError, StorageFault};
-use celeriac_engine::{EnqueueError, RecordError, WorkerError};
+use celeriac_engine::{EnqueueError, RecordError, WaitError, WorkerError};
 use celeriac_store::StoreError;
 
 use super::{CliError, Code};
@@ -151,6 +151,23 @@ impl From<EnqueueError> for CliError {
     }
 }
 
+impl From<WaitError> for CliError {
+    fn from(error: WaitError) -> Self {
+        let code = match error {
+            WaitError::Record(source) => return source.into(),
+            WaitError::TimedOut { .. } => Code::TimedOut,
+            WaitError::Failed { .. } => Code::JobFailed,
+            WaitError::Cancelled { .. } => Code::JobCancelled,
+            WaitError::Shape { .. } => Code::RecordCorrupt,
+        };
+        let told = Self::failed_to(code, &error).after(&error);
+        match &error {
+            WaitError::TimedOut { id, .. } => told.hint(format!("`jobs show {id}` tells where it stands")),
+            _ => told,
+        }
+    }
+}
+
 impl From<AppError> for CliError {
     fn from(error: AppError) -> Self {
         let code = match &error {
@@ -202,6 +219,29 @@ impl CliError {
         match error.source() {
             Some(source) => self.caused_by(source),
             None => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use celeriac_protocol::{JobId, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_ends_waiting_is_told_as_what_it_is() {
+        let id = || JobId::fresh(Timestamp::EPOCH);
+        let shape = serde_json::from_str::<u8>("no").unwrap_err();
+        let fault = || DbError::Storage { fault: StorageFault::Locked, path: "x.db".into(), source: None };
+        for (error, code) in [
+            (WaitError::TimedOut { id: id(), status: None }, Code::TimedOut),
+            (WaitError::Failed { id: id(), source: None }, Code::JobFailed),
+            (WaitError::Cancelled { id: id(), reason: "no need".into() }, Code::JobCancelled),
+            (WaitError::Shape { id: id(), source: shape }, Code::RecordCorrupt),
+            (WaitError::Record(RecordError::Database(fault())), Code::DatabaseLocked),
+        ] {
+            assert_eq!(CliError::from(error).code(), code);
         }
     }
 }

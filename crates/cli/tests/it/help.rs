@@ -27,6 +27,7 @@ const COMMANDS: &[&str] = &[
     "queues purge",
     "tasks",
     "workflow",
+    "workflow list",
     "workflow check",
     "workflow reset",
     "workflow run",
@@ -74,7 +75,9 @@ fn no_command_is_missing_from_the_list_above() {
         let lines = commands.lines().take_while(|line| !line.is_empty());
         lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
     };
-    for group in ["", "jobs", "dead", "queues", "migrate", "config"] {
+    let is_group = |command: &&str| COMMANDS.iter().any(|other| other.starts_with(&format!("{command} ")));
+    let groups = COMMANDS.iter().copied().filter(is_group);
+    for group in std::iter::once("").chain(groups) {
         for command in listed(group) {
             let command = format!("{group} {command}").trim().to_owned();
             assert!(COMMANDS.contains(&command.as_str()), "{command} is not in COMMANDS");

@@ -26,7 +26,7 @@ pub(super) struct WaitArgs {
     /// The job
     #[arg(value_parser = job_id)]
     id: JobId,
-    /// Wait for this long at most
+    /// Wait for this long at most [default: no limit; Ctrl-C ends the waiting, not the job]
     #[arg(long, value_name = "SPAN")]
     timeout: Option<Period>,
 }
@@ -34,7 +34,8 @@ pub(super) struct WaitArgs {
 /// How to wait.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::commands) struct Waiting {
-    /// For how long at most; without end where nothing is said.
+    /// For how long at most. Where nothing is said, until the job has ended or somebody interrupts: how long a
+    /// job may take only its own limits say, and whoever waits sees how far it is.
     pub(in crate::commands) timeout: Option<Duration>,
 }
 

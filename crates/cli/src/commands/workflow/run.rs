@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_control::workflow::{RunReport, WORKFLOW_QUEUE, run_key, run_workflow};
-use celeriac_engine::{JobHandle, JobSnapshot, WaitError, Worker, WorkerOptions};
+use celeriac_engine::{JobHandle, JobSnapshot, Worker, WorkerOptions};
 use celeriac_protocol::{JobId, JobStatus};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Output, Paint, grouped};
-use crate::platform::{Use, host_name};
+use crate::platform::Use;
 use crate::shutdown::Shutdown;
 
 /// How much longer than its own limit a run is waited for.
@@ -51,12 +51,7 @@ pub(super) async fn run(context: &mut Context, name: &str) -> Result<Exit> {
     stop.cancel();
     working.await;
     match ended {
-        Some(ended) => print(
-            &context.output,
-            workflow.name(),
-            job.id(),
-            &ended.map_err(|error| not_waited(job.id(), &error))?,
-        ),
+        Some(ended) => print(&context.output, workflow.name(), job.id(), &ended?),
         None => Ok(Exit::Interrupted),
     }
 }
@@ -74,17 +69,13 @@ async fn enqueue(context: &Context, opened: &Opened, workflow: &'static str) -> 
 
 fn worker(context: &Context, opened: &Opened) -> Result<Worker> {
     let options = WorkerOptions {
-        name: format!("{}-{}@{}", context.app.name, std::process::id(), host_name()),
+        name: context.worker_name(),
         queues: vec![WORKFLOW_QUEUE.to_owned()],
         lease: context.loaded.config.worker.lease.0,
         ..WorkerOptions::default()
     };
     let (client, registry) = (opened.platform.client.clone(), context.app.registry.clone());
     Ok(Worker::new(client, registry, opened.states.clone(), options)?)
-}
-
-fn not_waited(job: &JobId, error: &WaitError) -> CliError {
-    CliError::failed_to(Code::TimedOut, format_args!("wait for run {job}")).caused_by(error)
 }
 
 fn print(output: &Output, name: &str, job: &JobId, ended: &JobSnapshot) -> Result<Exit> {
