@@ -77,6 +77,28 @@ fn a_demonstration_goes_by_the_settings_and_runs_what_is_disabled() {
 }
 
 #[test]
+fn a_run_outside_of_the_demonstration_goes_by_the_settings_too() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    let told = collected(&bed);
+    let address = told["addresses"][0].as_str().unwrap().trim_end_matches('/');
+    let port = address.rsplit(':').next().unwrap();
+    let workflow =
+        |action: &str| celeriac(&bed, &["workflow", "page", action, "--json", "-d", "celeriac-demo/demo.db"]);
+    Outcome::of(&mut workflow("reset")).ok();
+    let mut run = workflow("run");
+    run.envs([
+        ("CELERIAC_COLLECT__GUARD__ALLOW_NETWORKS", "127.0.0.0/8"),
+        ("CELERIAC_COLLECT__GUARD__ALLOW_PORTS", port),
+        ("PAGE_SCHEDULER_MAX_ATTEMPTS", "2"),
+        ("PAGE_SCHEDULER_BACKOFF_BASE", "1h"),
+    ]);
+    // Nobody serves the site any more. That is tried again; an address that is refused is not.
+    let report = lines_of(&Outcome::of(&mut run).ok()).remove(0);
+    assert_eq!((&report["failed"], &report["retried"]), (&0.into(), &3.into()), "{report}");
+}
+
+#[test]
 fn a_house_may_collect_its_own_network_and_says_who_it_is() {
     let bed = Bed::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
