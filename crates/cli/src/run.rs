@@ -21,7 +21,7 @@ use crate::{clock, logging};
 ///
 /// A user's `fn main` is this one call.
 pub fn main(app: App) -> ExitCode {
-    start(app, |app, _| Ok(app))
+    start(app, Box::new(|app, _| Ok(app)))
 }
 
 /// Runs the command line of an app that collects sites by the settings of `[collect]`, as `celeriac` itself
@@ -37,10 +37,14 @@ pub fn main(app: App) -> ExitCode {
 /// main_with(|collect| module(App::new("house"), collect));
 /// ```
 pub fn main_with(build: impl Fn(CollectSettings) -> App) -> ExitCode {
-    start(build(CollectSettings::default()), |_, settings| Ok(build(settings).build()?))
+    start(build(CollectSettings::default()), Box::new(move |_, settings| Ok(build(settings).build()?)))
 }
 
-fn start(app: App, finish: impl FnOnce(AppParts, CollectSettings) -> Result<AppParts>) -> ExitCode {
+/// Finishes an app by the settings in force. It is boxed so that nothing below is generic: the commands are compiled
+/// here once, and not once more in each program that calls [`main`].
+type Finish<'a> = Box<dyn FnOnce(AppParts, CollectSettings) -> Result<AppParts> + 'a>;
+
+fn start(app: App, finish: Finish<'_>) -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
     let wants_json = line.iter().any(|argument| argument == "--json");
     let arguments = match arguments::parse(app.name(), app.version_text(), line) {
@@ -74,12 +78,7 @@ fn refuse(error: &clap::Error, wants_json: bool) -> Exit {
     Exit::Usage
 }
 
-fn run(
-    app: App,
-    finish: impl FnOnce(AppParts, CollectSettings) -> Result<AppParts>,
-    arguments: Arguments,
-    output: &Output,
-) -> Result<Exit> {
+fn run(app: App, finish: Finish<'_>, arguments: Arguments, output: &Output) -> Result<Exit> {
     let Arguments { global, command } = arguments;
     let app = app.build()?;
     if !command.needs_settings() {
