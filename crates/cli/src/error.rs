@@ -172,7 +172,9 @@ codes! {
     /// The database takes too long.
     DatabaseSlow "database_slow" Unavailable Unavailable Some("look at the load of the machine and its disk, then try again");
     /// Somebody else serves at the address.
-    AddressInUse "address_in_use" Unavailable Unavailable Some("the demonstration may be running already; else stop what holds the port, or begin anew with --fresh");
+    AddressInUse "address_in_use" Unavailable Unavailable Some("name another one with --port, or leave it out for one that is free");
+    /// A demonstration is running in that place already.
+    DemoRunning "demo_running" Unavailable Unavailable Some("stop it first, or name another database with --database");
     /// Something else that is needed can't be reached.
     Unavailable "unavailable" Unavailable Unavailable None;
 

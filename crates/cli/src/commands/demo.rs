@@ -59,12 +59,14 @@ const BACKOFF: Backoff =
 pub(super) async fn run(mut context: Context, args: DemoArgs) -> Result<Exit> {
     let mut shutdown = Shutdown::listen()?;
     let place = place_of(&context)?;
+    let site = site_of(args.site.as_deref())?;
+    let folder = args.site.as_deref();
+    let mut state = if args.fresh { State::of(folder) } else { place.open(folder)? };
+    let listener = listen(args.port, &state, &place).await?;
+    // Last of what can be refused, so that nothing is forgotten for a start that comes to nothing.
     if args.fresh {
         place.clear()?;
     }
-    let site = site_of(args.site.as_deref())?;
-    let mut state = place.open(args.site.as_deref())?;
-    let listener = listen(args.port, &state, &place).await?;
     let address = listener.local_addr().map_err(|error| cannot_listen(state.address, &error))?;
     state.begin(address);
     place.save(&state)?;
@@ -225,7 +227,16 @@ async fn listen(port: Option<u16>, state: &State, place: &Place) -> Result<TcpLi
         (_, Some(kept)) => kept,
         (port, None) => SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0))),
     };
-    TcpListener::bind(wanted).await.map_err(|error| cannot_listen(Some(wanted), &error))
+    TcpListener::bind(wanted).await.map_err(|error| {
+        let refused = cannot_listen(Some(wanted), &error);
+        match state.address {
+            Some(_) => refused.hint(format!(
+                "what lies in {} was collected at this port: stop what holds it, or begin anew with --fresh",
+                place.database().display()
+            )),
+            None => refused,
+        }
+    })
 }
 
 fn cannot_listen(address: Option<SocketAddr>, error: &std::io::Error) -> CliError {

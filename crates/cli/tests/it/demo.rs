@@ -118,7 +118,56 @@ fn a_port_that_is_taken_is_named_with_what_to_do() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let refused = Outcome::of(&mut celeriac(&bed, &["demo", "--site", "site", "--port", &port, "--json"]));
-    refused.refused_as(4, "address_in_use");
+    let refused = refused.refused_as(4, "address_in_use");
+    assert!(refused["hint"].as_str().unwrap().contains("another one with --port"), "{refused}");
+}
+
+#[test]
+fn a_start_that_is_refused_forgets_nothing() {
+    let bed = Bed::new();
+    site(&bed, 2);
+    collected(&bed);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let fresh = ["demo", "--site", "site", "--fresh", "--port", &port];
+    Outcome::of(&mut celeriac(&bed, &fresh)).refused(4);
+    let before = requests(&bed);
+    assert_eq!((collected(&bed)["pages"]["done"].clone(), requests(&bed)), (json!(3), before));
+}
+
+#[test]
+fn a_database_of_somebody_elses_is_neither_removed_nor_written_to() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    let id = bed.enqueue(&["greet", "Ada"]);
+    // What a program of the user's keeps beside its database is no state of a demonstration.
+    for beside in ["", "{\"theme\": \"dark\"}"] {
+        if !beside.is_empty() {
+            bed.write("celeriac.json", beside);
+        }
+        for fresh in [&["--fresh"][..], &[]] {
+            let line = [&["demo", "--site", "site", "-d", "celeriac.db"], fresh].concat();
+            let refused = Outcome::of(&mut celeriac(&bed, &line)).refused(2);
+            assert!(refused.contains("--database"), "{refused}");
+        }
+    }
+    assert_eq!(bed.job(&id)["status"], "pending");
+    assert_eq!(std::fs::read_to_string(bed.path("celeriac.json")).unwrap(), "{\"theme\": \"dark\"}");
+}
+
+#[test]
+fn a_second_demonstration_leaves_the_first_its_database() {
+    let bed = Bed::new();
+    site(&bed, 400);
+    let mut first = Running::start(&mut celeriac(&bed, &["demo", "--site", "site", "--json"]));
+    first.until("20 requests", || requests(&bed).len() >= 20);
+    for fresh in [&["--fresh"][..], &[]] {
+        let line = [&["demo", "--site", "site", "--json"], fresh].concat();
+        Outcome::of(&mut celeriac(&bed, &line)).refused_as(4, "demo_running");
+    }
+    first.signal(Signal::INT);
+    assert_eq!(first.wait().code(), Some(130));
+    assert_eq!(collected(&bed)["pages"]["done"], 401);
 }
 
 #[test]
