@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_db::{Database, DbTx, MigrationSet};
+use celeriac_db::{Database, DbTx, DirectTx, MigrationSet};
 use celeriac_protocol::{Clock, Envelope, JobId, Timestamp};
 
-use self::fetch::{Claim, Claimed};
+use self::fetch::Claim;
 use self::settle::Order;
 use self::statement::failed;
 use self::wake::SocketNotifier;
@@ -86,15 +86,25 @@ impl SqliteBroker {
         tx.after_commit_once(&format!("{notice:?}"), move || notifier.notify(notice));
     }
 
-    fn wake_queues_after<'q>(&self, tx: &DbTx, queues: impl Iterator<Item = &'q str>) {
+    fn wake_queues_after<'q>(&self, tx: &DirectTx<'_>, queues: impl Iterator<Item = &'q str>) {
         for queue in queues.collect::<BTreeSet<_>>() {
-            self.wake_after(tx, Notice::Queue(queue.to_owned()));
+            let (notice, notifier) = (Notice::Queue(queue.to_owned()), Arc::clone(&self.inner.notifier));
+            tx.after_commit_once(&format!("{notice:?}"), move || notifier.notify(notice));
         }
     }
 
-    async fn settle_orders(&self, tx: &DbTx, orders: &[Order]) -> Result<Vec<Settled>, BrokerError> {
+    fn publish_all(
+        &self,
+        tx: &DirectTx<'_>,
+        envelopes: &[Envelope],
+    ) -> Result<Vec<Publication>, BrokerError> {
+        self.wake_queues_after(tx, envelopes.iter().map(|envelope| envelope.queue.as_str()));
+        publish::publish(tx, envelopes, self.now()).map_err(failed("publish messages"))
+    }
+
+    fn settle_orders(&self, tx: &DirectTx<'_>, orders: &[Order]) -> Result<Vec<Settled>, BrokerError> {
         self.wake_queues_after(tx, orders.iter().filter_map(Order::queue_it_goes_back_to));
-        settle::settle(tx, orders, self.now()).await.map_err(failed("settle deliveries"))
+        settle::settle(tx, orders, self.now()).map_err(failed("settle deliveries"))
     }
 
     /// Begins with another queue each time.
@@ -120,7 +130,7 @@ impl Broker for SqliteBroker {
 
     async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError> {
         let this = self.clone();
-        self.inner.db.write("publish", async move |tx| this.publish_in(tx, envelopes).await).await
+        self.inner.db.write_direct("publish", move |tx| this.publish_all(tx, &envelopes)).await
     }
 
     async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError> {
@@ -134,22 +144,22 @@ impl Broker for SqliteBroker {
             holder: request.holder.to_owned(),
         };
         let this = self.clone();
-        let claim = async move |tx: &DbTx| claim.run(tx, this.now()).await.map_err(failed("fetch messages"));
-        self.inner.db.write("fetch", claim).await.map(Claimed::read)
+        let claim = move |tx: &DirectTx<'_>| claim.run(tx, this.now()).map_err(failed("fetch messages"));
+        self.inner.db.write_direct("fetch", claim).await
     }
 
     async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
         let this = self.clone();
         let orders: Vec<Order> = settlements.iter().map(Order::of).collect();
-        self.inner.db.write("settle", async move |tx| this.settle_orders(tx, &orders).await).await
+        self.inner.db.write_direct("settle", move |tx| this.settle_orders(tx, &orders)).await
     }
 
     async fn renew(&self, tags: &[LeaseTag], lease: Duration) -> Result<Vec<Renewal>, BrokerError> {
         let (this, tags) = (self.clone(), tags.to_vec());
-        let renew = async move |tx: &DbTx| {
-            fetch::renew(tx, &tags, this.now() + lease).await.map_err(failed("renew leases"))
+        let renew = move |tx: &DirectTx<'_>| {
+            fetch::renew(tx, &tags, this.now() + lease).map_err(failed("renew leases"))
         };
-        self.inner.db.write("renew", renew).await
+        self.inner.db.write_direct("renew", renew).await
     }
 
     fn notifier(&self) -> Arc<dyn Notifier> {
@@ -172,13 +182,12 @@ impl SqlBroker for SqliteBroker {
     }
 
     async fn publish_in(&self, tx: &DbTx, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError> {
-        self.wake_queues_after(tx, envelopes.iter().map(|envelope| envelope.queue.as_str()));
-        publish::publish(tx, envelopes, self.now()).await
+        tx.direct(|tx| self.publish_all(tx, &envelopes)).await
     }
 
     async fn settle_in(&self, tx: &DbTx, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
         let orders: Vec<Order> = settlements.iter().map(Order::of).collect();
-        self.settle_orders(tx, &orders).await
+        tx.direct(|tx| self.settle_orders(tx, &orders)).await
     }
 
     async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError> {
@@ -196,8 +205,11 @@ impl SqlBroker for SqliteBroker {
         key: i64,
         envelope: Envelope,
     ) -> Result<Option<Publication>, BrokerError> {
-        self.wake_queues_after(tx, std::iter::once(envelope.queue.as_str()));
-        dead::revive(tx, key, envelope, self.now()).await
+        let revive = |tx: &DirectTx<'_>| {
+            self.wake_queues_after(tx, std::iter::once(envelope.queue.as_str()));
+            dead::revive(tx, key, &envelope, self.now()).map_err(failed("put dead letter back"))
+        };
+        tx.direct(revive).await
     }
 }
 
@@ -235,7 +247,7 @@ impl BrokerAdmin for SqliteBroker {
     async fn resume(&self, queue: &str) -> Result<(), BrokerError> {
         let (this, queue) = (self.clone(), queue.to_owned());
         let resume = async move |tx: &DbTx| {
-            this.wake_queues_after(tx, std::iter::once(queue.as_str()));
+            this.wake_after(tx, Notice::Queue(queue.clone()));
             admin::resume(tx, &queue).await.map_err(failed("resume queue"))
         };
         self.inner.db.write("resume", resume).await

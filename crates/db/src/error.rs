@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::{DbErr, RuntimeErr};
 
 /// What the file or its disk refused. Command lines make hints out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,6 +76,9 @@ pub enum DbError {
     /// A statement failed.
     #[error("run statement")]
     Statement(#[source] DbErr),
+    /// A statement of [`crate::DirectTx`] failed.
+    #[error("run statement")]
+    Direct(#[source] rusqlite::Error),
     /// A setting makes no sense.
     #[error("option {name} {reason}")]
     Option {
@@ -126,9 +130,9 @@ pub enum DbError {
     Commit {
         /// The write.
         label: &'static str,
-        /// What SQLite said.
+        /// What SQLite said; all writes of the transaction share it.
         #[source]
-        source: DbErr,
+        source: Arc<DbError>,
     },
     /// The database was closed.
     #[error("database {path:?} is closed")]
@@ -192,10 +196,13 @@ impl DbError {
     }
 
     /// Names the file where SQLite's code says that the file or disk refused.
-    pub(crate) fn on_file(path: &Path, source: DbErr) -> Self {
-        match fault_of(&source) {
-            Some(fault) => Self::Storage { fault, path: path.to_owned(), source: Some(Box::new(source)) },
-            None => Self::Statement(source),
+    pub(crate) fn on_file(path: &Path, source: impl Into<Self>) -> Self {
+        let error = source.into();
+        let (Some(fault), path) = (error.fault(), path.to_owned()) else { return error };
+        match error {
+            Self::Statement(source) => Self::Storage { fault, path, source: Some(Box::new(source)) },
+            Self::Direct(source) => Self::Storage { fault, path, source: Some(Box::new(source)) },
+            other => other,
         }
     }
 
@@ -203,7 +210,9 @@ impl DbError {
     pub fn fault(&self) -> Option<StorageFault> {
         match self {
             Self::Storage { fault, .. } => Some(*fault),
-            Self::Statement(source) | Self::Commit { source, .. } => fault_of(source),
+            Self::Statement(source) => fault_of(source),
+            Self::Direct(source) => fault_of_code(source.sqlite_error()?.extended_code),
+            Self::Commit { source, .. } => source.fault(),
             Self::Migration { source, .. } => source.fault(),
             _ => None,
         }
@@ -226,6 +235,12 @@ impl From<DbErr> for DbError {
     }
 }
 
+impl From<rusqlite::Error> for DbError {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Direct(source)
+    }
+}
+
 /// Reads the storage fault out of SQLite's result code (<https://www.sqlite.org/rescode.html>).
 fn fault_of(error: &DbErr) -> Option<StorageFault> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))
@@ -234,32 +249,20 @@ fn fault_of(error: &DbErr) -> Option<StorageFault> {
     else {
         return None;
     };
-    match extended_code(error)? {
-        NO_ROOM_FOR_SHARED_MEMORY => Some(StorageFault::Full),
-        code => fault_of_code(code & 0xff),
-    }
-}
-
-/// Returns SQLite's primary result code.
-pub(crate) fn result_code(error: &sqlx::Error) -> Option<i32> {
-    Some(extended_code(error)? & 0xff)
-}
-
-fn extended_code(error: &sqlx::Error) -> Option<i32> {
-    error.as_database_error()?.code()?.parse().ok()
+    fault_of_code(error.as_database_error()?.code()?.parse().ok()?)
 }
 
 /// SQLite's SQLITE_IOERR_SHMSIZE: the file of shared memory can't grow, which is how a full disk
 /// greets whoever opens the database.
 const NO_ROOM_FOR_SHARED_MEMORY: i32 = 4874;
 
-/// SQLite's SQLITE_BUSY: another connection holds the lock.
-pub(crate) const BUSY: i32 = 5;
-
-fn fault_of_code(code: i32) -> Option<StorageFault> {
-    match code {
+fn fault_of_code(extended: i32) -> Option<StorageFault> {
+    if extended == NO_ROOM_FOR_SHARED_MEMORY {
+        return Some(StorageFault::Full);
+    }
+    match extended & 0xff {
         3 | 23 => Some(StorageFault::Denied),
-        BUSY | 6 => Some(StorageFault::Locked),
+        5 | 6 => Some(StorageFault::Locked),
         8 => Some(StorageFault::ReadOnly),
         10 | 14 => Some(StorageFault::Io),
         11 => Some(StorageFault::Corrupt),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod direct;
 mod error;
 mod migrator;
 mod options;
@@ -9,6 +10,7 @@ pub mod testing;
 mod tx;
 mod writer;
 
+pub use direct::DirectTx;
 pub use error::{DbError, StorageFault};
 pub use migrator::{Migration, MigrationSet, MigrationState, MigrationStatus, Step};
 pub use options::{Durability, SqliteOptions};
@@ -18,3 +20,6 @@ pub use tx::DbTx;
 /// SeaORM, whose connection and entity types are part of this interface on purpose: enqueueing and
 /// recording happen inside the user's own transaction.
 pub use sea_orm;
+
+/// rusqlite, whose values and rows are part of [`DirectTx`].
+pub use rusqlite;

@@ -9,10 +9,16 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, Runtim
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::direct::{self, DirectTx, Limits};
+use crate::error::DbError;
+
 pub(crate) mod control;
 
 /// How many virtual-machine steps SQLite runs between two looks at the deadline.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+/// Statements that are kept prepared for [`DirectTx`].
+const DIRECT_STATEMENTS: usize = 64;
 
 /// What runs after the commit, and a name by which a second one like it is known.
 struct Hook {
@@ -26,6 +32,8 @@ struct Hook {
 /// on it. It is neither committed nor rolled back by its holder: a write that returns an error is
 /// undone, one that returns `Ok` is stored together with whatever else the writer took with it.
 pub struct DbTx {
+    /// The same connection once more, for [`direct`](Self::direct); dropped before its owner.
+    direct: StdMutex<rusqlite::Connection>,
     connection: Mutex<SqliteConnection>,
     health: Arc<Health>,
     hooks: StdMutex<Vec<Hook>>,
@@ -38,6 +46,14 @@ struct Health {
     rolled_back: AtomicBool,
     /// The running statement is to stop.
     interrupted: AtomicBool,
+    /// How long direct statements may run.
+    limits: Limits,
+}
+
+impl Health {
+    fn allows_more(&self) -> bool {
+        !self.interrupted.load(Ordering::Acquire) && !self.limits.is_over()
+    }
 }
 
 impl DbTx {
@@ -48,9 +64,42 @@ impl DbTx {
         let seen = Arc::clone(&health);
         handle.set_rollback_hook(move || seen.rolled_back.store(true, Ordering::Release));
         let seen = Arc::clone(&health);
-        handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || !seen.interrupted.load(Ordering::Acquire));
+        handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || seen.allows_more());
+        let direct = direct::share(&mut handle).map_err(|error| sqlx::Error::Configuration(error.into()))?;
+        direct.set_prepared_statement_cache_capacity(DIRECT_STATEMENTS);
         drop(handle);
-        Ok(Self { connection: Mutex::new(connection), health, hooks: StdMutex::default() })
+        let (direct, connection) = (StdMutex::new(direct), Mutex::new(connection));
+        Ok(Self { direct, connection, health, hooks: StdMutex::default() })
+    }
+
+    /// Runs `work` in this transaction, with statements that do not go through SQLite's own thread.
+    ///
+    /// # Errors
+    /// What `work` returned; [`DbError::TransactionLost`] where SQLite has given the transaction up.
+    pub async fn direct<T, E: From<DbError>>(
+        &self,
+        work: impl FnOnce(&DirectTx<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let done = self.with_direct(work).await;
+        done.map_err(|error| DbError::from(failed_execute(error)))?
+    }
+
+    /// Takes the connection away from SQLite's thread for as long as `work` runs.
+    pub(crate) async fn with_direct<T>(
+        &self,
+        work: impl FnOnce(&DirectTx<'_>) -> T,
+    ) -> Result<T, sqlx::Error> {
+        let mut connection = self.connection.lock().await;
+        let handle = connection.lock_handle().await?;
+        let direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&DirectTx::new(&direct, self));
+        drop((direct, handle));
+        Ok(done)
+    }
+
+    /// Returns what stops direct statements.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.health.limits
     }
 
     /// Runs `hook` on the writer's thread once the commit has succeeded, and never otherwise.
@@ -99,6 +148,8 @@ impl DbTx {
     }
 
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
+        // Its prepared statements would keep the connection open.
+        drop(self.direct);
         self.connection.into_inner().close().await
     }
 
@@ -106,7 +157,7 @@ impl DbTx {
     async fn inside(&self) -> Result<MutexGuard<'_, SqliteConnection>, DbErr> {
         let connection = self.connection.lock().await;
         if self.is_lost() {
-            return Err(DbErr::Custom("the transaction was given up by SQLite".into()));
+            return Err(given_up());
         }
         Ok(connection)
     }
@@ -152,6 +203,11 @@ impl ConnectionTrait for DbTx {
 fn bound(statement: Statement) -> sqlx::query::Query<'static, Sqlite, SqlxValues> {
     let values = statement.values.unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
+}
+
+/// What is said of a statement that would now run outside of its transaction.
+pub(crate) fn given_up() -> DbErr {
+    DbErr::Custom("the transaction was given up by SQLite".into())
 }
 
 pub(crate) fn failed_execute(error: sqlx::Error) -> DbErr {

@@ -12,16 +12,17 @@ use std::time::Duration;
 use sea_orm::sqlx;
 use tokio::sync::{mpsc, oneshot};
 
-use self::call::Call;
-pub(crate) use self::call::{Waiting, call};
+pub(crate) use self::call::{Call, call, direct_call};
 use self::checkpoint::Checkpointer;
 pub(crate) use self::checkpoint::LONGEST_LOG;
-use self::group::Group;
-use self::park::{Parker, Stopwatch};
-use crate::error::{BUSY, DbError, StorageFault, result_code};
+use self::group::{Group, Way};
+pub(crate) use self::park::Stopwatch;
+use crate::direct::DirectTx;
+use crate::error::{DbError, StorageFault};
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
-use crate::tx::DbTx;
+use crate::tx::control::Control;
+use crate::tx::{DbTx, failed_execute};
 
 mod call;
 mod checkpoint;
@@ -70,8 +71,8 @@ pub(crate) async fn start(id: u64, options: Arc<SqliteOptions>) -> Result<mpsc::
             // Writes may use timers and the like of the runtime that opened the database.
             let _context = runtime.as_ref().map(tokio::runtime::Handle::enter);
             let checkpointer = Checkpointer::new(Arc::clone(&options));
-            let (parker, connection, locked) = (Parker::here(), None, None);
-            let mut writer = Writer { id, options, inbox, parker, connection, locked, checkpointer };
+            let (connection, locked) = (None, None);
+            let mut writer = Writer { id, options, inbox, connection, locked, checkpointer };
             match writer.open(Duration::ZERO) {
                 Ok(()) => {
                     opened.send(Ok(())).ok();
@@ -90,9 +91,8 @@ struct Writer {
     id: u64,
     options: Arc<SqliteOptions>,
     inbox: mpsc::Receiver<Request>,
-    parker: Parker,
     /// Absent after a failure that left the connection in doubt; the next write opens it anew.
-    connection: Option<DbTx>,
+    connection: Option<Arc<DbTx>>,
     /// Runs since the write lock was first asked for in vain. Who was waiting then has waited for
     /// the lock as long as the one whose turn it was.
     locked: Option<Stopwatch>,
@@ -101,109 +101,175 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Some(request) = self.inbox.blocking_recv() {
-            let closing = match request {
-                Request::Write(call) => self.write(call),
-                Request::Close(answer) => Some(answer),
+        let (mut group, mut next) = (None, None);
+        loop {
+            let request = match next.take().or_else(|| self.joining(group.as_ref())) {
+                Some(request) => request,
+                None => {
+                    self.finish(group.take(), Way::Thread);
+                    let Some(request) = self.inbox.blocking_recv() else { return };
+                    request
+                }
             };
-            if let Some(answer) = closing {
-                return self.close(answer);
+            match request {
+                Request::Write(call) if call.is_direct() && self.connection.is_some() => {
+                    (group, next) = self.write_directly(group, call);
+                }
+                Request::Write(call) => {
+                    group = self.write(group, call, Way::Thread).unwrap_or(None);
+                }
+                Request::Close(answer) => {
+                    self.finish(group.take(), Way::Thread);
+                    return self.close(answer);
+                }
             }
         }
     }
 
-    /// Runs one group that begins with `first`; returns the request to close, if it met one.
-    fn write(&mut self, first: Box<dyn Call>) -> Option<oneshot::Sender<()>> {
-        if let Err(error) = self.begin_for(&*first) {
-            first.fail(error);
-            return None;
+    /// Returns what waits, where the open group takes more.
+    fn joining(&mut self, group: Option<&Group>) -> Option<Request> {
+        if group?.takes_more() { self.inbox.try_recv().ok() } else { None }
+    }
+
+    fn finish(&mut self, group: Option<Group>, way: Way<'_>) {
+        let Some(group) = group else { return };
+        if !group.finish(way) {
+            self.connection = None;
         }
-        let tx = self.connection.take()?;
-        let mut group = Group::new(&tx, &self.parker, self.id, &self.options);
-        let mut next = Some(first);
-        let mut closing = None;
-        while let Some(call) = next.take() {
-            group.run(call);
-            if !group.takes_more() {
-                break;
-            }
-            match self.inbox.try_recv() {
-                Ok(Request::Write(call)) => next = Some(call),
-                Ok(Request::Close(answer)) => closing = Some(answer),
-                Err(_) => {}
-            }
-        }
-        let healthy = group.finish();
-        self.connection = healthy.then_some(tx);
         self.checkpointer.after_commit();
-        closing
     }
 
-    /// Begins a transaction for a write, which waits for the lock no longer than the busy timeout,
-    /// however many have waited for it in vain before.
-    fn begin_for(&mut self, call: &dyn Call) -> Result<(), DbError> {
+    /// Runs one write, in the open group or in a new one; gives it back where the connection turns
+    /// out to be in doubt and `way` is of no use any more.
+    fn write(
+        &mut self,
+        group: Option<Group>,
+        call: Box<dyn Call>,
+        way: Way<'_>,
+    ) -> Result<Option<Group>, Box<dyn Call>> {
+        let mut group = match group.map_or_else(|| self.begin_for(&*call, way), Ok) {
+            Ok(group) => group,
+            Err(_) if matches!(way, Way::Direct(_)) && self.connection.is_none() => return Err(call),
+            Err(error) => {
+                call.fail(error);
+                return Ok(None);
+            }
+        };
+        group.run(call, way);
+        Ok(Some(group))
+    }
+
+    /// Keeps SQLite's thread out and runs direct writes, group after group, for as long as no other
+    /// request comes; returns the group that is open then, and that request.
+    fn write_directly(
+        &mut self,
+        group: Option<Group>,
+        call: Box<dyn Call>,
+    ) -> (Option<Group>, Option<Request>) {
+        let Some(tx) = self.connection.clone() else { return (group, Some(Request::Write(call))) };
+        let (mut work, mut left) = (Some((group, call)), (None, None));
+        let run = tx.with_direct(|direct| {
+            if let Some((group, call)) = work.take() {
+                left = self.run_directly(direct, group, call);
+            }
+        });
+        let ran = park::drive(run);
+        if let (Err(error), Some((group, call))) = (ran, work) {
+            self.doubt(&failed_execute(error).into());
+            if let Some(group) = group {
+                group.abandon(call.label());
+            }
+            return (None, Some(Request::Write(call)));
+        }
+        left
+    }
+
+    fn run_directly(
+        &mut self,
+        direct: &DirectTx<'_>,
+        mut group: Option<Group>,
+        mut call: Box<dyn Call>,
+    ) -> (Option<Group>, Option<Request>) {
+        let way = Way::Direct(direct);
+        loop {
+            group = match self.write(group, call, way) {
+                Ok(group) => group,
+                Err(call) => return (None, Some(Request::Write(call))),
+            };
+            let mut request = self.joining(group.as_ref());
+            if request.is_none() {
+                self.finish(group.take(), way);
+                if self.connection.is_none() {
+                    return (None, None);
+                }
+                request = self.inbox.blocking_recv();
+            }
+            match request {
+                Some(Request::Write(next)) if next.is_direct() => call = next,
+                other => return (group, other),
+            }
+        }
+    }
+
+    /// Begins a group for a write, which waits for the lock no longer than the busy timeout, however
+    /// many have waited for it in vain before.
+    fn begin_for(&mut self, call: &dyn Call, way: Way<'_>) -> Result<Group, DbError> {
         let asked = Stopwatch::start();
         let spent = self.locked.map_or(Duration::ZERO, |locked| locked.elapsed().min(call.waited()));
-        let begun = self.begin(spent);
+        let begun = self.begin(spent, way);
         let is_locked = begun.as_ref().is_err_and(|error| error.fault() == Some(StorageFault::Locked));
         self.locked = is_locked.then(|| self.locked.unwrap_or(asked));
-        begun
+        let tx = begun?;
+        Ok(Group::new(tx, self.id, Arc::clone(&self.options)))
     }
 
-    /// Begins a transaction, opening the connection anew where the last one is in doubt. `spent` of
-    /// the busy timeout has passed.
-    fn begin(&mut self, spent: Duration) -> Result<(), DbError> {
+    /// Begins a transaction, opening the connection anew where the last one is in doubt and nobody
+    /// holds on to it. `spent` of the busy timeout has passed.
+    fn begin(&mut self, spent: Duration, way: Way<'_>) -> Result<Arc<DbTx>, DbError> {
         if self.connection.is_some() {
-            match self.take_lock(spent) {
-                Err(DbError::Storage { fault: StorageFault::Locked, path, source }) => {
-                    return Err(DbError::Storage { fault: StorageFault::Locked, path, source });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "writing connection is in doubt, opening it anew");
-                    self.connection = None;
-                }
-                Ok(()) => return Ok(()),
+            match self.take_lock(spent, way) {
+                Err(error) if error.fault() != Some(StorageFault::Locked) => self.doubt(&error),
+                taken => return taken,
+            }
+            if matches!(way, Way::Direct(_)) {
+                return Err(self.closed());
             }
         }
         self.open(spent)?;
-        self.take_lock(spent)
+        self.take_lock(spent, way)
     }
 
     /// Tries for the write lock until the busy timeout has passed.
-    fn take_lock(&self, spent: Duration) -> Result<(), DbError> {
-        let Some(tx) = &self.connection else {
-            return Err(DbError::Closed { path: self.options.path.clone() });
-        };
+    fn take_lock(&self, spent: Duration, way: Way<'_>) -> Result<Arc<DbTx>, DbError> {
+        let tx = self.connection.as_ref().ok_or_else(|| self.closed())?;
         self.patiently(spent, || {
-            self.parker.drive(tx.begin()).map_err(|error| {
-                let busy = result_code(&error) == Some(BUSY);
-                (busy, DbError::on_file(&self.options.path, crate::tx::failed_execute(error)))
-            })
-        })
+            let begun = way.control(tx, Control::Begin);
+            begun.map_err(|error| DbError::on_file(&self.options.path, error))
+        })?;
+        Ok(Arc::clone(tx))
+    }
+
+    fn doubt(&mut self, error: &DbError) {
+        tracing::warn!(%error, "writing connection is in doubt, opening it anew");
+        self.connection = None;
     }
 
     fn open(&mut self, spent: Duration) -> Result<(), DbError> {
-        let opened = self.patiently(spent, || {
-            let opened = self.parker.drive(connect::open_writer(&self.options));
-            opened.map_err(|error| (error.fault() == Some(StorageFault::Locked), error))
-        })?;
-        self.connection = Some(opened);
+        let opened = self.patiently(spent, || park::drive(connect::open_writer(&self.options)))?;
+        self.connection = Some(Arc::new(opened));
         Ok(())
     }
 
     /// Repeats `attempt` while it says that the file is locked, for what is left of the busy timeout.
-    fn patiently<T>(
-        &self,
-        spent: Duration,
-        attempt: impl Fn() -> Result<T, (bool, DbError)>,
-    ) -> Result<T, DbError> {
+    fn patiently<T>(&self, spent: Duration, attempt: impl Fn() -> Result<T, DbError>) -> Result<T, DbError> {
         let (waited, patience) = (Stopwatch::start(), self.options.busy_timeout.saturating_sub(spent));
         let mut pause = SHORTEST_LOCK_PAUSE;
         loop {
             match attempt() {
-                Ok(done) => return Ok(done),
-                Err((true, _)) if waited.elapsed() < patience => self.parker.pause(pause),
-                Err((_, error)) => return Err(error),
+                Err(error) if error.fault() == Some(StorageFault::Locked) && waited.elapsed() < patience => {
+                    park::pause(pause);
+                }
+                other => return other,
             }
             pause = (pause * 2).min(LONGEST_LOCK_PAUSE);
         }
@@ -212,17 +278,21 @@ impl Writer {
     fn close(mut self, answer: oneshot::Sender<()>) {
         self.inbox.close();
         while let Ok(request) = self.inbox.try_recv() {
-            match request {
-                Request::Write(call) => drop(self.write(call)),
-                Request::Close(also) => drop(also),
+            if let Request::Write(call) = request {
+                let group = self.write(None, call, Way::Thread).unwrap_or(None);
+                self.finish(group, Way::Thread);
             }
         }
         self.checkpointer.stop();
         let closed: Result<(), sqlx::Error> =
-            self.connection.take().map_or(Ok(()), |tx| self.parker.drive(tx.close()));
+            self.connection.take().and_then(Arc::into_inner).map_or(Ok(()), |tx| park::drive(tx.close()));
         if let Err(error) = closed {
             tracing::warn!(%error, "database did not close cleanly");
         }
         answer.send(()).ok();
+    }
+
+    fn closed(&self) -> DbError {
+        DbError::Closed { path: self.options.path.clone() }
     }
 }

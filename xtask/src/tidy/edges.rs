@@ -44,8 +44,8 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
     ("sqlx", &[], "the database is opened through `celeriac-db`"),
     (
         "rusqlite",
-        &["bench"],
-        "the database is opened through `celeriac-db`; the bench alone measures it bare",
+        &["db", "bench"],
+        "the database is opened through `celeriac-db`, whose `DirectTx` the queue uses; the bench measures SQLite bare",
     ),
     ("chrono", &[], "times are our `Timestamp`, with `jiff` at the edges"),
     (

@@ -1,13 +1,13 @@
 //! Dead letters: read, dropped, put back.
 
-use celeriac_db::DbTx;
+use celeriac_db::{DbError, DbTx, DirectTx};
 use celeriac_protocol::{Envelope, JobId, Timestamp};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::publish::publish;
 use super::rows::{dead_letter, int, numbers};
-use super::statement::{execute, failed, query};
-use crate::{BrokerError, DeadLetter, DeadLetterPage, Publication};
+use super::statement::{execute, query};
+use crate::{DeadLetter, DeadLetterPage, Publication};
 
 const SELECT: &str = "SELECT id, queue, said_priority, due_at, unique_key, \
     headers, properties, content_type, content_encoding, body, \
@@ -42,19 +42,19 @@ pub(super) async fn remove(tx: &DbTx, keys: &[i64]) -> Result<u64, DbErr> {
 }
 
 /// Puts a dead letter back as `envelope`; it stays where it is if its id or unique key is taken.
-pub(super) async fn revive(
-    tx: &DbTx,
+pub(super) fn revive(
+    tx: &DirectTx<'_>,
     key: i64,
-    envelope: Envelope,
+    envelope: &Envelope,
     now: Timestamp,
-) -> Result<Option<Publication>, BrokerError> {
-    let exists = query(tx, "SELECT 1 FROM celeriac_queue_dead WHERE key = ?1", vec![key.into()]);
-    if exists.await.map_err(failed("look up dead letter"))?.is_empty() {
+) -> Result<Option<Publication>, DbError> {
+    let exists = tx.query_first("SELECT 1 FROM celeriac_queue_dead WHERE key = ?1", [key], |_| Ok(()))?;
+    if exists.is_none() {
         return Ok(None);
     }
-    let publication = publish(tx, vec![envelope], now).await?.pop();
+    let publication = publish(tx, std::slice::from_ref(envelope), now)?.pop();
     if publication == Some(Publication::Accepted) {
-        remove(tx, &[key]).await.map_err(failed("drop dead letter"))?;
+        tx.execute("DELETE FROM celeriac_queue_dead WHERE key = ?1", [key])?;
     }
     Ok(publication)
 }

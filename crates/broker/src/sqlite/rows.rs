@@ -1,10 +1,11 @@
-//! Reading messages out of rows, and lists of leases into one value.
+//! Reading messages out of rows.
 
+use celeriac_db::rusqlite;
 use celeriac_protocol::{Content, Envelope, JobId, Timestamp};
 use sea_orm::{DbErr, QueryResult};
 
 use super::statement::column;
-use crate::{DeadLetter, Found, LeaseTag, MessageState};
+use crate::{DeadLetter, Found, MessageState};
 
 /// The columns of [`envelope`], of a message `q` and its content `c`.
 pub(super) const ENVELOPE: &str = "q.id, q.queue, q.said_priority, q.due_at, q.unique_key, \
@@ -21,20 +22,82 @@ pub(super) const DELAYED: i64 = 1;
 /// See [`DELAYED`].
 pub(super) const HELD: i64 = 2;
 
+/// A row as either way to SQLite gives it.
+pub(super) trait Columns {
+    /// Why a column can't be read.
+    type Error;
+
+    fn text(&self, place: usize) -> Result<String, Self::Error>;
+    fn text_or_null(&self, place: usize) -> Result<Option<String>, Self::Error>;
+    fn int_or_null(&self, place: usize) -> Result<Option<i64>, Self::Error>;
+    fn bytes(&self, place: usize) -> Result<Vec<u8>, Self::Error>;
+
+    /// Says that what stands in a column makes no sense.
+    fn nonsense(place: usize, said: String) -> Self::Error;
+}
+
+impl Columns for QueryResult {
+    type Error = DbErr;
+
+    fn text(&self, place: usize) -> Result<String, DbErr> {
+        column(self, place)
+    }
+
+    fn text_or_null(&self, place: usize) -> Result<Option<String>, DbErr> {
+        column(self, place)
+    }
+
+    fn int_or_null(&self, place: usize) -> Result<Option<i64>, DbErr> {
+        column(self, place)
+    }
+
+    fn bytes(&self, place: usize) -> Result<Vec<u8>, DbErr> {
+        column(self, place)
+    }
+
+    fn nonsense(_: usize, said: String) -> DbErr {
+        DbErr::Type(said)
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    type Error = rusqlite::Error;
+
+    fn text(&self, place: usize) -> rusqlite::Result<String> {
+        self.get(place)
+    }
+
+    fn text_or_null(&self, place: usize) -> rusqlite::Result<Option<String>> {
+        self.get(place)
+    }
+
+    fn int_or_null(&self, place: usize) -> rusqlite::Result<Option<i64>> {
+        self.get(place)
+    }
+
+    fn bytes(&self, place: usize) -> rusqlite::Result<Vec<u8>> {
+        self.get(place)
+    }
+
+    fn nonsense(place: usize, said: String) -> rusqlite::Error {
+        rusqlite::Error::FromSqlConversionFailure(place, rusqlite::types::Type::Text, said.into())
+    }
+}
+
 /// Reads an envelope from the columns of [`ENVELOPE`].
-pub(super) fn envelope(row: &QueryResult) -> Result<Envelope, DbErr> {
+pub(super) fn envelope<R: Columns>(row: &R) -> Result<Envelope, R::Error> {
     Ok(Envelope {
         id: job_id(row, 0)?,
-        queue: column(row, 1)?,
-        priority: column::<Option<i64>>(row, 2)?.map(|said| u8::try_from(said).unwrap_or(u8::MAX)),
-        due_at: column::<Option<i64>>(row, 3)?.map(Timestamp::from_micros),
-        unique_key: column(row, 4)?,
+        queue: row.text(1)?,
+        priority: row.int_or_null(2)?.map(|said| u8::try_from(said).unwrap_or(u8::MAX)),
+        due_at: row.int_or_null(3)?.map(Timestamp::from_micros),
+        unique_key: row.text_or_null(4)?,
         content: Content {
-            headers: column(row, 5)?,
-            properties: column(row, 6)?,
-            content_type: column(row, 7)?,
-            content_encoding: column(row, 8)?,
-            body: column(row, 9)?,
+            headers: row.text(5)?,
+            properties: row.text(6)?,
+            content_type: row.text(7)?,
+            content_encoding: row.text(8)?,
+            body: row.bytes(9)?,
         },
     })
 }
@@ -69,9 +132,9 @@ pub(super) fn dead_letter(row: &QueryResult) -> Result<DeadLetter, DbErr> {
 }
 
 /// Reads a job's id.
-pub(super) fn job_id(row: &QueryResult, index: usize) -> Result<JobId, DbErr> {
-    let text: String = column(row, index)?;
-    JobId::parse(&text).map_err(|error| DbErr::Type(format!("read job id {text:?}: {error}")))
+pub(super) fn job_id<R: Columns>(row: &R, place: usize) -> Result<JobId, R::Error> {
+    let text = row.text(place)?;
+    JobId::parse(&text).map_err(|error| R::nonsense(place, format!("read job id {text:?}: {error}")))
 }
 
 /// Reads an instant.
@@ -87,12 +150,6 @@ pub(super) fn count(row: &QueryResult, index: usize) -> Result<u32, DbErr> {
 /// Converts a length or limit for SQLite.
 pub(super) fn int(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Writes leases as one JSON object, number of the message to fence: what `json_each` reads fastest.
-pub(super) fn leases(tags: impl IntoIterator<Item = LeaseTag>) -> String {
-    let pairs = tags.into_iter().map(|tag| format!("\"{}\":{}", tag.key, tag.fence));
-    format!("{{{}}}", pairs.collect::<Vec<_>>().join(","))
 }
 
 /// Writes numbers as a JSON array.

@@ -14,6 +14,7 @@ use sea_orm::{
 
 use crate::error::{DbError, StorageFault};
 use crate::options::{Durability, SqliteOptions};
+use crate::tx::control::Control;
 use crate::tx::{DbTx, failed_execute};
 use crate::writer::LONGEST_LOG;
 
@@ -97,6 +98,8 @@ fn writer_options(options: &SqliteOptions) -> SqliteConnectOptions {
     };
     base_options(options)
         .create_if_missing(options.create)
+        // Two libraries use this connection, each from a thread of its own.
+        .serialized(true)
         // Waiting for the lock is the writer's: SQLite's own waits grow to 100 ms.
         .busy_timeout(Duration::ZERO)
         .journal_mode(SqliteJournalMode::Wal)
@@ -170,11 +173,11 @@ enum CeleriacProbe {
 
 /// Writes and takes it back: SQLite opens a file that it may not write, and begins on it, too.
 async fn check_writable(tx: &DbTx, path: &Path) -> Result<(), DbError> {
-    tx.begin().await.map_err(|error| explain(path, error))?;
+    tx.control(Control::Begin).await.map_err(|error| explain(path, error))?;
     let mut id = ColumnDef::new(CeleriacProbe::Id);
     let probe = Table::create().table(CeleriacProbe::Table).col(id.integer()).to_owned();
     tx.execute(&probe).await.map_err(|error| explain_orm(path, error))?;
-    tx.rollback().await.map_err(|error| explain(path, error))
+    tx.control(Control::Rollback).await.map_err(|error| explain(path, error))
 }
 
 /// Turns what SQLite said on opening into what a person can act on.

@@ -7,49 +7,60 @@ use sea_orm::sqlx;
 
 use super::DbTx;
 
-/// Takes the write lock at once, so that a transaction never fails half-way for want of it.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-const COMMIT: &str = "COMMIT";
-const ROLLBACK: &str = "ROLLBACK";
-const SAVEPOINT: &str = "SAVEPOINT celeriac_write";
-const NEXT_SAVEPOINT: &str = "RELEASE celeriac_write; SAVEPOINT celeriac_write";
-const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
-const ROLLBACK_TO_SAVEPOINT: &str = "ROLLBACK TO celeriac_write";
+/// What is done to the transaction itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Begins, and takes the write lock at once: it never fails half-way for want of it.
+    Begin,
+    /// Stores everything.
+    Commit,
+    /// Undoes everything.
+    Rollback,
+    /// Sets the first savepoint.
+    Savepoint,
+    /// Lets go of the last savepoint and sets the next one.
+    NextSavepoint,
+    /// Undoes what came after the savepoint.
+    RollbackToSavepoint,
+    /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
+    Checkpoint,
+}
+
+impl Control {
+    /// Returns its statements.
+    pub(crate) fn statements(self) -> &'static [&'static str] {
+        match self {
+            Self::Begin => &["BEGIN IMMEDIATE"],
+            Self::Commit => &["COMMIT"],
+            Self::Rollback => &["ROLLBACK"],
+            Self::Savepoint => &["SAVEPOINT celeriac_write"],
+            Self::NextSavepoint => &["RELEASE celeriac_write", "SAVEPOINT celeriac_write"],
+            Self::RollbackToSavepoint => &["ROLLBACK TO celeriac_write"],
+            Self::Checkpoint => &["PRAGMA wal_checkpoint(PASSIVE)"],
+        }
+    }
+
+    /// Returns its statements as one text, for one hop to SQLite's thread.
+    fn text(self) -> &'static str {
+        match self {
+            Self::NextSavepoint => "RELEASE celeriac_write; SAVEPOINT celeriac_write",
+            other => other.statements()[0],
+        }
+    }
+}
 
 impl DbTx {
-    pub(crate) async fn begin(&self) -> Result<(), sqlx::Error> {
-        self.health.rolled_back.store(false, Ordering::Release);
-        self.control(BEGIN).await
-    }
-
-    pub(crate) async fn commit(&self) -> Result<(), sqlx::Error> {
-        self.control(COMMIT).await
-    }
-
-    pub(crate) async fn rollback(&self) -> Result<(), sqlx::Error> {
-        self.control(ROLLBACK).await
-    }
-
-    pub(crate) async fn savepoint(&self) -> Result<(), sqlx::Error> {
-        self.control(SAVEPOINT).await
-    }
-
-    /// Lets go of the last savepoint and sets the next one, in one hop to SQLite's thread.
-    pub(crate) async fn next_savepoint(&self) -> Result<(), sqlx::Error> {
-        self.control(NEXT_SAVEPOINT).await
-    }
-
-    pub(crate) async fn rollback_to_savepoint(&self) -> Result<(), sqlx::Error> {
-        self.control(ROLLBACK_TO_SAVEPOINT).await
-    }
-
-    /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
-    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
-        self.control(CHECKPOINT).await
-    }
-
-    async fn control(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+    /// Begins, ends or divides the transaction, through SQLite's thread.
+    pub(crate) async fn control(&self, control: Control) -> Result<(), sqlx::Error> {
+        if control == Control::Begin {
+            self.forget_loss();
+        }
         let mut connection = self.connection.lock().await;
-        sqlx::query(statement).execute(&mut *connection).await.map(drop)
+        sqlx::query(control.text()).execute(&mut *connection).await.map(drop)
+    }
+
+    /// Takes note that a new transaction begins.
+    pub(crate) fn forget_loss(&self) {
+        self.health.rolled_back.store(false, Ordering::Release);
     }
 }

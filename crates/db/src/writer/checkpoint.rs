@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::park::Parker;
+use super::park;
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
+use crate::tx::control::Control;
 
 /// How many times its usual size the log may reach before a commit moves it.
 pub(crate) const LONGEST_LOG: u64 = 4;
@@ -80,15 +81,14 @@ fn step(options: &SqliteOptions) -> u64 {
 }
 
 fn run(options: &SqliteOptions, inbox: &Receiver<()>) {
-    let parker = Parker::here();
-    let tx = match parker.drive(connect::open_checkpointer(options)) {
+    let tx = match park::drive(connect::open_checkpointer(options)) {
         Ok(tx) => tx,
         Err(error) => return tracing::warn!(%error, "no connection for checkpoints, commits do them"),
     };
     while inbox.recv().is_ok() {
-        if let Err(error) = parker.drive(tx.checkpoint()) {
+        if let Err(error) = park::drive(tx.control(Control::Checkpoint)) {
             tracing::debug!(%error, "checkpoint put off");
         }
     }
-    parker.drive(tx.close()).ok();
+    park::drive(tx.close()).ok();
 }

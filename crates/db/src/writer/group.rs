@@ -5,22 +5,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use sea_orm::{DbErr, sqlx};
 
 use super::RUNNING;
 use super::call::Call;
-use super::park::{Parker, Stopwatch};
+use super::park::{self, Stopwatch};
+use crate::direct::DirectTx;
 use crate::error::DbError;
 use crate::options::SqliteOptions;
+use crate::tx::control::Control;
 use crate::tx::{DbTx, failed_execute};
 
 /// Is responsible for one open transaction: every write in it is kept or undone by itself, and
 /// those kept are answered after the commit and not before.
-pub(super) struct Group<'w> {
-    tx: &'w DbTx,
-    parker: &'w Parker,
+pub(super) struct Group {
+    tx: Arc<DbTx>,
     database: u64,
-    options: &'w Arc<SqliteOptions>,
+    options: Arc<SqliteOptions>,
     open_for: Stopwatch,
     kept: Vec<Box<dyn Call>>,
     /// Whether a savepoint stands in the transaction: only from the second write on, because when
@@ -38,16 +38,30 @@ enum State {
     Broken,
 }
 
-impl<'w> Group<'w> {
+/// The way that statements take now.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'l> {
+    /// Through SQLite's thread.
+    Thread,
+    /// Here; only [direct](Call::is_direct) calls can.
+    Direct(&'l DirectTx<'l>),
+}
+
+impl Way<'_> {
+    /// Begins, ends or divides the transaction.
+    pub(super) fn control(self, tx: &DbTx, control: Control) -> Result<(), DbError> {
+        match self {
+            Self::Thread => park::drive(tx.control(control)).map_err(|error| failed_execute(error).into()),
+            Self::Direct(direct) => direct.control(control),
+        }
+    }
+}
+
+impl Group {
     /// Takes charge of a transaction that has just been begun.
-    pub(super) fn new(
-        tx: &'w DbTx,
-        parker: &'w Parker,
-        database: u64,
-        options: &'w Arc<SqliteOptions>,
-    ) -> Self {
+    pub(super) fn new(tx: Arc<DbTx>, database: u64, options: Arc<SqliteOptions>) -> Self {
         let (open_for, kept) = (Stopwatch::start(), Vec::new());
-        Self { tx, parker, database, options, open_for, kept, divided: false, state: State::Open }
+        Self { tx, database, options, open_for, kept, divided: false, state: State::Open }
     }
 
     pub(super) fn takes_more(&self) -> bool {
@@ -57,18 +71,18 @@ impl<'w> Group<'w> {
     }
 
     /// Runs one write and keeps it, or undoes it and answers its caller.
-    pub(super) fn run(&mut self, mut call: Box<dyn Call>) {
+    pub(super) fn run(&mut self, mut call: Box<dyn Call>, way: Way<'_>) {
         let label = call.label();
-        if self.divide().is_err() {
+        if self.divide(way).is_err() {
             self.lose(label);
             return call.fail(DbError::TransactionLost { label });
         }
         let hooks = self.tx.hook_count();
-        let ended = self.drive(&mut *call);
+        let ended = self.drive(&mut *call, way);
         if self.tx.is_lost() {
             self.lose(label);
         } else if !matches!(ended, Ended::Succeeded) {
-            self.undo(label, hooks);
+            self.undo(label, hooks, way);
         }
         match ended {
             Ended::Succeeded if self.state == State::Open => self.kept.push(call),
@@ -79,57 +93,58 @@ impl<'w> Group<'w> {
     }
 
     /// Commits what was kept and answers everybody; returns whether the connection is sound.
-    pub(super) fn finish(mut self) -> bool {
+    pub(super) fn finish(mut self, way: Way<'_>) -> bool {
         if self.state == State::Open
-            && let Err(error) = self.parker.drive(self.tx.commit())
+            && let Err(error) = way.control(&self.tx, Control::Commit)
         {
-            self.give_up(&failed_execute(error));
+            self.give_up(error);
         }
         if self.state == State::Open {
-            run_hooks(self.tx);
+            run_hooks(&self.tx);
             self.kept.drain(..).for_each(Call::answer);
         }
         self.state != State::Broken
     }
 
-    fn divide(&mut self) -> Result<(), sqlx::Error> {
+    fn divide(&mut self, way: Way<'_>) -> Result<(), DbError> {
         if self.kept.is_empty() {
             return Ok(());
         }
         let divided = std::mem::replace(&mut self.divided, true);
-        if divided {
-            self.parker.drive(self.tx.next_savepoint())
-        } else {
-            self.parker.drive(self.tx.savepoint())
-        }
+        way.control(&self.tx, if divided { Control::NextSavepoint } else { Control::Savepoint })
     }
 
-    fn drive(&self, call: &mut dyn Call) -> Ended {
+    fn drive(&self, call: &mut dyn Call, way: Way<'_>) -> Ended {
         let (label, limit) = (call.label(), call.limit());
         RUNNING.set(Some((self.database, label)));
+        self.tx.limits().set(limit);
         // What a panic leaves behind is rolled back, so nothing half-done is seen afterwards.
-        let work = AssertUnwindSafe(call.run(self.tx)).catch_unwind();
-        let ended = self.parker.drive_within(work, limit);
+        let ended = match way {
+            Way::Direct(direct) => Some(catch_unwind(AssertUnwindSafe(|| call.run_direct(direct)))),
+            Way::Thread => park::drive_within(AssertUnwindSafe(call.run(&self.tx)).catch_unwind(), limit),
+        };
+        if ended.is_none() {
+            // An error here shows again at the rollback that follows.
+            park::drive(self.tx.interrupt()).ok();
+        }
+        let is_over = self.tx.limits().is_over();
+        self.tx.limits().lift();
         RUNNING.set(None);
         match ended {
             Some(Ok(true)) => Ended::Succeeded,
-            Some(Ok(false)) => Ended::Failed,
+            Some(Ok(false)) if !is_over => Ended::Failed,
             Some(Err(panic)) => Ended::Cut(DbError::Panicked { label, message: message_of(&*panic) }),
-            None => {
-                // An error here shows again at the rollback that follows.
-                self.parker.drive(self.tx.interrupt()).ok();
-                Ended::Cut(DbError::Deadline { label, limit })
-            }
+            _ => Ended::Cut(DbError::Deadline { label, limit }),
         }
     }
 
-    fn undo(&mut self, label: &'static str, hooks: usize) {
+    fn undo(&mut self, label: &'static str, hooks: usize, way: Way<'_>) {
         self.tx.forget_hooks_from(hooks);
         let undone = if self.kept.is_empty() {
             self.state = State::Ended;
-            self.parker.drive(self.tx.rollback())
+            way.control(&self.tx, Control::Rollback)
         } else {
-            self.parker.drive(self.tx.rollback_to_savepoint())
+            way.control(&self.tx, Control::RollbackToSavepoint)
         };
         if let Err(error) = undone {
             tracing::warn!(%error, write = label, "write could not be undone alone");
@@ -144,13 +159,19 @@ impl<'w> Group<'w> {
         self.kept.drain(..).for_each(|call| call.fail(DbError::TransactionLost { label }));
     }
 
-    fn give_up(&mut self, error: &DbErr) {
+    /// Answers everybody that nothing is stored: there is no way to the connection any more.
+    pub(super) fn abandon(mut self, label: &'static str) {
+        self.lose(label);
+    }
+
+    fn give_up(&mut self, error: DbError) {
         tracing::warn!(%error, writes = self.kept.len(), "commit failed");
         self.state = State::Broken;
         self.tx.forget_hooks_from(0);
+        let source = Arc::new(error);
         for call in self.kept.drain(..) {
             let label = call.label();
-            call.fail(DbError::Commit { label, source: error.clone() });
+            call.fail(DbError::Commit { label, source: Arc::clone(&source) });
         }
     }
 }

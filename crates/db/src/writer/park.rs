@@ -1,4 +1,4 @@
-//! Driving a future on a thread of its own, with a deadline and without a runtime.
+//! Driving a future on the calling thread, with a deadline and without a runtime.
 
 use std::future::Future;
 use std::pin::pin;
@@ -7,9 +7,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// Is responsible for waiting on one thread.
-pub(crate) struct Parker {
-    waker: Waker,
+thread_local! {
+    static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current())));
 }
 
 struct Unpark(Thread);
@@ -24,45 +23,41 @@ impl Wake for Unpark {
     }
 }
 
-impl Parker {
-    /// Returns a parker of the calling thread, of use on this thread only.
-    pub(crate) fn here() -> Self {
-        Self { waker: Waker::from(Arc::new(Unpark(thread::current()))) }
-    }
-
-    /// Runs `future` to its end.
-    pub(crate) fn drive<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
+/// Runs `future` to its end.
+pub(crate) fn drive<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    WAKER.with(|waker| {
         loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
                 return output;
             }
             thread::park();
         }
-    }
+    })
+}
 
-    /// Runs `future` for at most `limit`; returns nothing, and drops it, when that has passed.
-    pub(crate) fn drive_within<F: Future>(&self, future: F, limit: Duration) -> Option<F::Output> {
-        let mut future = pin!(future);
-        let clock = Stopwatch::start();
+/// Runs `future` for at most `limit`; returns nothing, and drops it, when that has passed.
+pub(crate) fn drive_within<F: Future>(future: F, limit: Duration) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let clock = Stopwatch::start();
+    WAKER.with(|waker| {
         loop {
-            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
                 return Some(output);
             }
             let left = limit.checked_sub(clock.elapsed())?;
             thread::park_timeout(left);
         }
-    }
+    })
+}
 
-    /// Waits for `period`, or a little less when something else woke the thread.
-    #[expect(clippy::unused_self, reason = "only the thread that has a parker may wait")]
-    pub(crate) fn pause(&self, period: Duration) {
-        thread::park_timeout(period);
-    }
+/// Waits for `period`, or a little less when something else woke the thread.
+pub(crate) fn pause(period: Duration) {
+    thread::park_timeout(period);
 }
 
 /// Measures how long something takes. It is no clock: nothing that is stored comes from it.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
@@ -82,16 +77,15 @@ mod tests {
 
     #[test]
     fn future_that_never_ends_is_given_up_at_the_limit() {
-        let parker = Parker::here();
-        assert_eq!(parker.drive_within(std::future::pending::<()>(), Duration::from_millis(5)), None);
-        assert_eq!(parker.drive_within(async { 7 }, Duration::ZERO), Some(7));
+        assert_eq!(drive_within(std::future::pending::<()>(), Duration::from_millis(5)), None);
+        assert_eq!(drive_within(async { 7 }, Duration::ZERO), Some(7));
     }
 
     #[test]
     fn future_woken_from_another_thread_ends() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let other = thread::spawn(move || sender.send(3).ok());
-        assert_eq!(Parker::here().drive(receiver), Ok(3));
+        assert_eq!(drive(receiver), Ok(3));
         other.join().unwrap();
     }
 }

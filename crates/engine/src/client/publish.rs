@@ -18,7 +18,9 @@ impl Client {
     /// Publishes a chunk of messages, whole or not at all.
     pub(super) async fn publish(&self, mut prepared: Vec<Prepared>) -> Result<Vec<JobId>, EnqueueError> {
         let (broker, recorder) = (&self.inner.broker, &self.inner.recorder);
-        let (ids, events) = if let Some(sql) = self.shared_database() {
+        // What leaves no record needs no transaction with it.
+        let shared = self.shared_database().filter(|_| prepared.iter().any(leaves_a_record));
+        let (ids, events) = if let Some(sql) = shared {
             let this = self.clone();
             let publish = async move |tx: &DbTx| {
                 let sql = this.inner.broker.sql().expect("it has a transactional side, as it was just used");
@@ -78,8 +80,16 @@ async fn publish_in(
 
 /// Returns the ids under which a job may have been before.
 fn named(prepared: &[Prepared]) -> Vec<JobId> {
-    let named = prepared.iter().filter(|one| one.names_itself && one.facts.record != RecordLevel::None);
-    named.map(|one| one.message.id.clone()).collect()
+    prepared.iter().filter(|one| may_be_known(one)).map(|one| one.message.id.clone()).collect()
+}
+
+fn may_be_known(one: &Prepared) -> bool {
+    one.names_itself && one.facts.record != RecordLevel::None
+}
+
+/// Says whether the record is read or written when this is enqueued.
+fn leaves_a_record(one: &Prepared) -> bool {
+    may_be_known(one) || one.facts.record == RecordLevel::All || one.facts.generation > 0
 }
 
 /// Makes messages whose id is recorded already the next run of it: should the transport take them,

@@ -151,15 +151,18 @@ struct Written {
 }
 
 async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError> {
-    if let Some(sql) = shared.client.shared_database() {
+    let told = || part.events().iter().flatten().chain(part.early_events());
+    let republished = part.republished();
+    // What is only acknowledged needs no transaction with the record.
+    let is_joint = told().any(JobEvent::is_recorded) || !republished.is_empty();
+    if let Some(sql) = shared.client.shared_database().filter(|_| is_joint) {
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
     let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
-    recorder.record(&recorded(part.events().iter().flatten().chain(part.early_events()))).await?;
+    recorder.record(&recorded(told())).await?;
     shared.reach(Checkpoints::RECORDED);
     let mut written = Written::default();
-    let republished = part.republished();
     if !republished.is_empty() {
         written.more = part.not_taken(&broker.publish(republished).await?, shared.clock().now());
         recorder.record(&recorded(&written.more)).await?;
