@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_control::workflow::{WorkflowStarter, Workflows};
+use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
 use celeriac_control::{Driver, LoopMakers, Pruner, Rescuer, RescuerSettings};
 use celeriac_engine::States;
 
@@ -18,7 +18,7 @@ pub(crate) fn driver(
     states: &States,
     own: LoopMakers,
 ) -> Result<Driver> {
-    let mut driver = starters(platform, states)?;
+    let mut driver = starters(platform, states, WORKFLOW_QUEUE)?;
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
         let rescuer =
@@ -28,13 +28,13 @@ pub(crate) fn driver(
     Ok(own.add_to(driver, &platform.environment())?)
 }
 
-/// Puts together the loops that start the workflows' runs, and no others.
-pub(crate) fn starters(platform: &Platform, states: &States) -> Result<Driver> {
+/// Puts together the loops that start the workflows' runs, in this queue, and no others.
+pub(crate) fn starters(platform: &Platform, states: &States, queue: &'static str) -> Result<Driver> {
     let mut driver = Driver::new(platform.client.clock().clone());
     driver = driver.woken_by(platform.broker().notifier().listen());
     if let Some(workflows) = states.get::<Workflows>() {
         for starter in WorkflowStarter::all(workflows, &platform.environment()) {
-            driver = driver.with(starter)?;
+            driver = driver.with(starter.in_queue(queue))?;
         }
     }
     Ok(driver)

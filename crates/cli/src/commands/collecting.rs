@@ -7,10 +7,9 @@ use celeriac_collect::domain::tasks::{AddedDomain, add};
 use celeriac_collect::summary::Summary;
 use celeriac_collect::{CollectSettings, Collector, module};
 use celeriac_control::App;
-use celeriac_control::workflow::WORKFLOW_QUEUE;
 use celeriac_db::DbError;
 use celeriac_engine::{States, Worker, WorkerOptions};
-use celeriac_protocol::{DEFAULT_QUEUE, Timestamp};
+use celeriac_protocol::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
@@ -25,6 +24,10 @@ mod progress;
 
 pub(super) use outcome::{Frame, Next, Outcome};
 use progress::Progress;
+
+/// The queue of the runs that collect in this process. In any other, jobs may wait that somebody else's program
+/// knows and this one does not; a worker that took them would make dead letters of them.
+const QUEUE: &str = "celeriac.collect";
 
 /// How often the tables are counted, at most.
 const LOOK: Duration = Duration::from_millis(250);
@@ -118,7 +121,7 @@ impl Session {
         mut tick: impl FnMut(Duration),
     ) -> Result<Ended> {
         let stop = CancellationToken::new();
-        let (worker, driver) = (self.worker(context)?, loops::starters(&self.platform, &self.states)?);
+        let (worker, driver) = (self.worker(context)?, loops::starters(&self.platform, &self.states, QUEUE)?);
         let mut work =
             std::pin::pin!(async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) });
         let mut progress = Progress::new(&context.output);
@@ -169,7 +172,7 @@ impl Session {
     fn worker(&self, context: &Context) -> Result<Worker> {
         let options = WorkerOptions {
             name: context.worker_name(),
-            queues: vec![WORKFLOW_QUEUE.to_owned(), DEFAULT_QUEUE.to_owned()],
+            queues: vec![QUEUE.to_owned()],
             lease: LEASE,
             shutdown_patience: SHUTDOWN_PATIENCE,
             ..WorkerOptions::default()

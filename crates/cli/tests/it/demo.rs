@@ -178,3 +178,19 @@ fn a_site_that_may_not_be_reached_ends_in_error_and_the_answer_is_no() {
     let told = lines_of(&told.stdout).remove(0);
     assert_eq!((&told["complete"], &told["domains"]["error"]), (&json!(true), &json!(1)), "{told}");
 }
+
+#[test]
+fn collecting_leaves_the_jobs_of_other_programs_alone() {
+    let bed = Bed::new();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    let run = bed.enqueue(&["celeriac.run_workflow", "theirs", "--unchecked", "-Q", "celeriac.workflows"]);
+    let told = Outcome::of(&mut celeriac(&bed, &["collect", "http://127.0.0.1:9/"]));
+    assert_eq!(told.code, Some(1), "{}", told.stderr);
+    assert_eq!(
+        (bed.job(&id)["status"].clone(), bed.job(&run)["status"].clone()),
+        (json!("pending"), json!("pending"))
+    );
+    assert_eq!(bed.ok(&["dead", "list"]), "");
+    bed.work_until_ended(&id);
+    assert_eq!(bed.job(&id)["status"], "completed");
+}

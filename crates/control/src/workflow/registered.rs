@@ -111,11 +111,11 @@ pub trait RegisteredWorkflow: Send + Sync {
     ) -> Result<u64, WorkflowError>;
 }
 
-/// Which rows to put back. What is not given does not restrict; rows that are being processed are
+/// Which rows to put back. Nothing but the status restricts unless it is given; rows that are being processed are
 /// never touched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResetFilter {
-    /// Only rows in one of these statuses; *done* and *error* where none is given.
+    /// Only rows in one of these statuses; *error* where none is given.
     pub statuses: Vec<ItemStatus>,
     /// Only rows last changed before.
     pub before: Option<Timestamp>,
@@ -327,7 +327,7 @@ fn condition<E: WorkflowTable>(filter: &ResetFilter) -> Condition {
     let c = E::columns();
     let wanted = |status: &ItemStatus| !matches!(status, ItemStatus::Processing);
     let statuses: Vec<&str> = if filter.statuses.is_empty() {
-        vec![E::STATUSES.done, E::STATUSES.error]
+        vec![E::STATUSES.error]
     } else {
         filter.statuses.iter().filter(|s| wanted(s)).map(|status| E::STATUSES.word(*status)).collect()
     };

@@ -12,7 +12,7 @@ use celeriac_protocol::{JobId, Timestamp};
 use celeriac_store::query::workflows::{WorkflowState, workflow_states};
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{RegisteredWorkflow, WorkflowSettings, Workflows, run_workflow};
+use super::{RegisteredWorkflow, WORKFLOW_QUEUE, WorkflowSettings, Workflows, run_workflow};
 use crate::Environment;
 use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
 
@@ -33,6 +33,7 @@ const REST_WHILE_RUNNING: Duration = Duration::from_millis(100);
 pub struct WorkflowStarter {
     name: &'static str,
     workflow: Arc<dyn RegisteredWorkflow>,
+    queue: &'static str,
     database: Database,
     client: Client,
     memory: Mutex<Memory>,
@@ -72,6 +73,7 @@ impl WorkflowStarter {
         Self {
             name: loop_name(workflow.name()).leak(),
             workflow,
+            queue: WORKFLOW_QUEUE,
             database: environment.database().clone(),
             client,
             memory: Mutex::new(memory),
@@ -81,6 +83,14 @@ impl WorkflowStarter {
     /// Makes a starter for each workflow.
     pub fn all(workflows: &Workflows, environment: &Environment) -> Vec<Self> {
         workflows.iter().map(|workflow| Self::new(Arc::clone(workflow), environment)).collect()
+    }
+
+    /// Has the runs wait in this queue instead of [`WORKFLOW_QUEUE`], for a process that takes from no queue that
+    /// others take from. Runs that wait in other queues don't count for it; slots do, which all share.
+    #[must_use]
+    pub fn in_queue(mut self, queue: &'static str) -> Self {
+        self.queue = queue;
+        self
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
@@ -121,13 +131,20 @@ impl WorkflowStarter {
         let workflow = self.workflow.name();
         for slot in 0..self.workflow.settings().max_instances {
             let id = JobId::fresh(now);
-            let run = run_workflow(workflow.to_owned()).id(id.clone()).unique(run_key(workflow, slot));
+            let run = run_workflow(workflow.to_owned()).id(id.clone());
+            let run = run.queue(self.queue).unique(self.key(slot));
             if *self.client.enqueue(run).await?.id() == id {
                 tracing::debug!(workflow, job.id = %id, "run enqueued");
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// A queue has keys of its own: in another one a run may wait for a worker that never comes.
+    fn key(&self, slot: u32) -> String {
+        let key = run_key(self.workflow.name(), slot);
+        if self.queue == WORKFLOW_QUEUE { key } else { format!("{}:{key}", self.queue) }
     }
 
     fn rest(&self, now: Timestamp) -> PassReport {

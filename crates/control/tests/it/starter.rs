@@ -73,6 +73,21 @@ async fn due_rows_start_one_run_in_the_queue_of_workflows_however_often_it_passe
 }
 
 #[tokio::test]
+async fn a_run_that_nobody_takes_from_its_queue_keeps_no_other_queue_waiting() {
+    let mut starting = Starting::new(settings()).await;
+    starting.bench.add(&["a"]).await;
+    assert!(starting.started().await);
+    starting.starter = starting.starter.in_queue("apart");
+    starting.announce();
+    assert!(starting.started().await);
+    assert!(!starting.started().await, "a run waits there already");
+    let mut queues: Vec<String> =
+        starting.bench.kit.broker().waiting().into_iter().map(|message| message.queue).collect();
+    queues.sort_unstable();
+    assert_eq!(queues, ["apart", WORKFLOW_QUEUE]);
+}
+
+#[tokio::test]
 async fn rows_that_nobody_announced_wait_for_the_interval() {
     let starting = Starting::new(settings()).await;
     starting.bench.add(&["a"]).await;

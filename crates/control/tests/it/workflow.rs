@@ -337,6 +337,7 @@ async fn a_check_counts_and_a_reset_puts_back() {
     assert_eq!(check.last_errors[0].reason, "it can't be done");
     let failed = ResetFilter { statuses: vec![ItemStatus::Error], ..ResetFilter::default() };
     assert_eq!(workflow.reset(database, failed.clone(), now, true).await.unwrap(), 2);
+    assert_eq!(workflow.reset(database, ResetFilter::default(), now, true).await.unwrap(), 2);
     let one = ResetFilter { ids: vec![3], ..failed.clone() };
     assert_eq!(workflow.reset(database, one, now, false).await.unwrap(), 1);
     let young = ResetFilter { before: Some(Timestamp::EPOCH), ..failed };
