@@ -1,4 +1,4 @@
-//! All commands, one file each, named as they are typed; `collecting.rs` is what two of them share.
+//! All commands, one file each, named as they are typed; `collecting.rs` and `confirm.rs` are what some share.
 
 use std::path::Path;
 
@@ -15,6 +15,7 @@ mod collect;
 mod collecting;
 mod completions;
 mod config;
+mod confirm;
 mod dead;
 mod demo;
 pub(crate) mod doctor;

@@ -15,7 +15,7 @@ mod table;
 mod times;
 
 pub(crate) use paint::Paint;
-pub(crate) use size::{ByteSize, grouped};
+pub(crate) use size::{ByteSize, counted, grouped};
 pub(crate) use table::{Cell, Column, Table};
 pub(crate) use times::{ago, brief, until};
 

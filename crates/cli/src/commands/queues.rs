@@ -1,15 +1,14 @@
 //! `queues`: what waits where; pausing, resuming and emptying a queue.
 
-use std::io::{self, BufRead, IsTerminal};
-
 use celeriac_broker::QueueDepth;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::confirm::confirm;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
-use crate::output::grouped;
+use crate::output::counted;
 use crate::platform::{Platform, Use};
 use crate::suggest::did_you_mean;
 use crate::views::QueueView;
@@ -98,7 +97,8 @@ async fn purge(context: &Context, queue: &str, yes: bool) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
     let depth = find(&platform, queue).await?;
     let waiting = depth.ready + depth.delayed;
-    if !yes && waiting > 0 && !confirm(context, queue, waiting)? {
+    let question = || format!("cancel {} in queue {queue}", counted(waiting, "job"));
+    if !yes && waiting > 0 && !confirm(&context.output, &question())? {
         return Ok(Exit::Negative);
     }
     let purged = platform.client.purge(queue, "purged by an operator").await?;
@@ -106,7 +106,7 @@ async fn purge(context: &Context, queue: &str, yes: bool) -> Result<Exit> {
     if output.is_json() {
         output.json(&ChangeView { queue, paused: None, purged: Some(purged) })?;
     } else {
-        output.line(format_args!("{} jobs of queue {queue} cancelled", grouped(purged)))?;
+        output.line(format_args!("{} of queue {queue} cancelled", counted(purged, "job")))?;
     }
     Ok(Exit::Done)
 }
@@ -122,18 +122,4 @@ async fn find(platform: &Platform, queue: &str) -> Result<QueueDepth> {
             None => error,
         }
     })
-}
-
-fn confirm(context: &Context, queue: &str, waiting: u64) -> Result<bool> {
-    let question = format!("cancel {} jobs that wait in queue {queue}", grouped(waiting));
-    if !io::stdin().is_terminal() || context.output.is_json() {
-        return Err(CliError::failed_to(Code::Usage, question)
-            .because("nobody is here to be asked")
-            .hint("say --yes"));
-    }
-    context.output.complain(&format!("{question}? [y/N]"));
-    let mut answer = String::new();
-    // An answer that can't be read is no yes.
-    let _ = io::stdin().lock().read_line(&mut answer);
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }

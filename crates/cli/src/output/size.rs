@@ -61,6 +61,12 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
+/// Writes a count with what is counted (`1 job`, `2 jobs`); the noun is one that takes an s.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", grouped(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +89,9 @@ mod tests {
         assert_eq!(ByteSize(1_572_864).to_string(), "1.5 MiB");
         for (count, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (1_234_567, "1 234 567")] {
             assert_eq!(grouped(count), text);
+        }
+        for (count, text) in [(0, "0 jobs"), (1, "1 job"), (2_000, "2 000 jobs")] {
+            assert_eq!(counted(count, "job"), text);
         }
     }
 }

@@ -85,7 +85,7 @@ fn a_run_outside_of_the_demonstration_goes_by_the_settings_too() {
     let port = address.rsplit(':').next().unwrap();
     let workflow =
         |action: &str| celeriac(&bed, &["workflow", "page", action, "--json", "-d", "celeriac-demo/demo.db"]);
-    Outcome::of(&mut workflow("reset")).ok();
+    Outcome::of(workflow("reset").args(["--status", "done,error", "--yes"])).ok();
     let mut run = workflow("run");
     run.envs([
         ("CELERIAC_COLLECT__GUARD__ALLOW_NETWORKS", "127.0.0.0/8"),

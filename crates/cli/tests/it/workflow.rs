@@ -40,16 +40,46 @@ fn a_reset_puts_back_what_is_asked_for_and_the_demonstration_does_it_again() {
     site(&bed, 3);
     collected(&bed);
     let rows = |arguments: &[&str]| told(&bed, arguments)["rows"].as_u64().unwrap();
-    assert_eq!(rows(&["page", "reset", "--dry-run"]), 5);
+    assert_eq!(rows(&["page", "reset", "--dry-run"]), 1);
+    assert_eq!(rows(&["page", "reset", "--status", "done,error", "--dry-run"]), 5);
     assert_eq!(rows(&["page", "reset", "--status", "error", "--dry-run"]), 1);
     assert_eq!(rows(&["page", "reset", "--status", "completed", "--older-than", "1h"]), 0);
-    assert_eq!(rows(&["page", "reset", "--id", "1", "--dry-run"]), 1);
+    assert_eq!(rows(&["page", "reset", "--status", "done", "--id", "1", "--dry-run"]), 1);
     assert_eq!(rows(&["page", "reset", "--status", "error"]), 1);
     assert_eq!(told(&bed, &["page", "check"])["counts"]["pending"], 1);
-    let text = workflow(&bed, &["page", "reset"]).ok();
+    let text = workflow(&bed, &["page", "reset", "--status", "done", "--yes"]).ok();
     assert_eq!(text, "4 rows put back to pending\n");
     bed.write("site/missing.html", "<title>Here after all</title>");
     assert_eq!(collected(&bed)["pages"]["done"], 5);
+}
+
+#[test]
+fn work_that_was_done_is_thrown_away_by_nobody_who_did_not_say_so() {
+    let bed = Bed::new();
+    site(&bed, 3);
+    let home = std::fs::read_to_string(bed.path("site/index.html")).unwrap();
+    bed.write("site/index.html", home + "<a href=\"lost.html\">gone too</a>");
+    collected(&bed);
+    let before = told(&bed, &["page", "check"])["counts"].clone();
+    for (arguments, question) in [
+        (
+            &["page", "reset", "--status", "completed"][..],
+            "put 4 rows of workflow page back to pending, though done",
+        ),
+        (
+            &["page", "reset", "--status", "done,error", "--id", "1"],
+            "put 1 row of workflow page back to pending",
+        ),
+        (&["page", "reset"], "put 2 rows of workflow page back to pending"),
+    ] {
+        let refused = workflow(&bed, arguments).refused(2);
+        assert!(refused.contains(question) && refused.contains("say --yes"), "{refused}");
+    }
+    let asked = workflow(&bed, &["page", "reset", "--id", "1"]);
+    assert!(asked.stderr.contains("only rows in error"), "{}", asked.stderr);
+    assert_eq!(asked.ok(), "0 rows put back to pending\n");
+    assert_eq!(told(&bed, &["page", "check"])["counts"], before);
+    assert_eq!(told(&bed, &["page", "reset", "--yes"])["rows"], 2);
 }
 
 #[test]
@@ -57,7 +87,7 @@ fn a_run_in_this_process_says_what_it_did() {
     let bed = Bed::new();
     site(&bed, 3);
     collected(&bed);
-    told(&bed, &["page", "reset"]);
+    told(&bed, &["page", "reset", "--status", "done,error", "--yes"]);
     // Outside of the demonstration nobody may reach an address of this machine.
     let report = told(&bed, &["page", "run"]);
     assert_eq!((&report["failed"], &report["more"]), (&json!(5), &json!(false)), "{report}");

@@ -270,7 +270,7 @@ async fn a_domain_that_moved_to_another_site_is_told_and_not_followed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_that_are_put_back_are_collected_anew() {
-    use celeriac_control::workflow::ResetFilter;
+    use celeriac_control::workflow::{ItemStatus, ResetFilter};
     use celeriac_protocol::Clock;
     let site = Site::start(garden).await;
     let rig = Rig::new(settings(&[&site])).await;
@@ -279,7 +279,8 @@ async fn rows_that_are_put_back_are_collected_anew() {
     let before = rig.pages().await;
     let pages = rig.workflows.find("page").unwrap();
     let now = celeriac_engine::SystemClock.now();
-    let put_back = pages.reset(rig.database(), ResetFilter::default(), now, false).await.unwrap();
+    let ended = ResetFilter { statuses: vec![ItemStatus::Done, ItemStatus::Error], ..ResetFilter::default() };
+    let put_back = pages.reset(rig.database(), ended, now, false).await.unwrap();
     assert_eq!(put_back, before.len() as u64);
     rig.run_all().await;
     let after = rig.pages().await;
