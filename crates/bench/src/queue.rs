@@ -99,6 +99,7 @@ async fn measure(
             show(cpu, 2),
             show(peak, 1),
         ];
+        eprintln!("measured: {}", cells.join(" | "));
         table.add_row(cells.into_iter().enumerate().map(|(i, text)| {
             Cell::new(text).set_alignment(if i < 3 { CellAlignment::Left } else { CellAlignment::Right })
         }));

@@ -27,10 +27,10 @@ mod refused;
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
 /// their slots behind this many, so the worker stops fetching and keeps renewing.
-const MAX_UNSETTLED: usize = 1_024;
+const MAX_UNSETTLED: usize = 256;
 
 /// How many outcomes are settled in one go.
-const MAX_BATCH: usize = 512;
+const MAX_BATCH: usize = 256;
 
 /// How long to wait before trying again when nothing can be written, at first and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
