@@ -1,6 +1,6 @@
 //! All commands, one file each, named as they are typed; `collecting.rs` and `confirm.rs` are what some share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use celeriac_control::AppParts;
 use clap::Subcommand;
@@ -121,13 +121,38 @@ impl Command {
     }
 }
 
-/// Returns how this program was called, so that what is said to be typed next works.
+/// Returns how this program is called, so that what is said to be typed next works: as short as it can be.
 fn program() -> String {
-    let called = std::env::args_os().next();
-    called.map_or_else(|| "celeriac".to_owned(), |called| quoted(Path::new(&called)))
+    let Some(called) = std::env::args_os().next() else { return "celeriac".to_owned() };
+    let called = Path::new(&called);
+    match shorter(called) {
+        Some(shorter) => quoted(&shorter),
+        None => quoted(called),
+    }
 }
 
-/// Writes a path as a shell reads it.
+/// Returns a shorter way to call a program by its absolute path from where the process runs.
+#[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
+fn shorter(called: &Path) -> Option<PathBuf> {
+    let name = called.file_name().filter(|_| called.is_absolute())?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    if first.is_some_and(|first| first == called) {
+        return Some(name.into());
+    }
+    let below = called.strip_prefix(std::env::current_dir().ok()?).ok()?;
+    Some(Path::new(".").join(below))
+}
+
+/// Returns what was typed, as a shell reads it, so that it can be typed again: without what should not be done
+/// twice, and without what only a program asks for.
+fn typed_again() -> String {
+    let again = std::env::args_os().skip(1).filter(|word| word != "--fresh" && word != "--json");
+    let words = again.map(|word| quoted(Path::new(&word)));
+    std::iter::once(program()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes a path, or any other word, as a shell reads it.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);

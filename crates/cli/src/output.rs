@@ -122,9 +122,11 @@ impl Output {
         self.text(&text)
     }
 
-    /// Prints a table that is part of a text for people, aligned wherever it goes.
+    /// Prints a table that is part of a text for people, aligned wherever it goes, and cut nowhere but on a
+    /// terminal.
     pub(crate) fn table_for_people(&self, table: &Table) -> Result {
-        self.text(&table.for_people(self.width(), self.stdout.color))
+        let width = if self.stdout.terminal { self.width() } else { usize::MAX };
+        self.text(&table.for_people(width, self.stdout.color))
     }
 
     /// Says something beside the result to a person; programs and `--quiet` don't hear it.

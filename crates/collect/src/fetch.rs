@@ -10,7 +10,10 @@ mod robots;
 
 pub use charset::{CharsetSource, Decoded, charset_of, decode};
 pub use error::{Cause, FetchError, TimeoutPhase};
-pub use guard::{GuardError, GuardPolicy, Lookup, LookupAnswer, Network, ParseNetworkError, SystemLookup};
+pub use guard::{
+    GuardError, GuardPolicy, Lookup, LookupAnswer, Network, ParseHostError, ParseNetworkError, SystemLookup,
+    parse_host,
+};
 pub use http::{
     FetchConfig, FetchConfigError, FetchRequest, FetchStream, Fetched, FetchedHead, Fetcher, HOP_WAIT_MAX,
     Hop, HopGate, PRODUCT_TOKEN, PoliteHops,

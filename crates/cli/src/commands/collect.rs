@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use celeriac_collect::fetch::HostPolicy;
+use celeriac_collect::url::CanonicalUrl;
 use clap::Args;
 
-use super::collecting::{Ended, Frame, Next, Session, install};
+use super::collecting::{Ended, Frame, Next, Outcome, Session, install};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Paint, brief};
 use crate::shutdown::Shutdown;
@@ -22,6 +23,7 @@ pub(crate) struct CollectArgs {
 
 /// Runs the command.
 pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit> {
+    args.urls.iter().try_for_each(|url| readable(url))?;
     let mut shutdown = Shutdown::listen()?;
     let settings = context.loaded.config.collecting();
     let policy = settings.hosts;
@@ -30,20 +32,21 @@ pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit>
     let database = context.loaded.config.database.url.path().to_owned();
     announce(&context, &session, &policy, &database.display().to_string());
     let mut elapsed = Duration::ZERO;
-    let ended = session.run(&context, &mut shutdown, |so_far| elapsed = so_far).await?;
+    let ended = session.run(&context, &mut shutdown, Duration::ZERO, |so_far| elapsed = so_far).await?;
     if ended == Ended::Killed {
         return Ok(Exit::Interrupted);
     }
     let outcome = session.outcome().await?;
-    let again = format!("{} collect {}", super::program(), args.urls.join(" "));
     let frame = Frame {
         addresses: &args.urls,
         database: database.display().to_string(),
         request_log: None,
         elapsed,
         starts: 1,
+        before: *session.before(),
+        pages_before: session.before().pages.ended(),
         is_complete: ended == Ended::Complete,
-        next: next(ended, again, &super::quoted(&database)),
+        next: next(ended, &outcome, &super::quoted(&database)),
     };
     outcome.print(&context.output, &frame)?;
     Ok(match ended.exit() {
@@ -55,8 +58,7 @@ pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit>
 fn announce(context: &Context, session: &Session, policy: &HostPolicy, database: &str) {
     let output = &context.output;
     let names: Vec<&str> = session.domains().iter().map(|domain| domain.name.as_str()).collect();
-    let known = session.domains().iter().filter(|domain| !domain.is_new).count();
-    let goes_on = if known > 0 { " (going on where it was)" } else { "" };
+    let standing = session.standing();
     let HostPolicy { concurrency, min_delay, .. } = policy;
     output.note(format_args!(
         "{} {}\n",
@@ -68,24 +70,32 @@ fn announce(context: &Context, session: &Session, policy: &HostPolicy, database:
             "politely",
             format!("{concurrency} requests at a time, {} apart or as robots.txt asks", brief(*min_delay)),
         ),
-        ("database", format!("{database}{goes_on}")),
+        ("database", format!("{database}{standing}")),
     ] {
         output.note(format_args!("{} {value}", output.paint_stderr(Paint::Faint, &format!("  {label:<9}"))));
     }
     output.note("");
 }
 
-fn next(ended: Ended, again: String, database: &str) -> Vec<Next> {
-    let program = super::program();
+/// Refuses what is no address before anything is stored of it.
+fn readable(url: &str) -> Result {
+    CanonicalUrl::parse_typed(url).map(drop).map_err(|error| {
+        CliError::failed_to(Code::Usage, format_args!("collect \"{url}\""))
+            .because(error)
+            .hint("write an address as it is typed into a browser: example.com or https://example.com/")
+    })
+}
+
+fn next(ended: Ended, outcome: &Outcome, database: &str) -> Vec<Next> {
+    let again = super::typed_again();
     if ended != Ended::Complete {
-        return vec![Next { command: again, purpose: "go on where it was" }];
+        return vec![Next::new(again, "go on where it was")];
     }
-    let next = |command: String, purpose| Next { command, purpose };
-    vec![
-        next(format!("{program} workflow page check -d {database}"), "how the pages stand"),
-        next(
-            format!("{program} workflow page reset --status error -d {database} && {again}"),
-            "try again what failed",
-        ),
-    ]
+    let program = super::program();
+    let (workflow, purpose) = match outcome.has_failed_domain() {
+        true => ("domain", "how the sites stand"),
+        false => ("page", "how the pages stand"),
+    };
+    let check = Next::new(format!("{program} workflow {workflow} check -d {database}"), purpose);
+    std::iter::once(check).chain(outcome.try_again(database, &again)).collect()
 }

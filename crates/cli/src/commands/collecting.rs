@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use celeriac_collect::domain::tasks::{AddedDomain, add};
+use celeriac_collect::domain::workflow::DomainWorkflow;
 use celeriac_collect::summary::Summary;
 use celeriac_collect::{CollectSettings, Collector, module};
 use celeriac_control::App;
+use celeriac_control::workflow::{ItemStatus, ResetFilter, Workflow as _, WorkflowSettings, Workflows};
 use celeriac_db::DbError;
 use celeriac_engine::{States, Worker, WorkerOptions};
 use celeriac_protocol::Timestamp;
@@ -19,6 +21,7 @@ use crate::loops;
 use crate::platform::{Platform, Use};
 use crate::shutdown::Shutdown;
 
+mod guard;
 mod outcome;
 mod progress;
 
@@ -44,16 +47,18 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_millis(200);
 /// How often a workflow looks for rows that nobody announced.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Puts an app in place that collects by these settings, with leases short enough to go on soon after a kill.
+/// Puts an app in place that collects by these settings, with leases short enough to go on soon after a kill, unless
+/// somebody set others.
 /// Every workflow runs, enabled or not: that is what the command is asked for.
 pub(super) fn install(context: &mut Context, mut settings: CollectSettings) -> Result {
-    let workflows =
-        [&mut settings.domain_workflow, &mut settings.sitemap_workflow, &mut settings.page_workflow];
-    for workflow in workflows {
+    let layers = &context.loaded.layers;
+    for (name, workflow) in workflows(&mut settings) {
         workflow.enabled = true;
-        workflow.lease = LEASE;
+        if layers.is_default(&format!("workflow.{name}.lease")) {
+            workflow.lease = LEASE;
+        }
         // Where a workflow is throttled, its interval is the throttle.
-        if workflow.continuous {
+        if workflow.continuous && layers.is_default(&format!("workflow.{name}.interval")) {
             workflow.interval = INTERVAL;
         }
     }
@@ -63,11 +68,24 @@ pub(super) fn install(context: &mut Context, mut settings: CollectSettings) -> R
     Ok(())
 }
 
+/// Names the workflows of collecting, with the settings of each.
+pub(super) fn workflows(settings: &mut CollectSettings) -> [(&'static str, &mut WorkflowSettings); 3] {
+    [
+        ("domain", &mut settings.domain_workflow),
+        ("sitemap", &mut settings.sitemap_workflow),
+        ("page", &mut settings.page_workflow),
+    ]
+}
+
 /// Is responsible for collecting some domains in this process.
 pub(super) struct Session {
     platform: Platform,
     states: States,
     domains: Vec<AddedDomain>,
+    /// How many of them are tried again, because their home pages had failed.
+    tried_again: u64,
+    /// How far it had come before.
+    before: Summary,
     started_at: Timestamp,
 }
 
@@ -83,7 +101,8 @@ pub(super) enum Ended {
 }
 
 impl Session {
-    /// Opens the database and adds the domains that are not known yet.
+    /// Opens the database, adds the domains that are not known yet, and puts back those that ended in *error*:
+    /// whoever names a site again has mended what stood in the way, or wants to know whether it still does.
     ///
     /// # Errors
     /// What stands in the way.
@@ -96,7 +115,30 @@ impl Session {
             domains.push(add(collector, address).await?);
         }
         let started_at = context.clock.now();
-        Ok(Self { platform, states, domains, started_at })
+        let ids = domains.iter().map(|domain: &AddedDomain| domain.id).collect();
+        let tried_again = put_back(&platform, &states, ids, started_at).await?;
+        let before = Summary::default();
+        let mut session = Self { platform, states, domains, tried_again, before, started_at };
+        session.before = session.summary().await?;
+        Ok(session)
+    }
+
+    /// Says, of what is known before anything runs, what a start finds.
+    pub(super) fn standing(&self) -> &'static str {
+        if self.tried_again > 0 {
+            " (trying again what failed at the home page)"
+        } else if self.domains.iter().all(|domain| domain.is_new) {
+            ""
+        } else if self.before.is_final() {
+            " (nothing is left to do)"
+        } else {
+            " (going on where it was)"
+        }
+    }
+
+    /// Returns how far it had come before this start.
+    pub(super) fn before(&self) -> &Summary {
+        &self.before
     }
 
     /// Returns the domains that are collected.
@@ -111,6 +153,7 @@ impl Session {
     }
 
     /// Runs until every row has ended or somebody stops it; `tick` hears now and then how long it has gone on.
+    /// What is shown counts from `already`, the time that earlier starts took.
     ///
     /// # Errors
     /// The worker can't be started, or the database fails.
@@ -118,13 +161,14 @@ impl Session {
         &self,
         context: &Context,
         shutdown: &mut Shutdown,
+        already: Duration,
         mut tick: impl FnMut(Duration),
     ) -> Result<Ended> {
         let stop = CancellationToken::new();
         let (worker, driver) = (self.worker(context)?, loops::starters(&self.platform, &self.states, QUEUE)?);
         let mut work =
             std::pin::pin!(async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) });
-        let mut progress = Progress::new(&context.output);
+        let mut progress = Progress::new(&context.output, already);
         let ended = tokio::select! {
             _ = &mut work => Ok(Ended::Stopped),
             ended = self.watch(context, shutdown, &mut progress, &mut tick) => ended,
@@ -184,6 +228,13 @@ impl Session {
     fn ids(&self) -> Vec<i64> {
         self.domains.iter().map(|domain| domain.id).collect()
     }
+}
+
+/// Puts back those of these domains that ended in *error*, and returns how many there are.
+async fn put_back(platform: &Platform, states: &States, ids: Vec<i64>, now: Timestamp) -> Result<u64> {
+    let workflows = states.get::<Workflows>().expect("the app that was installed has them");
+    let filter = ResetFilter { statuses: vec![ItemStatus::Error], ids, ..ResetFilter::default() };
+    Ok(workflows.find(DomainWorkflow::NAME)?.reset(&platform.database, filter, now, false).await?)
 }
 
 impl Ended {

@@ -13,8 +13,8 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::collecting::{Ended, Frame, Next, Session, install};
-use crate::config::Origin;
+use super::collecting::{Ended, Frame, Next, Outcome, Session, install, workflows};
+use crate::config::{Layers, Origin};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -71,7 +71,7 @@ pub(super) async fn run(mut context: Context, args: DemoArgs) -> Result<Exit> {
     state.begin(address);
     place.save(&state)?;
     let site = site.open(listener, &place.request_log(), Arc::clone(&context.clock)).map_err(refused_site)?;
-    let settings = settings(context.loaded.config.collecting(), address, args.site.is_some());
+    let settings = settings(&context, address, args.site.is_some());
     let policy = settings.hosts;
     context.loaded.config.database.url = place.database_url();
     install(&mut context, settings)?;
@@ -104,13 +104,13 @@ impl Demo<'_> {
             (Duration::ZERO, Some(_)) => "no pause between them".to_owned(),
             (pause, _) => format!("{pause:?} apart"),
         };
-        let goes_on = if state.starts > 1 { " (going on where it was)" } else { "" };
+        let standing = if state.starts > 1 { self.session.standing() } else { "" };
         for (label, value) in [
             ("site", format!("{}/", site.origin())),
             ("", served),
             ("listed", format!("{} pages in its sitemaps", site.listed_addresses())),
             ("politely", format!("{} requests at a time, {pause}", policy.concurrency)),
-            ("database", format!("{}{goes_on}", self.place.database().display())),
+            ("database", format!("{}{standing}", self.place.database().display())),
         ] {
             output.note(format_args!(
                 "{} {value}",
@@ -132,7 +132,7 @@ impl Demo<'_> {
         let collected = async {
             let before = state.elapsed_ms;
             let mut written_at = 0;
-            let ended = self.session.run(self.context, shutdown, |elapsed| {
+            let ended = self.session.run(self.context, shutdown, Duration::from_millis(before), |elapsed| {
                 state.elapsed_ms = before + u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
                 // Once a second is enough: a kill loses no more of the stopwatch than that.
                 if state.elapsed_ms / 1_000 != written_at {
@@ -164,37 +164,31 @@ impl Demo<'_> {
             request_log: Some(self.place.request_log().display().to_string()),
             elapsed: Duration::from_millis(state.elapsed_ms),
             starts: state.starts,
+            before: *self.session.before(),
+            pages_before: 0,
             is_complete: ended == Ended::Complete,
-            next: self.next(ended),
+            next: self.next(ended, &outcome),
         };
         outcome.print(output, &frame)?;
         Ok(ended.exit())
     }
 
-    fn next(&self, ended: Ended) -> Vec<Next> {
-        let program = super::program();
+    fn next(&self, ended: Ended, outcome: &Outcome) -> Vec<Next> {
+        let (program, demo) = (super::program(), super::typed_again());
         let database = super::quoted(self.place.database());
-        let mut demo = format!("{program} demo");
-        if let Some(site) = &self.args.site {
-            demo.push_str(&format!(" --site {}", super::quoted(site)));
-        }
-        if self.place.database() != Path::new(DEFAULT_DATABASE) {
-            demo.push_str(&format!(" -d {database}"));
-        }
         if ended != Ended::Complete {
-            return vec![Next { command: demo, purpose: "go on where it was" }];
+            return vec![Next::new(demo, "go on where it was")];
         }
-        let next = |command: String, purpose| Next { command, purpose };
-        vec![
-            next(format!("{program} workflow page check -d {database}"), "how the pages stand"),
-            next(format!("{program} jobs list -d {database}"), "which runs collected them"),
-            next(
-                format!("{program} workflow page reset --status error -d {database} && {demo}"),
-                "try again what failed",
-            ),
-            next(format!("{demo} --fresh"), "do it all again"),
-            next(format!("{program} collect https://example.com/"), "collect a real site"),
-        ]
+        let mut next = vec![
+            Next::new(format!("{program} workflow page check -d {database}"), "how the pages stand"),
+            Next::new(format!("{program} jobs list -d {database}"), "which runs collected them"),
+        ];
+        next.extend(outcome.try_again(&database, &demo));
+        next.extend([
+            Next::new(format!("{demo} --fresh"), "do it all again"),
+            Next::new(format!("{program} collect https://example.com/"), "collect a real site"),
+        ]);
+        next
     }
 }
 
@@ -252,22 +246,37 @@ fn refused_site(error: SiteError) -> CliError {
     CliError::failed_to(Code::SiteUnreadable, "serve the site").caused_by(&error)
 }
 
-/// Changes the settings in force to the demonstration's: one socket of this machine may be reached, and nobody
-/// waits for long.
-fn settings(mut settings: CollectSettings, address: SocketAddr, is_folder: bool) -> CollectSettings {
+/// Returns the settings in force, changed to the demonstration's where nobody set them: one socket of this machine may
+/// be reached, and nobody waits for long.
+fn settings(context: &Context, address: SocketAddr, is_folder: bool) -> CollectSettings {
+    let layers = &context.loaded.layers;
+    let mut settings = context.loaded.config.collecting();
     settings.fetch.guard = settings.fetch.guard.allow_socket(address);
-    settings.hosts = HostPolicy {
-        concurrency: if is_folder { FOLDER_CONCURRENCY } else { BUILTIN_CONCURRENCY },
-        min_delay: Duration::ZERO,
-        backoff_start: Duration::from_millis(250),
-        backoff_max: Duration::from_secs(1),
-        ..settings.hosts
-    };
-    for workflow in
-        [&mut settings.domain_workflow, &mut settings.sitemap_workflow, &mut settings.page_workflow]
-    {
-        workflow.max_attempts = ATTEMPTS;
-        workflow.backoff = BACKOFF;
+    let concurrency = if is_folder { FOLDER_CONCURRENCY } else { BUILTIN_CONCURRENCY };
+    let hosts = &mut settings.hosts;
+    change_default(layers, &["collect.hosts.min_delay"], &mut hosts.min_delay, Duration::ZERO);
+    let mut stay_away = (hosts.backoff_start, hosts.backoff_max);
+    let short = (Duration::from_millis(250), Duration::from_secs(1));
+    change_default(
+        layers,
+        &["collect.hosts.backoff_start", "collect.hosts.backoff_max"],
+        &mut stay_away,
+        short,
+    );
+    (hosts.backoff_start, hosts.backoff_max) = stay_away;
+    change_default(layers, &["collect.hosts.concurrency"], &mut hosts.concurrency, concurrency);
+    for (name, workflow) in workflows(&mut settings) {
+        let key = |key: &str| format!("workflow.{name}.{key}");
+        change_default(layers, &[&key("max_attempts")], &mut workflow.max_attempts, ATTEMPTS);
+        let waits = [key("backoff_base"), key("backoff_cap")];
+        change_default(layers, &waits.each_ref().map(String::as_str), &mut workflow.backoff, BACKOFF);
     }
     settings
+}
+
+/// Replaces what belongs to keys that nobody set.
+fn change_default<T>(layers: &Layers, keys: &[&str], value: &mut T, ours: T) {
+    if keys.iter().all(|key| layers.is_default(key)) {
+        *value = ours;
+    }
 }

@@ -44,13 +44,25 @@ enum Action {
     Run,
 }
 
+impl Action {
+    /// Returns the word by which it is asked for.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::List => "list",
+            Self::Check => "check",
+            Self::Reset(_) => "reset",
+            Self::Run => "run",
+        }
+    }
+}
+
 /// Runs the command.
 pub(super) async fn run(mut context: Context, args: WorkflowArgs) -> Result<Exit> {
     match (args.name, args.action) {
         (None, None | Some(Action::List)) => list::run(&mut context).await,
-        (None, Some(_)) => Err(CliError::failed_to(Code::Usage, "find a workflow")
+        (None, Some(action)) => Err(CliError::failed_to(Code::Usage, "find a workflow")
             .because("none was named")
-            .hint("write `workflow NAME check`; `workflow list` tells which there are")),
+            .hint(format!("write `workflow NAME {}`; `workflow list` tells which there are", action.word()))),
         (Some(_), Some(Action::List)) => Err(CliError::failed_to(Code::Usage, "list one workflow")
             .hint("`workflow list` lists all, `workflow NAME check` looks into one")),
         (Some(name), None | Some(Action::Check)) => check::run(&mut context, &name).await,

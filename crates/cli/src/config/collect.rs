@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use celeriac_collect::fetch::{FetchConfig, FetchConfigError, GuardPolicy, HostPolicy, Network};
+use celeriac_collect::fetch::{FetchConfig, FetchConfigError, GuardPolicy, HostPolicy, Network, parse_host};
 use celeriac_collect::sitemap::extract::SitemapLimits;
 use celeriac_collect::{CollectSettings, CollectSettingsError, CrawlScope};
 use serde::de::Error as _;
@@ -71,7 +71,7 @@ struct HostsSection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct GuardSection {
-    allow_hosts: Vec<String>,
+    allow_hosts: Vec<HostName>,
     allow_networks: Vec<NetworkText>,
     allow_ports: Vec<Ports>,
     deny_networks: Vec<NetworkText>,
@@ -216,7 +216,7 @@ impl HostsSection {
 impl GuardSection {
     fn policy(&self) -> GuardPolicy {
         let policy = GuardPolicy::default();
-        let policy = self.allow_hosts.iter().fold(policy, |policy, host| policy.allow_host(host));
+        let policy = self.allow_hosts.iter().fold(policy, |policy, host| policy.allow_host(&host.0));
         let policy = self.allow_networks.iter().fold(policy, |policy, net| policy.allow_network(net.0));
         let policy =
             self.allow_ports.iter().fold(policy, |policy, ports| policy.allow_ports(ports.0.clone()));
@@ -253,6 +253,17 @@ fn blame(error: &CollectSettingsError) -> (String, String) {
             ("depth_max".to_owned(), format!("at most {limit} is possible"))
         }
         other => (String::new(), other.to_string()),
+    }
+}
+
+/// The name of a host: `wiki.internal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+struct HostName(String);
+
+impl<'de> Deserialize<'de> for HostName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_host(&String::deserialize(deserializer)?).map(Self).map_err(D::Error::custom)
     }
 }
 

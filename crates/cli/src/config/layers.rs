@@ -63,6 +63,11 @@ impl Layers {
     }
 
     /// Returns the workflows that there are settings for.
+    /// Says whether nobody set a key.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        *self.origin(key) == Origin::Default
+    }
+
     pub(super) fn workflows(&self) -> impl Iterator<Item = &str> {
         names(find(&self.defaults, WORKFLOWS))
     }

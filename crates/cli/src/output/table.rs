@@ -28,6 +28,8 @@ pub(crate) struct Column {
     right: bool,
     /// May be cut where the terminal is narrow.
     elastic: bool,
+    /// Goes on in further lines rather than being cut.
+    wraps: bool,
     /// May be left out where the terminal is narrow.
     spare: bool,
 }
@@ -35,17 +37,22 @@ pub(crate) struct Column {
 impl Column {
     /// A column of text that is never cut.
     pub(crate) const fn new(title: &'static str) -> Self {
-        Self { title, right: false, elastic: false, spare: false }
+        Self { title, right: false, elastic: false, wraps: false, spare: false }
     }
 
     /// A column of numbers.
     pub(crate) const fn number(title: &'static str) -> Self {
-        Self { title, right: true, elastic: false, spare: false }
+        Self { title, right: true, elastic: false, wraps: false, spare: false }
     }
 
     /// A column of text that is cut where the terminal is narrow.
     pub(crate) const fn elastic(title: &'static str) -> Self {
-        Self { title, right: false, elastic: true, spare: false }
+        Self { title, right: false, elastic: true, wraps: false, spare: false }
+    }
+
+    /// A column of text that goes on in further lines where the terminal is narrow.
+    pub(crate) const fn wrapping(title: &'static str) -> Self {
+        Self { title, right: false, elastic: true, wraps: true, spare: false }
     }
 
     /// Lets the column be left out where the terminal is narrow, the widest such one first.
@@ -123,13 +130,28 @@ impl Table {
     }
 
     fn line(&self, cells: &[Cell], widths: &[Option<usize>], color: bool) -> String {
+        let shown = cells.iter().zip(&self.columns).zip(widths);
+        let parts: Vec<Vec<String>> = shown
+            .map(|((cell, column), width)| match width {
+                Some(width) if column.wraps => wrapped(&one_line(&cell.shown), *width),
+                Some(width) => vec![cut(&one_line(&cell.shown), *width)],
+                None => Vec::new(),
+            })
+            .collect();
+        let lines = parts.iter().map(Vec::len).max().unwrap_or(0);
+        let pick = |line: usize| parts.iter().map(move |part| part.get(line).map_or("", String::as_str));
+        (0..lines).map(|line| self.part(cells, &pick(line).collect::<Vec<_>>(), widths, color)).collect()
+    }
+
+    /// Writes one line of a row that may have several.
+    fn part(&self, cells: &[Cell], texts: &[&str], widths: &[Option<usize>], color: bool) -> String {
         let mut line = String::new();
-        for ((cell, column), width) in cells.iter().zip(&self.columns).zip(widths) {
+        let mut is_first = true;
+        for (((cell, text), column), width) in cells.iter().zip(texts).zip(&self.columns).zip(widths) {
             let Some(width) = width else { continue };
-            let text = cut(&one_line(&cell.shown), *width);
             let padding = " ".repeat(width.saturating_sub(text.width()));
-            let painted = cell.paint.on(color, &text);
-            if !line.is_empty() {
+            let painted = if text.is_empty() { String::new() } else { cell.paint.on(color, text) };
+            if !std::mem::take(&mut is_first) {
                 line.push_str("  ");
             }
             if column.right {
@@ -204,6 +226,30 @@ fn one_line(text: &str) -> String {
         }
     }
     line
+}
+
+/// Breaks text between words, and within a word that is too long for a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is a line from the beginning");
+        if line.width() + 1 + word.width() <= width && !line.is_empty() {
+            line.push(' ');
+            line.push_str(word);
+            continue;
+        }
+        if !line.is_empty() {
+            lines.push(String::new());
+        }
+        for c in word.chars() {
+            let line = lines.last_mut().expect("there is a line from the beginning");
+            if line.width() + c.width().unwrap_or(0) > width && !line.is_empty() {
+                lines.push(String::new());
+            }
+            lines.last_mut().expect("there is a line from the beginning").push(c);
+        }
+    }
+    lines
 }
 
 fn cut(text: &str, width: usize) -> String {
@@ -281,6 +327,28 @@ mod tests {
         );
         assert_eq!(table.for_people(29, false), "ID  TOOK  ERROR\na1  12 s  a rather long story\n");
         assert_eq!(table.for_people(15, false), "ID  ERROR\na1  a rather l…\n");
+    }
+
+    #[test]
+    fn a_column_that_wraps_goes_on_below_and_nothing_of_it_is_lost() {
+        let mut table =
+            Table::new([Column::number("ID"), Column::wrapping("REASON"), Column::new("WHEN")], "");
+        table.row([
+            Cell::new("7"),
+            Cell::new("port 9 of \"127.0.0.1\" is not to be asked"),
+            Cell::new("now"),
+        ]);
+        table.row([Cell::new("8"), Cell::new("http://a.example/averylongone"), Cell::new("now")]);
+        assert_eq!(
+            table.for_people(30, false),
+            "ID  REASON                WHEN\n\
+             \u{20}7  port 9 of             now\n\
+             \u{20}   \"127.0.0.1\" is not\n\
+             \u{20}   to be asked\n\
+             \u{20}8  http://a.example/ave  now\n\
+             \u{20}   rylongone\n"
+        );
+        assert!(table.for_people(usize::MAX, false).contains("is not to be asked  now"));
     }
 
     #[test]

@@ -86,6 +86,21 @@ fn wrong_settings_are_named_with_their_place() {
 }
 
 #[test]
+fn hosts_that_can_never_be_met_are_no_setting() {
+    let bed = Bed::new();
+    for (hosts, said) in [
+        ("127.0.0.1", "allow_networks opens addresses"),
+        ("wiki.internal,[::1]", "allow_networks opens addresses"),
+        ("127.0.0.1:8765", "is no host name"),
+        ("bad/host", "is no host name"),
+    ] {
+        let refused = bed.run(&["tasks", "--set", &format!("collect.guard.allow_hosts={hosts}")]).refused(2);
+        assert!(refused.contains("collect.guard.allow_hosts") && refused.contains(said), "{refused}");
+    }
+    bed.ok(&["tasks", "--set", "collect.guard.allow_hosts=wiki.internal"]);
+}
+
+#[test]
 fn a_named_file_must_be_there_and_a_found_one_need_not() {
     let bed = Bed::new();
     assert_eq!(bed.run(&["config", "path"]).refused(1), "no file is in use; ./celeriac.toml would be read\n");

@@ -62,7 +62,9 @@ fn started_again_when_all_is_done_it_asks_for_nothing_and_shows_the_same() {
     assert_eq!(requests(&bed), before);
     assert_eq!((&second["pages"], &second["addresses"]), (&first["pages"], &first["addresses"]));
     assert_eq!(second["starts"], 2);
+    assert_eq!((&first["was_complete"], &second["was_complete"]), (&json!(false), &json!(true)));
     let text = Outcome::of(&mut celeriac(&bed, &["demo", "--site", "site"])).ok();
+    assert!(text.starts_with("Nothing was left to do at http://127.0.0.1:"), "{text}");
     assert!(text.contains("demo --site site --fresh"), "{text}");
     assert!(text.contains("workflow page check -d celeriac-demo/demo.db"), "{text}");
 }
@@ -177,6 +179,60 @@ fn a_site_that_may_not_be_reached_ends_in_error_and_the_answer_is_no() {
     assert_eq!(told.code, Some(1), "{}", told.stderr);
     let told = lines_of(&told.stdout).remove(0);
     assert_eq!((&told["complete"], &told["domains"]["error"]), (&json!(true), &json!(1)), "{told}");
+}
+
+#[test]
+fn what_is_no_address_is_refused_before_anything_is_stored() {
+    let bed = Bed::new();
+    for url in ["not a url", "", "ftp://example.com/", "http:///"] {
+        let refused = Outcome::of(&mut celeriac(&bed, &["collect", "https://a.invalid/", url, "--json"]));
+        let told = refused.refused_as(2, "usage");
+        assert!(told["message"].as_str().unwrap().contains(&format!("collect \"{url}\"")), "{told}");
+        assert!(!bed.path("celeriac.db").exists(), "{url}");
+    }
+}
+
+#[test]
+fn what_the_guard_refused_is_opened_by_what_is_to_be_typed_next() {
+    let bed = Bed::new();
+    let line = [
+        "collect",
+        "http://127.0.0.1:9/",
+        "--json",
+        "--set",
+        "workflow.domain.max_attempts=1",
+        "-d",
+        "a b.db",
+    ];
+    let told = Outcome::of(&mut celeriac(&bed, &line));
+    let next = lines_of(&told.stdout).remove(0)["next"].clone();
+    assert!(next[0]["command"].as_str().unwrap().ends_with("workflow domain check -d 'a b.db'"), "{next}");
+    let again = next[1]["command"].as_str().unwrap();
+    let typed = "collect http://127.0.0.1:9/ --set workflow.domain.max_attempts=1 -d 'a b.db'";
+    assert!(again.ends_with(&format!("{typed} --set collect.guard.allow_ports=9")), "{again}");
+    let words = [&line[..], &["--set", "collect.guard.allow_ports=9"]].concat();
+    let told = lines_of(&Outcome::of(&mut celeriac(&bed, &words)).stdout).remove(0);
+    let again = told["next"][1]["command"].as_str().unwrap();
+    assert!(again.ends_with("allow_ports=9 --set collect.guard.allow_networks=127.0.0.1"), "{told}");
+    let words = [&words[..], &["--set", "collect.guard.allow_networks=127.0.0.1"]].concat();
+    let told = lines_of(&Outcome::of(&mut celeriac(&bed, &words)).stdout).remove(0);
+    let reason = told["errors"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("connect"), "it is asked now: {reason}");
+    let text = Outcome::of(&mut celeriac(&bed, &["collect", "http://127.0.0.1:7/"])).stdout;
+    assert!(text.contains("not among the ports that may be asked; guard.allow_ports adds others"), "{text}");
+}
+
+#[test]
+fn settings_that_somebody_made_hold_for_the_demonstration() {
+    let bed = Bed::new();
+    let told = |settings: &[&str]| {
+        let line = [&["demo", "--json", "--fresh"], settings].concat();
+        let told = lines_of(&Outcome::of(&mut celeriac(&bed, &line)).ok()).remove(0);
+        told["errors"].as_array().unwrap().iter().map(|error| error["attempts"].as_u64().unwrap()).max()
+    };
+    let quick = ["--set", "collect.hosts.failures_max=1000", "--set", "collect.depth_max=1"];
+    assert_eq!(told(&quick), Some(4));
+    assert_eq!(told(&[&quick[..], &["--set", "workflow.page.max_attempts=2"]].concat()), Some(2));
 }
 
 #[test]

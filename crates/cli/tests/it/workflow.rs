@@ -103,7 +103,8 @@ fn unknown_names_and_words_are_refused_with_a_hint() {
     let word = workflow(&bed, &["page", "reset", "--status", "gone"]).refused(2);
     assert!(word.contains("pending, completed, error"), "{word}");
     let nameless = workflow(&bed, &["check"]).refused(2);
-    assert!(nameless.contains("none was named"), "{nameless}");
+    assert!(nameless.contains("none was named") && nameless.contains("`workflow NAME check`"), "{nameless}");
+    assert!(workflow(&bed, &["reset"]).refused(2).contains("`workflow NAME reset`"));
     assert!(workflow(&bed, &["page", "list"]).refused(2).contains("`workflow list` lists all"));
     let held = workflow(&bed, &["page", "reset", "--status", "processing"]).refused(2);
     assert!(held.contains("claim"), "{held}");

@@ -22,6 +22,9 @@ pub use resolver::{Lookup, LookupAnswer, SystemLookup};
 /// Ports that may be asked without further ado: the web's own, and those of development servers.
 const DEFAULT_PORTS: [RangeInclusive<u16>; 3] = [80..=80, 443..=443, 8000..=8999];
 
+/// What an address is that is refused because somebody said so, and not by itself.
+const DENIED: &str = "a network that the configuration denies";
+
 /// Says what may be reached. The default is the open web and nothing else.
 ///
 /// Allowances are looked up in this order: an exact socket, then what is denied on top, then allowed
@@ -139,7 +142,7 @@ impl GuardPolicy {
     fn check_address(&self, host: &str, address: IpAddr) -> Result<(), GuardError> {
         let refused = |what: &'static str| GuardError::Address { host: host.to_owned(), address, what };
         if self.denied.iter().any(|network| network.contains(address)) {
-            return Err(refused("a network that the configuration denies"));
+            return Err(refused(DENIED));
         }
         if self.networks.iter().any(|network| network.contains(address)) {
             return Ok(());
@@ -162,7 +165,9 @@ pub enum GuardError {
     #[error("the address has no host")]
     NoHost,
     /// The port is not on the list.
-    #[error("port {port} of \"{host}\" is not among the ports that may be asked")]
+    #[error(
+        "port {port} of \"{host}\" is not among the ports that may be asked; guard.allow_ports adds others"
+    )]
     Port {
         /// The host as the URL has it.
         host: String,
@@ -170,7 +175,7 @@ pub enum GuardError {
         port: u16,
     },
     /// The address is private, reserved or denied.
-    #[error("\"{host}\" is at {address}, which is {what}")]
+    #[error("\"{host}\" is at {address}, which is {what}{}", remedy(what))]
     Address {
         /// The host as the URL has it.
         host: String,
@@ -179,6 +184,46 @@ pub enum GuardError {
         /// What kind of address it is, with an article: "a loopback address".
         what: &'static str,
     },
+}
+
+/// Names the setting that opens what is refused.
+fn remedy(what: &str) -> &'static str {
+    if what == DENIED { "" } else { "; guard.allow_networks opens it" }
+}
+
+/// Says that a text is no host name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ParseHostError {
+    /// It is an address. What is allowed of addresses is networks, one address being a network too.
+    #[error("\"{text}\" is an address, no name; allow_networks opens addresses")]
+    Address {
+        /// The text.
+        text: String,
+    },
+    /// It is nothing that a URL could have for its host.
+    #[error("\"{text}\" is no host name; write example.com")]
+    Nonsense {
+        /// The text.
+        text: String,
+    },
+}
+
+/// Reads a host name as URLs have it: without case, international names in their ASCII form (UTS 46).
+///
+/// # Errors
+/// [`ParseHostError`]: an address, or a text with characters that no host has.
+pub fn parse_host(text: &str) -> Result<String, ParseHostError> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<IpAddr>().is_ok() {
+        return Err(ParseHostError::Address { text: text.to_owned() });
+    }
+    match Host::parse(text) {
+        Ok(Host::Domain(name)) if !plain_name(&name).is_empty() => Ok(plain_name(&name)),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err(ParseHostError::Address { text: text.to_owned() }),
+        _ => Err(ParseHostError::Nonsense { text: text.to_owned() }),
+    }
 }
 
 /// Names compare without case and without the dot that ends a fully qualified one.

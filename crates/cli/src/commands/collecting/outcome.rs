@@ -5,9 +5,11 @@ use std::time::Duration;
 use celeriac_collect::summary::{FailedRow, PageKinds, Summary, Tally, failed_rows};
 use celeriac_db::sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
+use super::guard;
 use crate::error::Result;
-use crate::output::{ByteSize, Cell, Column, Output, Paint, Table, brief, grouped};
+use crate::output::{ByteSize, Cell, Column, Output, Paint, Table, brief, counted, grouped};
 
 /// How many rows in *error* a person sees; programs get ten times as many.
 const ERRORS_SHOWN: u64 = 12;
@@ -27,6 +29,12 @@ pub(in crate::commands) struct Next {
     pub(in crate::commands) purpose: &'static str,
 }
 
+impl Next {
+    pub(in crate::commands) fn new(command: String, purpose: &'static str) -> Self {
+        Self { command, purpose }
+    }
+}
+
 /// What is said around the numbers.
 pub(in crate::commands) struct Frame<'a> {
     /// What was collected.
@@ -39,6 +47,10 @@ pub(in crate::commands) struct Frame<'a> {
     pub(in crate::commands) elapsed: Duration,
     /// How often it was started.
     pub(in crate::commands) starts: u32,
+    /// How far it had come before this start.
+    pub(in crate::commands) before: Summary,
+    /// How many pages had ended when the stopwatch began.
+    pub(in crate::commands) pages_before: u64,
     /// Whether every row has ended.
     pub(in crate::commands) is_complete: bool,
     /// What to type next.
@@ -58,6 +70,28 @@ impl Outcome {
     /// Says whether a domain as a whole could not be collected.
     pub(in crate::commands) fn has_failed_domain(&self) -> bool {
         self.summary.domains.failed > 0
+    }
+
+    /// Returns what to type to try again what ended in *error*: `again` alone where that is home pages, which a
+    /// start puts back by itself, and with what opens what the guard refused.
+    pub(in crate::commands) fn try_again(&self, database: &str, again: &str) -> Option<Next> {
+        let opened = guard::opening(self.errors.iter().map(|row| row.reason.as_str()));
+        let Summary { sitemaps, pages, .. } = &self.summary;
+        let program = crate::commands::program();
+        let mut command = String::new();
+        for (workflow, tally) in [("sitemap", sitemaps), ("page", pages)] {
+            if tally.failed > 0 {
+                command.push_str(&format!(
+                    "{program} workflow {workflow} reset --status error -d {database} && "
+                ));
+            }
+        }
+        command.push_str(again);
+        match opened {
+            _ if self.summary.failed() == 0 => None,
+            Some(flags) => Some(Next::new(command + &flags, "allow what was refused, and try again")),
+            None => Some(Next::new(command, "try again what failed")),
+        }
     }
 
     /// Prints it.
@@ -85,18 +119,23 @@ impl Outcome {
             true => ("Collected", Paint::Good),
             false => ("Stopped before the end of", Paint::Warning),
         };
-        let ended = grouped(self.summary.pages.ended());
+        let ended = counted(self.summary.pages.ended(), "page");
+        if frame.was_complete() {
+            let what = output.paint(Paint::Strong, &what);
+            return format!("{} at {what}: {ended}", output.paint(Paint::Good, "Nothing was left to do"));
+        }
         let pace = match self.pages_per_second(frame) {
             Some(rate) => format!(" in {}, {rate:.1} a second", brief(frame.elapsed)),
             None => String::new(),
         };
-        format!("{} {}: {ended} pages{pace}", output.paint(paint, word), output.paint(Paint::Strong, &what))
+        format!("{} {}: {ended}{pace}", output.paint(paint, word), output.paint(Paint::Strong, &what))
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no table has 2^52 rows")]
     fn pages_per_second(&self, frame: &Frame<'_>) -> Option<f64> {
         let seconds = frame.elapsed.as_secs_f64();
-        (seconds > 0.0).then(|| self.summary.pages.ended() as f64 / seconds)
+        let ended = self.summary.pages.ended().saturating_sub(frame.pages_before);
+        (seconds > 0.0 && !frame.was_complete()).then(|| ended as f64 / seconds)
     }
 
     fn table(&self) -> Table {
@@ -129,9 +168,9 @@ impl Outcome {
             (
                 "URLs",
                 listed([
-                    (kinds.from_sitemaps, "from sitemaps"),
-                    (kinds.from_links, "from links"),
-                    (kinds.from_elsewhere, "from elsewhere"),
+                    (kinds.from_sitemaps, "first found in sitemaps"),
+                    (kinds.from_links, "by links"),
+                    (kinds.from_elsewhere, "otherwise"),
                 ]),
             ),
             (
@@ -157,14 +196,13 @@ impl Outcome {
         if self.errors.is_empty() {
             return Ok(());
         }
-        let mut table =
-            Table::new([Column::elastic("ERROR AT"), Column::number("TRIES"), Column::elastic("REASON")], "");
+        let mut table = Table::new(
+            [Column::wrapping("ERROR AT"), Column::number("TRIES"), Column::wrapping("REASON")],
+            "",
+        );
         let shown = usize::try_from(ERRORS_SHOWN).unwrap_or(usize::MAX);
         for row in self.errors.iter().take(shown) {
-            let place = frame.addresses.iter().find_map(|origin| {
-                row.url.strip_prefix(origin.trim_end_matches('/')).filter(|rest| rest.starts_with('/'))
-            });
-            let place = place.unwrap_or(&row.url);
+            let place = frame.place_of(&row.url);
             table.row([
                 Cell::new(place),
                 Cell::new(row.attempts.to_string()),
@@ -180,12 +218,35 @@ impl Outcome {
     }
 }
 
-/// Leaves the address out of a reason, since it stands beside it.
+impl Frame<'_> {
+    /// Says whether nothing was left to do when it began.
+    fn was_complete(&self) -> bool {
+        self.is_complete && self.before.is_final() && self.before.domains.total() > 0
+    }
+
+    /// Leaves out of an address what is the same for all.
+    fn place_of<'a>(&self, url: &'a str) -> &'a str {
+        let [origin] = self.addresses else { return url };
+        let rest = url.strip_prefix(origin.trim_end_matches('/'));
+        rest.filter(|rest| rest.starts_with('/') && rest.len() > 1).unwrap_or(url)
+    }
+}
+
+/// Leaves the address out of a reason, since it stands beside it; a longer one that begins with it stays.
 fn shortened(reason: &str, url: &str) -> String {
-    let shorter = [" for ", " of ", " at "]
-        .iter()
-        .fold(reason.to_owned(), |text, word| text.replace(&format!("{word}{url}"), ""));
-    shorter.strip_prefix(url).map_or(shorter.clone(), |rest| rest.trim_start_matches([':', ' ']).to_owned())
+    let mut text = reason.to_owned();
+    for word in [" for ", " of ", " at "] {
+        let place = format!("{word}{url}");
+        let ends = |rest: &str| rest.is_empty() || rest.starts_with([' ', ':', ',', ';', ')']);
+        let found = text.match_indices(&place).map(|(at, _)| at).find(|at| ends(&text[at + place.len()..]));
+        if let Some(at) = found {
+            text.replace_range(at..at + place.len(), "");
+        }
+    }
+    match text.strip_prefix(url) {
+        Some(rest) if rest.starts_with([':', ' ']) => rest.trim_start_matches([':', ' ']).to_owned(),
+        _ => text,
+    }
 }
 
 fn number(count: u64, paint: Paint) -> Cell {
@@ -208,9 +269,12 @@ fn print_next(output: &Output, next: &[Next]) -> Result {
     output.line("")?;
     output.line(output.paint(Paint::Faint, "WHAT TO TYPE NEXT"))?;
     for Next { command, purpose } in next {
-        // Each command on a line of its own, so that it is copied whole.
+        // Each command on lines of its own, so that it is copied whole; a shell reads on after `&&`.
         output.line(output.paint(Paint::Faint, &format!("# {purpose}")))?;
-        output.line(output.paint(Paint::Busy, command))?;
+        let is_wide = output.stdout_is_terminal() && command.width() >= output.width();
+        for line in if is_wide { command.replace(" && ", " &&\n  ") } else { command.clone() }.lines() {
+            output.line(output.paint(Paint::Busy, line))?;
+        }
     }
     Ok(())
 }
@@ -219,6 +283,8 @@ fn print_next(output: &Output, next: &[Next]) -> Result {
 #[derive(Serialize)]
 struct OutcomeView<'a> {
     complete: bool,
+    /// Nothing was left to do when it began.
+    was_complete: bool,
     addresses: &'a [String],
     domains: TallyView,
     sitemaps: TallyView,
@@ -263,6 +329,7 @@ impl<'a> OutcomeView<'a> {
         let (summary, kinds) = (&outcome.summary, &outcome.kinds);
         Self {
             complete: frame.is_complete,
+            was_complete: frame.was_complete(),
             addresses: frame.addresses,
             domains: summary.domains.into(),
             sitemaps: summary.sitemaps.into(),
@@ -296,5 +363,36 @@ impl From<Tally> for TallyView {
 impl<'a> From<&'a FailedRow> for ErrorView<'a> {
     fn from(row: &'a FailedRow) -> Self {
         Self { workflow: row.workflow, url: &row.url, reason: &row.reason, attempts: row.attempts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_loses_the_address_beside_it_and_no_part_of_another() {
+        let url = "http://a.example/";
+        for (reason, short) in [
+            (
+                "the server answered 404 (not found) for http://a.example/",
+                "the server answered 404 (not found)",
+            ),
+            ("http://a.example/ redirects in a circle", "redirects in a circle"),
+            (
+                "no address was found for the host of http://a.example/: no such host",
+                "no address was found for the host: no such host",
+            ),
+            (
+                "no address was found for the host of http://a.example/robots.txt: no such host",
+                "no address was found for the host of http://a.example/robots.txt: no such host",
+            ),
+            (
+                "http://a.example/robots.txt may not be fetched: so",
+                "http://a.example/robots.txt may not be fetched: so",
+            ),
+        ] {
+            assert_eq!(shortened(reason, url), short);
+        }
     }
 }

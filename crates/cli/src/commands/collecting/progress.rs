@@ -23,6 +23,8 @@ const BESIDE_BAR: usize = 34;
 /// Is responsible for telling how far it is.
 pub(super) struct Progress {
     output: Output,
+    /// How long earlier starts took.
+    already: Duration,
     bar: Option<ProgressBar>,
     plain_at: Duration,
     /// Rows of pages that had ended, and when; not older than [`RATE_SPAN`] but for the first.
@@ -39,18 +41,19 @@ struct Moment {
 }
 
 impl Progress {
-    pub(super) fn new(output: &Output) -> Self {
+    pub(super) fn new(output: &Output, already: Duration) -> Self {
         let bar = output.can_animate().then(|| {
             let style =
                 ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
         });
-        Self { output: output.clone(), bar, plain_at: PLAIN, seen: VecDeque::new() }
+        Self { output: output.clone(), already, bar, plain_at: PLAIN, seen: VecDeque::new() }
     }
 
     /// Shows how far it is.
     pub(super) fn show(&mut self, summary: &Summary, elapsed: Duration) {
-        let moment = Moment { summary: *summary, elapsed, rate: self.rate(summary, elapsed) };
+        let rate = self.rate(summary, elapsed);
+        let moment = Moment { summary: *summary, elapsed: self.already + elapsed, rate };
         if let Some(bar) = &self.bar {
             let paint = |paint: Paint, text: &str| self.output.paint_stderr(paint, text);
             bar.set_message(moment.lines(self.output.width(), paint).join("\n"));
@@ -111,7 +114,11 @@ impl Moment {
     }
 
     fn pace(&self, paint: &impl Fn(Paint, &str) -> String) -> String {
-        let elapsed = brief(Duration::from_secs(self.elapsed.as_secs()).max(Duration::from_secs(1)));
+        // Whole seconds: what changes faster than it can be read is left out.
+        let elapsed = match self.elapsed.as_secs() {
+            seconds @ 0..60 => format!("{seconds}s"),
+            seconds => brief(Duration::from_secs(seconds)),
+        };
         match self.rate {
             Some(rate) => {
                 format!("{elapsed} {}", paint(Paint::Faint, &format!("· {rate:.1} pages a second")))
@@ -145,7 +152,7 @@ fn few(tally: &Tally, paint: &impl Fn(Paint, &str) -> String) -> String {
 fn many(tally: &Tally, paint: &impl Fn(Paint, &str) -> String) -> String {
     let parts = [
         (tally.done, "done", Paint::Good),
-        (tally.processing, "under way", Paint::Busy),
+        (tally.processing, "processing", Paint::Busy),
         (tally.waiting, "waiting", Paint::Waiting),
         (tally.retrying, "to retry", Paint::Warning),
         (tally.failed, "in error", Paint::Bad),
@@ -179,7 +186,7 @@ mod tests {
                 "  sitemaps  none yet",
                 "  URLs      5 212",
                 "  pages     ━━━━━━────────────────────  23 % 1 203 of 5 212",
-                "            1 200 done · 8 under way · 4 000 waiting · 1 to retry · 3 in error",
+                "            1 200 done · 8 processing · 4 000 waiting · 1 to retry · 3 in error",
                 "  elapsed   1m1s · 48.3 pages a second",
             ]
         );
@@ -195,6 +202,8 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_one_plain_line() {
+        let young = Moment { elapsed: Duration::from_millis(900), rate: None, ..moment() };
+        assert_eq!(young.lines(60, |_, text| text.to_owned())[5], "  elapsed   0s");
         assert_eq!(moment().line(), "1203 of 5212 pages, 3 in error, 48.3 a second");
     }
 }

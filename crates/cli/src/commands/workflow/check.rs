@@ -102,8 +102,8 @@ fn print_errors(output: &Output, check: &WorkflowCheck, now: Timestamp) -> Resul
     }
     let columns = [
         Column::number("ID"),
-        Column::elastic("LAST ERRORS"),
-        Column::elastic("REASON"),
+        Column::wrapping("LAST ERRORS"),
+        Column::wrapping("REASON"),
         Column::new("WHEN"),
     ];
     let mut table = Table::new(columns, "");

@@ -232,5 +232,25 @@ fn user_names_and_fragments_do_not_travel() {
 #[test]
 fn a_refusal_names_what_was_refused_and_why() {
     let error = GuardPolicy::default().check_url(&parsed("http://0x7f.1/")).unwrap_err();
-    assert_eq!(error.to_string(), "\"127.0.0.1\" is at 127.0.0.1, which is a loopback address");
+    assert_eq!(
+        error.to_string(),
+        "\"127.0.0.1\" is at 127.0.0.1, which is a loopback address; guard.allow_networks opens it"
+    );
+}
+
+#[test]
+fn a_host_name_is_read_as_urls_have_it_and_an_address_is_none() {
+    for (text, name) in
+        [("Wiki.Internal.", "wiki.internal"), ("bücher.example", "xn--bcher-kva.example"), (" a ", "a")]
+    {
+        assert_eq!(parse_host(text).as_deref(), Ok(name), "{text}");
+    }
+    for text in ["127.0.0.1", "[127.0.0.1]", "::1", "[::1]", "0x7f.1", "2130706433"] {
+        let error = parse_host(text).unwrap_err();
+        assert!(matches!(error, ParseHostError::Address { .. }), "{text}: {error}");
+        assert!(error.to_string().contains("allow_networks"), "{error}");
+    }
+    for text in ["", ".", "bad/host", "127.0.0.1:8765", "wiki:80", "[\"a\"]", "http://wiki", "a b"] {
+        assert!(matches!(parse_host(text), Err(ParseHostError::Nonsense { .. })), "{text}");
+    }
 }

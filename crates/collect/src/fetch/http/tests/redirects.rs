@@ -196,7 +196,7 @@ async fn a_redirect_to_a_name_that_is_private_is_refused() {
     let error = fetcher.fetch(FetchRequest::new(outer.url("/"))).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "http://inner.test:8080/ may not be fetched: \"inner.test\" is at 10.1.2.3, which is a private address"
+        "http://inner.test:8080/ may not be fetched: \"inner.test\" is at 10.1.2.3, which is a private address; guard.allow_networks opens it"
     );
 }
 
