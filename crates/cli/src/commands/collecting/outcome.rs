@@ -135,7 +135,7 @@ impl Outcome {
     fn pages_per_second(&self, frame: &Frame<'_>) -> Option<f64> {
         let seconds = frame.elapsed.as_secs_f64();
         let ended = self.summary.pages.ended().saturating_sub(frame.pages_before);
-        (seconds > 0.0 && !frame.was_complete()).then(|| ended as f64 / seconds)
+        (seconds > 0.0 && ended > 0 && !frame.was_complete()).then(|| ended as f64 / seconds)
     }
 
     fn table(&self) -> Table {
