@@ -28,6 +28,19 @@ pub(crate) async fn stamp(sent_at: i64, ctx: Ctx) {
 /// Writes a line in a journal, as something that must not be lost would; every tenth fails once.
 #[task(crate = celeriac_engine, name = "bench.journal", state(Journal), default_retry_delay = "50ms")]
 pub(crate) async fn journal(number: u64, ctx: Ctx) -> Result<u64, TaskError> {
+    note(number, &ctx)
+}
+
+/// Does the same, and is recorded only if it fails for good.
+#[task(
+    crate = celeriac_engine, name = "bench.quiet_journal", state(Journal), default_retry_delay = "50ms",
+    record = "failures"
+)]
+pub(crate) async fn quiet_journal(number: u64, ctx: Ctx) -> Result<u64, TaskError> {
+    note(number, &ctx)
+}
+
+fn note(number: u64, ctx: &Ctx) -> Result<u64, TaskError> {
     let line = format!("{} {number}\n", ctx.id());
     ctx.state::<Journal>().0.lock().expect("nobody panics with the lock").write_all(line.as_bytes())?;
     if number.is_multiple_of(10) && ctx.retries() == 0 {
@@ -45,5 +58,6 @@ pub(crate) struct Journal(pub(crate) Mutex<File>);
 
 pub(crate) fn registry() -> Registry {
     let tasks = Registry::builder().task::<noop>().task::<quiet>().task::<stamp>().task::<journal>();
+    let tasks = tasks.task::<quiet_journal>();
     tasks.build().expect("the names differ")
 }

@@ -4,9 +4,18 @@ use std::process::Command;
 
 #[test]
 fn workers_that_are_killed_at_any_point_lose_no_job() {
-    let bench = env!("CARGO_BIN_EXE_celeriac-bench");
-    // Each of the points once; `cargo xtask soak kill` does the same a hundred times.
-    let kill = Command::new(bench).args(["kill", "--kills", "7", "--jobs-per-kill", "260"]).output();
+    kill_at_each_point(&[]);
+}
+
+#[test]
+fn workers_that_are_killed_at_any_point_lose_no_job_that_leaves_no_record() {
+    kill_at_each_point(&["--quiet"]);
+}
+
+/// `cargo xtask soak kill` does the same a hundred times.
+fn kill_at_each_point(more: &[&str]) {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_celeriac-bench"));
+    let kill = bench.args(["kill", "--kills", "7", "--jobs-per-kill", "260"]).args(more).output();
     let kill = kill.expect("the bench starts");
     let (told, errors) = (String::from_utf8_lossy(&kill.stdout), String::from_utf8_lossy(&kill.stderr));
     assert!(kill.status.success(), "{told}{errors}");

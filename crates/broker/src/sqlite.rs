@@ -80,16 +80,21 @@ impl SqliteBroker {
         self.inner.clock.now()
     }
 
-    /// Wakes whoever listens, once `tx` is committed.
-    fn wake_after(&self, tx: &DbTx, notice: Notice) {
+    /// Returns what wakes whoever listens, to run once a transaction is committed, and its name.
+    fn wake(&self, notice: Notice) -> (String, impl FnOnce() + Send + 'static) {
         let notifier = Arc::clone(&self.inner.notifier);
-        tx.after_commit_once(&format!("{notice:?}"), move || notifier.notify(notice));
+        (format!("{notice:?}"), move || notifier.notify(notice))
+    }
+
+    fn wake_after(&self, tx: &DbTx, notice: Notice) {
+        let (name, wake) = self.wake(notice);
+        tx.after_commit_once(&name, wake);
     }
 
     fn wake_queues_after<'q>(&self, tx: &DirectTx<'_>, queues: impl Iterator<Item = &'q str>) {
         for queue in queues.collect::<BTreeSet<_>>() {
-            let (notice, notifier) = (Notice::Queue(queue.to_owned()), Arc::clone(&self.inner.notifier));
-            tx.after_commit_once(&format!("{notice:?}"), move || notifier.notify(notice));
+            let (name, wake) = self.wake(Notice::Queue(queue.to_owned()));
+            tx.after_commit_once(&name, wake);
         }
     }
 

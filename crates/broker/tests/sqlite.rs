@@ -37,10 +37,10 @@ mod file {
     use std::time::Duration;
 
     use celeriac_broker::{
-        Broker, Delivery, FetchRequest, Notice, Publication, Settle, Settlement, SqliteBroker,
+        Broker, Delivery, FetchRequest, Notice, Publication, Renewal, Settle, Settlement, SqliteBroker,
     };
     use celeriac_db::testing::TestDatabase;
-    use celeriac_db::{Database, SqliteOptions};
+    use celeriac_db::{Database, DirectTx, SqliteOptions};
     use celeriac_protocol::{Content, Envelope, JobId, ManualClock};
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -112,6 +112,29 @@ mod file {
         let again = fetch(&broker, 5).await;
         assert_eq!(ids(&again), ["a", "b"]);
         assert!(again.iter().all(|one| (one.delivery, one.lost) == (2, 1)));
+    }
+
+    #[tokio::test]
+    async fn message_that_cannot_be_read_is_left_to_its_lease_and_stands_in_nobodys_way() {
+        let (db, clock) = (TestDatabase::open().await.unwrap(), ManualClock::default());
+        let broker = open_at(db.path(), &clock).await;
+        broker.publish(vec![message("broken"), message("fine")]).await.unwrap();
+        let spoil = |tx: &DirectTx<'_>| {
+            tx.execute("UPDATE celeriac_queue SET id = '' WHERE id = 'broken'", []).map(drop)
+        };
+        broker.sql().unwrap().database().write_direct("spoil", spoil).await.unwrap();
+        assert_eq!(ids(&fetch(&broker, 5).await), ["fine"]);
+        assert!(fetch(&broker, 5).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn lease_named_twice_in_one_renewal_is_held_both_times() {
+        let (db, clock) = (TestDatabase::open().await.unwrap(), ManualClock::default());
+        let broker = open_at(db.path(), &clock).await;
+        broker.publish(vec![message("a")]).await.unwrap();
+        let tag = fetch(&broker, 1).await[0].tag;
+        let held = Renewal::Held { cancel_requested: None };
+        assert_eq!(broker.renew(&[tag, tag], LEASE).await.unwrap(), [held.clone(), held]);
     }
 
     /// Starts a test of this binary as a process of its own, tells it the file, and hears what it says.

@@ -241,6 +241,12 @@ impl From<rusqlite::Error> for DbError {
     }
 }
 
+/// Returns an error's text and that of all its causes, for a log: what SQLite said stands last.
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Reads the storage fault out of SQLite's result code (<https://www.sqlite.org/rescode.html>).
 fn fault_of(error: &DbErr) -> Option<StorageFault> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error))

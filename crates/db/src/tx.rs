@@ -7,18 +7,15 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sea_orm::sqlx::{self, AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, Sqlite};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, Values};
 use sea_query_sqlx::SqlxValues;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
-use crate::direct::{self, DirectTx, Limits};
+use crate::direct::{DirectTx, Limits, Shared};
 use crate::error::DbError;
 
 pub(crate) mod control;
 
 /// How many virtual-machine steps SQLite runs between two looks at the deadline.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
-
-/// Statements that are kept prepared for [`DirectTx`].
-const DIRECT_STATEMENTS: usize = 64;
 
 /// What runs after the commit, and a name by which a second one like it is known.
 struct Hook {
@@ -32,9 +29,7 @@ struct Hook {
 /// on it. It is neither committed nor rolled back by its holder: a write that returns an error is
 /// undone, one that returns `Ok` is stored together with whatever else the writer took with it.
 pub struct DbTx {
-    /// The same connection once more, for [`direct`](Self::direct); dropped before its owner.
-    direct: StdMutex<rusqlite::Connection>,
-    connection: Mutex<SqliteConnection>,
+    connection: Shared,
     health: Arc<Health>,
     hooks: StdMutex<Vec<Hook>>,
 }
@@ -46,13 +41,13 @@ struct Health {
     rolled_back: AtomicBool,
     /// The running statement is to stop.
     interrupted: AtomicBool,
-    /// How long direct statements may run.
+    /// How long statements may run.
     limits: Limits,
 }
 
 impl Health {
     fn allows_more(&self) -> bool {
-        !self.interrupted.load(Ordering::Acquire) && !self.limits.is_over()
+        !self.interrupted.load(Ordering::Acquire) && !self.limits.stops()
     }
 }
 
@@ -65,17 +60,15 @@ impl DbTx {
         handle.set_rollback_hook(move || seen.rolled_back.store(true, Ordering::Release));
         let seen = Arc::clone(&health);
         handle.set_progress_handler(STEPS_BETWEEN_LOOKS, move || seen.allows_more());
-        let direct = direct::share(&mut handle).map_err(|error| sqlx::Error::Configuration(error.into()))?;
-        direct.set_prepared_statement_cache_capacity(DIRECT_STATEMENTS);
         drop(handle);
-        let (direct, connection) = (StdMutex::new(direct), Mutex::new(connection));
-        Ok(Self { direct, connection, health, hooks: StdMutex::default() })
+        let connection = Shared::new(connection).await?;
+        Ok(Self { connection, health, hooks: StdMutex::default() })
     }
 
-    /// Runs `work` in this transaction, with statements that do not go through SQLite's own thread.
+    /// Runs `work` in this transaction, with statements that do not go through sqlx's thread.
     ///
     /// # Errors
-    /// What `work` returned; [`DbError::TransactionLost`] where SQLite has given the transaction up.
+    /// What `work` returned; [`DbError::Statement`] where the connection is gone.
     pub async fn direct<T, E: From<DbError>>(
         &self,
         work: impl FnOnce(&DirectTx<'_>) -> Result<T, E>,
@@ -84,20 +77,15 @@ impl DbTx {
         done.map_err(|error| DbError::from(failed_execute(error)))?
     }
 
-    /// Takes the connection away from SQLite's thread for as long as `work` runs.
+    /// Keeps sqlx's thread from the connection for as long as `work` runs.
     pub(crate) async fn with_direct<T>(
         &self,
         work: impl FnOnce(&DirectTx<'_>) -> T,
     ) -> Result<T, sqlx::Error> {
-        let mut connection = self.connection.lock().await;
-        let handle = connection.lock_handle().await?;
-        let direct = self.direct.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&DirectTx::new(&direct, self));
-        drop((direct, handle));
-        Ok(done)
+        self.connection.with_view(|view| work(&DirectTx::new(view, self))).await
     }
 
-    /// Returns what stops direct statements.
+    /// Returns what stops statements at the deadline.
     pub(crate) fn limits(&self) -> &Limits {
         &self.health.limits
     }
@@ -142,22 +130,20 @@ impl DbTx {
     /// Stops the running statement, if there is one, and returns when it has stopped.
     pub(crate) async fn interrupt(&self) -> Result<(), sqlx::Error> {
         self.health.interrupted.store(true, Ordering::Release);
-        let stopped = self.connection.lock().await.ping().await;
+        let stopped = self.connection.connection().lock().await.ping().await;
         self.health.interrupted.store(false, Ordering::Release);
         stopped
     }
 
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
-        // Its prepared statements would keep the connection open.
-        drop(self.direct);
-        self.connection.into_inner().close().await
+        self.connection.close().await
     }
 
     /// Returns the connection, unless it would now run statements outside of the transaction.
     async fn inside(&self) -> Result<MutexGuard<'_, SqliteConnection>, DbErr> {
-        let connection = self.connection.lock().await;
+        let connection = self.connection.connection().lock().await;
         if self.is_lost() {
-            return Err(given_up());
+            return Err(DbErr::Custom("the transaction was given up by SQLite".into()));
         }
         Ok(connection)
     }
@@ -203,11 +189,6 @@ impl ConnectionTrait for DbTx {
 fn bound(statement: Statement) -> sqlx::query::Query<'static, Sqlite, SqlxValues> {
     let values = statement.values.unwrap_or(Values(Vec::new()));
     sqlx::query_with(AssertSqlSafe(statement.sql), SqlxValues(values))
-}
-
-/// What is said of a statement that would now run outside of its transaction.
-pub(crate) fn given_up() -> DbErr {
-    DbErr::Custom("the transaction was given up by SQLite".into())
 }
 
 pub(crate) fn failed_execute(error: sqlx::Error) -> DbErr {

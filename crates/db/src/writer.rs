@@ -18,7 +18,7 @@ pub(crate) use self::checkpoint::LONGEST_LOG;
 use self::group::{Group, Way};
 pub(crate) use self::park::Stopwatch;
 use crate::direct::DirectTx;
-use crate::error::{DbError, StorageFault};
+use crate::error::{DbError, StorageFault, told};
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
 use crate::tx::control::Control;
@@ -51,6 +51,11 @@ thread_local! {
 /// Returns the label of the write that this very code runs in, if it is one on database `id`.
 pub(crate) fn running_write(id: u64) -> Option<&'static str> {
     RUNNING.get().filter(|(running, _)| *running == id).map(|(_, label)| label)
+}
+
+/// Returns the label of the write that this thread is running.
+pub(crate) fn running_label() -> &'static str {
+    RUNNING.get().map_or("", |(_, label)| label)
 }
 
 /// Returns a number that tells open databases of this process apart.
@@ -115,9 +120,7 @@ impl Writer {
                 Request::Write(call) if call.is_direct() && self.connection.is_some() => {
                     (group, next) = self.write_directly(group, call);
                 }
-                Request::Write(call) => {
-                    group = self.write(group, call, Way::Thread).unwrap_or(None);
-                }
+                Request::Write(call) => group = self.write(group, call),
                 Request::Close(answer) => {
                     self.finish(group.take(), Way::Thread);
                     return self.close(answer);
@@ -139,27 +142,21 @@ impl Writer {
         self.checkpointer.after_commit();
     }
 
-    /// Runs one write, in the open group or in a new one; gives it back where the connection turns
-    /// out to be in doubt and `way` is of no use any more.
-    fn write(
-        &mut self,
-        group: Option<Group>,
-        call: Box<dyn Call>,
-        way: Way<'_>,
-    ) -> Result<Option<Group>, Box<dyn Call>> {
-        let mut group = match group.map_or_else(|| self.begin_for(&*call, way), Ok) {
-            Ok(group) => group,
-            Err(_) if matches!(way, Way::Direct(_)) && self.connection.is_none() => return Err(call),
+    /// Runs one write, in the open group or in a new one.
+    fn write(&mut self, group: Option<Group>, call: Box<dyn Call>) -> Option<Group> {
+        match group.map_or_else(|| self.begin_for(&*call, Way::Thread), Ok) {
+            Ok(mut group) => {
+                group.run(call, Way::Thread);
+                Some(group)
+            }
             Err(error) => {
                 call.fail(error);
-                return Ok(None);
+                None
             }
-        };
-        group.run(call, way);
-        Ok(Some(group))
+        }
     }
 
-    /// Keeps SQLite's thread out and runs direct writes, group after group, for as long as no other
+    /// Locks sqlx's thread out and runs direct writes, group after group, for as long as no other
     /// request comes; returns the group that is open then, and that request.
     fn write_directly(
         &mut self,
@@ -192,10 +189,15 @@ impl Writer {
     ) -> (Option<Group>, Option<Request>) {
         let way = Way::Direct(direct);
         loop {
-            group = match self.write(group, call, way) {
-                Ok(group) => group,
-                Err(call) => return (None, Some(Request::Write(call))),
-            };
+            match group.take().map_or_else(|| self.begin_for(&*call, way), Ok) {
+                Ok(mut open) => {
+                    open.run(call, way);
+                    group = Some(open);
+                }
+                // It goes on by sqlx's thread, on a new connection.
+                Err(_) if self.connection.is_none() => return (None, Some(Request::Write(call))),
+                Err(error) => call.fail(error),
+            }
             let mut request = self.joining(group.as_ref());
             if request.is_none() {
                 self.finish(group.take(), way);
@@ -231,9 +233,9 @@ impl Writer {
                 Err(error) if error.fault() != Some(StorageFault::Locked) => self.doubt(&error),
                 taken => return taken,
             }
-            if matches!(way, Way::Direct(_)) {
-                return Err(self.closed());
-            }
+        }
+        if matches!(way, Way::Direct(_)) {
+            return Err(self.closed());
         }
         self.open(spent)?;
         self.take_lock(spent, way)
@@ -250,7 +252,7 @@ impl Writer {
     }
 
     fn doubt(&mut self, error: &DbError) {
-        tracing::warn!(%error, "writing connection is in doubt, opening it anew");
+        tracing::warn!(error = told(error), "writing connection is in doubt, opening it anew");
         self.connection = None;
     }
 
@@ -279,7 +281,7 @@ impl Writer {
         self.inbox.close();
         while let Ok(request) = self.inbox.try_recv() {
             if let Request::Write(call) = request {
-                let group = self.write(None, call, Way::Thread).unwrap_or(None);
+                let group = self.write(None, call);
                 self.finish(group, Way::Thread);
             }
         }

@@ -7,7 +7,7 @@ use celeriac_db::rusqlite::{self, Row, params};
 use celeriac_db::{DbError, DirectTx};
 use celeriac_protocol::Timestamp;
 
-use super::rows::{ENVELOPE, ENVELOPE_COLUMNS, envelope, int};
+use super::rows::{ENVELOPE, ENVELOPE_COLUMNS, count, envelope, int};
 use crate::{Delivery, Fetched, LeaseTag, Renewal};
 
 /// What has fallen due becomes ready, and what a holder let go by is ready again and counted: a
@@ -92,12 +92,13 @@ impl Claim {
 
 /// Lengthens leases and returns one answer for each in the given order.
 pub(super) fn renew(tx: &DirectTx<'_>, tags: &[LeaseTag], until: Timestamp) -> Result<Vec<Renewal>, DbError> {
-    let renew = |tag: &LeaseTag| {
+    let mut answers = Vec::with_capacity(tags.len());
+    for tag in tags {
         let values = [tag.key, tag.fence, until.as_micros()];
         let held = tx.query_first(RENEW, values, |row| cancel_requested(row, 0))?;
-        Ok(held.map_or(Renewal::Lost, |cancel_requested| Renewal::Held { cancel_requested }))
-    };
-    tags.iter().map(renew).collect()
+        answers.push(held.map_or(Renewal::Lost, |cancel_requested| Renewal::Held { cancel_requested }));
+    }
+    Ok(answers)
 }
 
 /// Reads the mark of a cancelled message, and then why; the mark may be older than reasons are.
@@ -126,9 +127,9 @@ fn read_delivery(row: &Row<'_>, tag: LeaseTag, leased_until: Timestamp) -> rusql
     Ok(Delivery {
         envelope: envelope(row)?,
         tag,
-        delivery: row.get::<_, u32>(at(1))?.saturating_add(1),
-        attempt: row.get::<_, u32>(at(2))?.saturating_add(1),
-        lost: row.get(at(3))?,
+        delivery: count(row, at(1))?.saturating_add(1),
+        attempt: count(row, at(2))?.saturating_add(1),
+        lost: count(row, at(3))?,
         leased_until,
         cancel_requested: cancel_requested(row, at(4))?,
     })

@@ -24,7 +24,11 @@ pub(super) fn publish(
     envelopes: &[Envelope],
     now: Timestamp,
 ) -> Result<Vec<Publication>, DbError> {
-    envelopes.iter().map(|envelope| publish_one(tx, envelope, now)).collect()
+    let mut answers = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
+        answers.push(publish_one(tx, envelope, now)?);
+    }
+    Ok(answers)
 }
 
 /// Writes a content under the number of its message.

@@ -143,8 +143,8 @@ pub(super) fn instant(row: &QueryResult, index: usize) -> Result<Timestamp, DbEr
 }
 
 /// Reads a count.
-pub(super) fn count(row: &QueryResult, index: usize) -> Result<u32, DbErr> {
-    Ok(u32::try_from(column::<i64>(row, index)?).unwrap_or(u32::MAX))
+pub(super) fn count<R: Columns>(row: &R, place: usize) -> Result<u32, R::Error> {
+    Ok(u32::try_from(row.int_or_null(place)?.unwrap_or_default()).unwrap_or(u32::MAX))
 }
 
 /// Converts a length or limit for SQLite.

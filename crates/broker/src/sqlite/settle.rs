@@ -78,8 +78,12 @@ impl Order {
 
 /// Settles deliveries and returns one answer for each in the given order.
 pub(super) fn settle(tx: &DirectTx<'_>, orders: &[Order], now: Timestamp) -> Result<Vec<Settled>, DbError> {
-    let settled = |held| if held { Settled::Done } else { Settled::LeaseLost };
-    orders.iter().map(|order| order.run(tx, now).map(settled)).collect()
+    let mut answers = Vec::with_capacity(orders.len());
+    for order in orders {
+        let held = order.run(tx, now)?;
+        answers.push(if held { Settled::Done } else { Settled::LeaseLost });
+    }
+    Ok(answers)
 }
 
 fn remove(tx: &DirectTx<'_>, tag: LeaseTag) -> Result<bool, DbError> {

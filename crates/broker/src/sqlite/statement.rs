@@ -8,7 +8,10 @@ use sea_orm::{
 
 use crate::BrokerError;
 
-/// Runs a statement for its effect.
+/// Runs a statement, or several in one hop to sqlx's thread, for its effect.
+///
+/// Several statements share one list of values; each must mention `?1` and leave no gap up to its
+/// highest number, because sqlx binds the rest by place.
 #[expect(clippy::disallowed_methods, reason = "the transport's statements are written by hand")]
 pub(super) async fn execute(
     db: &impl ConnectionTrait,
@@ -18,10 +21,7 @@ pub(super) async fn execute(
     db.execute_raw(statement(sql.into(), values)).await
 }
 
-/// Runs a statement, or several in one hop to SQLite's thread, and returns their rows.
-///
-/// Several statements share one list of values. Each must mention `?1` and leave no gap up to its
-/// highest number, or count its values by plain `?`: sqlx binds the rest by place.
+/// Runs a statement and returns its rows.
 #[expect(clippy::disallowed_methods, reason = "the transport's statements are written by hand")]
 pub(super) async fn query(
     db: &impl ConnectionTrait,

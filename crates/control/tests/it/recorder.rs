@@ -16,6 +16,7 @@ use celeriac_protocol::{
     Clock, JobEvent, JobFacts, JobId, JobStatus, RawValue, RecordLevel, Timestamp, What,
 };
 use celeriac_store::{AttemptOutcome, MIGRATIONS, query::jobs};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +88,53 @@ async fn a_worker_leaves_the_whole_story_of_a_job() {
     let outcomes: Vec<_> = record.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [Some(AttemptOutcome::Retried), Some(AttemptOutcome::Succeeded)]);
     assert_eq!(record.attempts[0].error.as_ref().unwrap().message, "not yet");
+}
+
+#[task(crate = celeriac_engine, name = "hush", max_retries = 1, default_retry_delay = "0s", record = "failures")]
+async fn hush(fails: bool, ctx: Ctx) -> Result<(), TaskError> {
+    // Every first try fails, so that a quiet job goes back into the queue, too.
+    if fails || ctx.attempt() == 1 {
+        return Err(std::io::Error::other("no"))?;
+    }
+    Ok(())
+}
+
+/// Tells that a job has succeeded.
+#[derive(Default)]
+struct Succeeded(Notify);
+
+impl EventSink for Succeeded {
+    fn tell(&self, event: &JobEvent) {
+        if matches!(event.what, What::Succeeded { .. }) {
+            self.0.notify_one();
+        }
+    }
+}
+
+#[tokio::test]
+async fn quiet_job_runs_leaves_the_queue_and_is_recorded_only_if_it_fails_for_good() {
+    let db = database().await;
+    let registry = Registry::builder().task::<hush>().build().unwrap();
+    for client in [client(&db, &registry), client_of_one_database(&db, &registry).await] {
+        let worker =
+            Worker::new(client.clone(), registry.clone(), States::default(), WorkerOptions::default());
+        let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+        running.spawn(worker.unwrap().run(stop.clone()));
+        let succeeded = Arc::new(Succeeded::default());
+        client.events().add(Arc::clone(&succeeded) as Arc<dyn EventSink>);
+        let fine = client.enqueue(hush(false)).await.unwrap();
+        let failing = client.enqueue(hush(true)).await.unwrap();
+        assert!(failing.wait(SOON).await.is_err());
+        tokio::time::timeout(SOON, succeeded.0.notified()).await.unwrap();
+        stop.cancel();
+        running.join_next().await.unwrap().unwrap();
+        assert!(jobs::find(db.reader(), fine.id()).await.unwrap().is_none());
+        let record = jobs::find(db.reader(), failing.id()).await.unwrap().unwrap();
+        assert_eq!((record.summary.status, record.summary.attempt), (JobStatus::Failed, 2));
+        let admin = client.broker().admin();
+        assert!(admin.find(fine.id()).await.unwrap().is_none());
+        assert!(admin.dead_letter(failing.id()).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

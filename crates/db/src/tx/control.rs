@@ -22,8 +22,6 @@ pub(crate) enum Control {
     NextSavepoint,
     /// Undoes what came after the savepoint.
     RollbackToSavepoint,
-    /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
-    Checkpoint,
 }
 
 impl Control {
@@ -36,11 +34,10 @@ impl Control {
             Self::Savepoint => &["SAVEPOINT celeriac_write"],
             Self::NextSavepoint => &["RELEASE celeriac_write", "SAVEPOINT celeriac_write"],
             Self::RollbackToSavepoint => &["ROLLBACK TO celeriac_write"],
-            Self::Checkpoint => &["PRAGMA wal_checkpoint(PASSIVE)"],
         }
     }
 
-    /// Returns its statements as one text, for one hop to SQLite's thread.
+    /// Returns its statements as one text, for one hop to sqlx's thread.
     fn text(self) -> &'static str {
         match self {
             Self::NextSavepoint => "RELEASE celeriac_write; SAVEPOINT celeriac_write",
@@ -50,13 +47,22 @@ impl Control {
 }
 
 impl DbTx {
-    /// Begins, ends or divides the transaction, through SQLite's thread.
+    /// Begins, ends or divides the transaction, through sqlx's thread.
     pub(crate) async fn control(&self, control: Control) -> Result<(), sqlx::Error> {
         if control == Control::Begin {
             self.forget_loss();
         }
-        let mut connection = self.connection.lock().await;
-        sqlx::query(control.text()).execute(&mut *connection).await.map(drop)
+        self.run(control.text()).await
+    }
+
+    /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
+    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
+        self.run("PRAGMA wal_checkpoint(PASSIVE)").await
+    }
+
+    async fn run(&self, statement: &'static str) -> Result<(), sqlx::Error> {
+        let mut connection = self.connection.connection().lock().await;
+        sqlx::query(statement).execute(&mut *connection).await.map(drop)
     }
 
     /// Takes note that a new transaction begins.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::park::Stopwatch;
 use crate::direct::DirectTx;
 use crate::error::DbError;
-use crate::tx::{DbTx, failed_execute};
+use crate::tx::DbTx;
 
 /// Resolves to a write's result once it is committed, or to why it is not.
 pub(crate) type Waiting<T, E> = oneshot::Receiver<Result<T, E>>;
@@ -24,18 +24,14 @@ pub(crate) trait Call: Send {
     /// How long ago its caller handed it in.
     fn waited(&self) -> Duration;
 
-    /// Returns whether [`run_direct`](Self::run_direct) runs it, too.
-    fn is_direct(&self) -> bool {
-        false
-    }
+    /// Returns whether [`run_direct`](Self::run_direct) can run it, too.
+    fn is_direct(&self) -> bool;
 
     /// Runs it and keeps its result; returns whether that is a success.
     fn run<'t>(&'t mut self, tx: &'t DbTx) -> LocalBoxFuture<'t, bool>;
 
-    /// Does what [`run`](Self::run) does, without SQLite's thread.
-    fn run_direct(&mut self, _direct: &DirectTx<'_>) -> bool {
-        false
-    }
+    /// Does what [`run`](Self::run) does, without sqlx's thread.
+    fn run_direct(&mut self, direct: &DirectTx<'_>) -> bool;
 
     /// Answers with the result that was kept: it is committed, or it is the write's own error.
     fn answer(self: Box<Self>);
@@ -51,9 +47,7 @@ where
     T: Send + 'static,
     E: From<DbError> + Send + 'static,
 {
-    let (answer, waiting) = oneshot::channel();
-    let handed_in = Stopwatch::start();
-    (Box::new(Typed { label, limit, handed_in, work: Some(work), result: None, answer }), waiting)
+    made(label, limit, Ordinary(work))
 }
 
 /// Makes a call of statements written by hand, and what its caller waits for.
@@ -67,26 +61,85 @@ where
     T: Send + 'static,
     E: From<DbError> + Send + 'static,
 {
-    let (answer, waiting) = oneshot::channel();
-    let handed_in = Stopwatch::start();
-    let direct = Direct(Typed { label, limit, handed_in, work: Some(work), result: None, answer });
-    (Box::new(direct), waiting)
+    made(label, limit, Direct(work))
 }
 
-struct Typed<T, E, F> {
+fn made<T, E, W>(label: &'static str, limit: Duration, work: W) -> (Box<dyn Call>, Waiting<T, E>)
+where
+    W: Work<T, E> + 'static,
+    T: Send + 'static,
+    E: From<DbError> + Send + 'static,
+{
+    let (answer, waiting) = oneshot::channel();
+    let handed_in = Stopwatch::start();
+    (Box::new(Typed { label, limit, handed_in, work: Some(work), result: None, answer }), waiting)
+}
+
+/// What a caller wants done, by the kinds of statements that it consists of.
+trait Work<T, E>: Send + Sized {
+    const IS_DIRECT: bool;
+
+    async fn run(self, tx: &DbTx) -> Result<T, E>;
+
+    /// Runs it without sqlx's thread; `None` where it cannot.
+    fn run_direct(self, direct: &DirectTx<'_>) -> Option<Result<T, E>>;
+}
+
+/// Statements of SeaORM's, perhaps with direct ones between them.
+struct Ordinary<F>(F);
+
+impl<T, E, F: AsyncFnOnce(&DbTx) -> Result<T, E> + Send> Work<T, E> for Ordinary<F> {
+    const IS_DIRECT: bool = false;
+
+    async fn run(self, tx: &DbTx) -> Result<T, E> {
+        (self.0)(tx).await
+    }
+
+    fn run_direct(self, _direct: &DirectTx<'_>) -> Option<Result<T, E>> {
+        None
+    }
+}
+
+/// Direct statements and nothing else.
+struct Direct<F>(F);
+
+impl<T, E, F> Work<T, E> for Direct<F>
+where
+    F: FnOnce(&DirectTx<'_>) -> Result<T, E> + Send,
+    E: From<DbError>,
+{
+    const IS_DIRECT: bool = true;
+
+    async fn run(self, tx: &DbTx) -> Result<T, E> {
+        tx.direct(self.0).await
+    }
+
+    fn run_direct(self, direct: &DirectTx<'_>) -> Option<Result<T, E>> {
+        Some((self.0)(direct))
+    }
+}
+
+struct Typed<T, E, W> {
     label: &'static str,
     limit: Duration,
     handed_in: Stopwatch,
-    work: Option<F>,
+    work: Option<W>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E, F> Call for Typed<T, E, F>
+impl<T, E, W> Typed<T, E, W> {
+    fn keep(&mut self, result: Option<Result<T, E>>) -> bool {
+        self.result = result;
+        matches!(self.result, Some(Ok(_)))
+    }
+}
+
+impl<T, E, W> Call for Typed<T, E, W>
 where
-    F: AsyncFnOnce(&DbTx) -> Result<T, E> + Send + 'static,
-    T: Send + 'static,
-    E: From<DbError> + Send + 'static,
+    W: Work<T, E>,
+    T: Send,
+    E: From<DbError> + Send,
 {
     fn label(&self) -> &'static str {
         self.label
@@ -100,79 +153,32 @@ where
         self.handed_in.elapsed()
     }
 
+    fn is_direct(&self) -> bool {
+        W::IS_DIRECT
+    }
+
     fn run<'t>(&'t mut self, tx: &'t DbTx) -> LocalBoxFuture<'t, bool> {
         async move {
             let Some(work) = self.work.take() else { return false };
-            let result = work(tx).await;
-            self.result.insert(result).is_ok()
-        }
-        .boxed_local()
-    }
-
-    fn answer(self: Box<Self>) {
-        self.answer_kept();
-    }
-
-    fn fail(self: Box<Self>, error: DbError) {
-        self.answer.send(Err(error.into())).ok();
-    }
-}
-
-impl<T, E, F> Typed<T, E, F> {
-    fn answer_kept(self) {
-        // A caller that went away has given its answer up, not its write.
-        if let Some(result) = self.result {
-            self.answer.send(result).ok();
-        }
-    }
-}
-
-/// A write that runs on the writer's thread.
-struct Direct<T, E, F>(Typed<T, E, F>);
-
-impl<T, E, F> Call for Direct<T, E, F>
-where
-    F: FnOnce(&DirectTx<'_>) -> Result<T, E> + Send + 'static,
-    T: Send + 'static,
-    E: From<DbError> + Send + 'static,
-{
-    fn label(&self) -> &'static str {
-        self.0.label
-    }
-
-    fn limit(&self) -> Duration {
-        self.0.limit
-    }
-
-    fn waited(&self) -> Duration {
-        self.0.handed_in.elapsed()
-    }
-
-    fn is_direct(&self) -> bool {
-        true
-    }
-
-    fn run<'t>(&'t mut self, tx: &'t DbTx) -> LocalBoxFuture<'t, bool> {
-        async move {
-            let ran = tx.with_direct(|direct| self.run_direct(direct)).await;
-            ran.unwrap_or_else(|error| {
-                self.0.result = Some(Err(DbError::from(failed_execute(error)).into()));
-                false
-            })
+            let result = work.run(tx).await;
+            self.keep(Some(result))
         }
         .boxed_local()
     }
 
     fn run_direct(&mut self, direct: &DirectTx<'_>) -> bool {
-        let Some(work) = self.0.work.take() else { return false };
-        self.0.result.insert(work(direct)).is_ok()
+        let result = self.work.take().and_then(|work| work.run_direct(direct));
+        self.keep(result)
     }
 
     fn answer(self: Box<Self>) {
-        self.0.answer_kept();
+        // A caller that went away has given its answer up, not its write.
+        if let Some(result) = self.result {
+            self.answer.send(result).ok();
+        }
     }
 
     fn fail(self: Box<Self>, error: DbError) {
-        self.0.answer.send(Err(error.into())).ok();
+        self.answer.send(Err(error.into())).ok();
     }
 }

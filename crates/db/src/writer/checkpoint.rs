@@ -12,7 +12,6 @@ use std::thread::JoinHandle;
 use super::park;
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
-use crate::tx::control::Control;
 
 /// How many times its usual size the log may reach before a commit moves it.
 pub(crate) const LONGEST_LOG: u64 = 4;
@@ -86,7 +85,7 @@ fn run(options: &SqliteOptions, inbox: &Receiver<()>) {
         Err(error) => return tracing::warn!(%error, "no connection for checkpoints, commits do them"),
     };
     while inbox.recv().is_ok() {
-        if let Err(error) = park::drive(tx.control(Control::Checkpoint)) {
+        if let Err(error) = park::drive(tx.checkpoint()) {
             tracing::debug!(%error, "checkpoint put off");
         }
     }

@@ -10,7 +10,7 @@ use super::RUNNING;
 use super::call::Call;
 use super::park::{self, Stopwatch};
 use crate::direct::DirectTx;
-use crate::error::DbError;
+use crate::error::{DbError, told};
 use crate::options::SqliteOptions;
 use crate::tx::control::Control;
 use crate::tx::{DbTx, failed_execute};
@@ -41,7 +41,7 @@ enum State {
 /// The way that statements take now.
 #[derive(Clone, Copy)]
 pub(super) enum Way<'l> {
-    /// Through SQLite's thread.
+    /// Through sqlx's thread.
     Thread,
     /// Here; only [direct](Call::is_direct) calls can.
     Direct(&'l DirectTx<'l>),
@@ -127,12 +127,11 @@ impl Group {
             // An error here shows again at the rollback that follows.
             park::drive(self.tx.interrupt()).ok();
         }
-        let is_over = self.tx.limits().is_over();
-        self.tx.limits().lift();
+        let was_stopped = self.tx.limits().lift();
         RUNNING.set(None);
         match ended {
             Some(Ok(true)) => Ended::Succeeded,
-            Some(Ok(false)) if !is_over => Ended::Failed,
+            Some(Ok(false)) if !was_stopped => Ended::Failed,
             Some(Err(panic)) => Ended::Cut(DbError::Panicked { label, message: message_of(&*panic) }),
             _ => Ended::Cut(DbError::Deadline { label, limit }),
         }
@@ -147,7 +146,7 @@ impl Group {
             way.control(&self.tx, Control::RollbackToSavepoint)
         };
         if let Err(error) = undone {
-            tracing::warn!(%error, write = label, "write could not be undone alone");
+            tracing::warn!(error = told(&error), write = label, "write could not be undone alone");
             self.lose(label);
         }
     }
@@ -165,7 +164,7 @@ impl Group {
     }
 
     fn give_up(&mut self, error: DbError) {
-        tracing::warn!(%error, writes = self.kept.len(), "commit failed");
+        tracing::warn!(error = told(&error), writes = self.kept.len(), "commit failed");
         self.state = State::Broken;
         self.tx.forget_hooks_from(0);
         let source = Arc::new(error);

@@ -7,10 +7,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use celeriac_db::testing::TestDatabase;
-use celeriac_db::{DbError, DirectTx, SqliteOptions};
+use celeriac_db::{Database, DbError, DirectTx, SqliteOptions, StorageFault};
 use tokio::sync::oneshot;
 
-use crate::common::{create_notes, insert, notes, write_note};
+use crate::common::{create_notes, insert, notes, run_text, write_note};
 
 const INSERT: &str = "INSERT INTO note (text) VALUES (?1)";
 
@@ -148,6 +148,76 @@ async fn statement_that_runs_too_long_is_stopped_at_the_deadline_either_way() {
     assert!(matches!(error, DbError::Deadline { label: "mixed", .. }), "{error}");
     note(&db, "next").await.unwrap();
     assert_eq!(notes(&db).await, ["next"]);
+}
+
+#[tokio::test]
+async fn write_that_fails_by_itself_after_its_deadline_keeps_its_own_error() {
+    let db = database(Duration::from_millis(20)).await;
+    let (_never, released) = oneshot::channel::<()>();
+    let failing = db.write_direct("late", move |_| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let patience = tokio::time::Duration::from_millis(40);
+        runtime.block_on(async { tokio::time::timeout(patience, released).await }).unwrap_err();
+        Err::<(), _>(DbError::Option { name: "mine", reason: "is what I say" })
+    });
+    assert!(matches!(failing.await, Err(DbError::Option { name: "mine", .. })));
+    note(&db, "next").await.unwrap();
+}
+
+#[tokio::test]
+async fn statement_after_the_deadline_is_not_begun() {
+    let db = database(Duration::from_millis(20)).await;
+    let slow = db.write_direct("slow", |tx| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(tokio::time::sleep(Duration::from_millis(40)));
+        tx.execute(INSERT, ["late"])
+    });
+    let error = slow.await.unwrap_err();
+    assert!(matches!(error, DbError::Deadline { label: "slow", .. }), "{error}");
+    assert!(notes(&db).await.is_empty());
+}
+
+#[tokio::test]
+async fn full_disk_is_reported_and_the_writer_recovers() {
+    let db = notes_database().await;
+    let limit = |pages: &'static str| db.write("limit", async move |tx| run_text(tx, pages).await);
+    limit("PRAGMA max_page_count = 20").await.unwrap();
+    let big = "x".repeat(1 << 20);
+    let error = db.write_direct("big", move |tx| tx.execute(INSERT, [big])).await.unwrap_err();
+    assert_eq!(error.fault(), Some(StorageFault::Full), "{error}");
+    assert!(error.is_retryable());
+    limit("PRAGMA max_page_count = 100000").await.unwrap();
+    note(&db, "next").await.unwrap();
+    assert_eq!(notes(&db).await, ["next"]);
+}
+
+#[tokio::test]
+async fn lock_that_another_holds_is_named_and_had_once_it_is_free() {
+    let patience = |options| SqliteOptions { busy_timeout: Duration::from_millis(20), ..options };
+    let db = TestDatabase::open_with(patience).await.unwrap();
+    create_notes(&db).await;
+    // So that the writer is at direct writes when it asks for the lock.
+    note(&db, "first").await.unwrap();
+    let other = Database::open(SqliteOptions::at(db.path())).await.unwrap();
+    let ((begin, begun), (release, released)) = (oneshot::channel(), oneshot::channel::<()>());
+    let holding = async {
+        let hold = other.write("hold", async move |tx| {
+            insert(tx, "other").await?;
+            begin.send(()).ok();
+            released.await.ok();
+            Ok::<_, DbError>(())
+        });
+        hold.await.unwrap();
+    };
+    let waiting = async {
+        begun.await.unwrap();
+        let error = note(&db, "locked").await.unwrap_err();
+        assert_eq!(error.fault(), Some(StorageFault::Locked), "{error}");
+        release.send(()).unwrap();
+    };
+    tokio::join!(holding, waiting);
+    note(&db, "next").await.unwrap();
+    assert_eq!(notes(&db).await, ["first", "other", "next"]);
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ fn may_be_known(one: &Prepared) -> bool {
 
 /// Says whether the record is read or written when this is enqueued.
 fn leaves_a_record(one: &Prepared) -> bool {
-    may_be_known(one) || one.facts.record == RecordLevel::All || one.facts.generation > 0
+    may_be_known(one) || one.facts.record == RecordLevel::All
 }
 
 /// Makes messages whose id is recorded already the next run of it: should the transport take them,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// In the order of the path: [`Checkpoints::FETCHED`], [`Checkpoints::STARTING`],
 /// [`Checkpoints::RAN`], [`Checkpoints::SETTLING`], [`Checkpoints::SETTLED`],
 /// [`Checkpoints::RECORDED`], [`Checkpoints::WRITTEN`]. `SETTLED` and `RECORDED` stand inside the
-/// one transaction where queue and record share a database.
+/// one transaction where queue and record share a database; elsewhere `RECORDED` comes first; and
+/// where a batch leaves no record, both come once it is settled.
 #[derive(Clone, Default)]
 pub struct Checkpoints {
     listener: Option<Arc<dyn Fn(&'static str) + Send + Sync>>,
@@ -23,9 +24,9 @@ impl Checkpoints {
     pub const RAN: &'static str = "ran";
     /// Outcomes are about to be written.
     pub const SETTLING: &'static str = "settling";
-    /// Messages are settled, outcomes not recorded, nothing is committed.
+    /// Messages are settled and, where a record shares their database, not yet committed.
     pub const SETTLED: &'static str = "settled";
-    /// Messages are settled and outcomes recorded, nothing is committed.
+    /// Outcomes are recorded and, where a record shares the queue's database, not yet committed.
     pub const RECORDED: &'static str = "recorded";
     /// Everything is committed and nobody has been told.
     pub const WRITTEN: &'static str = "written";

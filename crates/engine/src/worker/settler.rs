@@ -2,7 +2,7 @@
 //!
 //! On a database that holds both queue and record, both change in one transaction. Elsewhere the
 //! record is awaited first, so a crash in between leaves the message unacknowledged and the step
-//! runs again.
+//! runs again. What leaves no record is only acknowledged.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -153,9 +153,10 @@ struct Written {
 async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError> {
     let told = || part.events().iter().flatten().chain(part.early_events());
     let republished = part.republished();
-    // What is only acknowledged needs no transaction with the record.
-    let is_joint = told().any(JobEvent::is_recorded) || !republished.is_empty();
-    if let Some(sql) = shared.client.shared_database().filter(|_| is_joint) {
+    if !told().any(JobEvent::is_recorded) && republished.is_empty() {
+        return settle_only(shared, part).await;
+    }
+    if let Some(sql) = shared.client.shared_database() {
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
@@ -172,6 +173,18 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
         shared.reach(Checkpoints::SETTLED);
         written.lost = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
     }
+    Ok(written)
+}
+
+/// Settles what leaves no record.
+async fn settle_only(shared: &Shared, part: &Part) -> Result<Written, SettleError> {
+    let mut written = Written::default();
+    if !part.settlements().is_empty() {
+        let settled = shared.client.broker().settle(part.settlements()).await?;
+        written.lost = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
+    }
+    shared.reach(Checkpoints::SETTLED);
+    shared.reach(Checkpoints::RECORDED);
     Ok(written)
 }
 
