@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::commands::Command;
@@ -78,20 +79,59 @@ pub(crate) fn key_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// What an app's command line depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape<'a> {
+    /// What it is called.
+    pub(crate) name: &'a str,
+    /// Its version, where it says one.
+    pub(crate) version: Option<&'a str>,
+    /// Whether it collects sites, and so has the commands for that.
+    pub(crate) collects: bool,
+}
+
+/// The commands of an app that collects sites.
+const OF_COLLECTING: [&str; 2] = ["demo", "collect"];
+
 /// Reads the command line of an app.
 pub(crate) fn parse(
-    name: &str,
-    version: Option<&str>,
+    shape: Shape<'_>,
     line: impl IntoIterator<Item = OsString>,
 ) -> Result<Arguments, clap::Error> {
-    let matches = definition(name, version).try_get_matches_from(line)?;
+    let mut definition = definition(shape);
+    let matches = definition.try_get_matches_from_mut(line)?;
+    if let Some(command) = matches.subcommand_name().filter(|name| OF_COLLECTING.contains(name))
+        && !shape.collects
+    {
+        let refused = format!("unrecognized subcommand '{command}': this app does not collect sites");
+        return Err(definition.error(ErrorKind::InvalidSubcommand, refused));
+    }
     Arguments::from_arg_matches(&matches)
 }
 
 /// Returns the definition of an app's command line, for help and completions.
-pub(crate) fn definition(name: &str, version: Option<&str>) -> clap::Command {
-    let definition = Arguments::command().name(name.to_owned()).bin_name(name.to_owned());
-    definition.version(version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned()).after_help(exit_codes())
+pub(crate) fn definition(shape: Shape<'_>) -> clap::Command {
+    let name = shape.name.to_owned();
+    let mut definition = Arguments::command().name(name.clone()).bin_name(name);
+    if !shape.collects {
+        for command in OF_COLLECTING {
+            definition = definition.mut_subcommand(command, |command| command.hide(true));
+        }
+    }
+    let definition = definition.mut_subcommand("workflow", |workflow| named_usage(workflow, shape.name));
+    definition.version(shape.version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned()).after_help(exit_codes())
+}
+
+/// Writes the usage of `workflow`, whose name stands before what is done with it.
+fn named_usage(workflow: clap::Command, name: &str) -> clap::Command {
+    let usage = |rest: &str| format!("{name} workflow {rest}");
+    let both = format!("{}\n       {}", usage("list"), usage("NAME [check | reset | run] [OPTIONS]"));
+    workflow
+        .override_usage(both)
+        .mut_subcommand("list", |list| list.override_usage(usage("[list]")))
+        .mut_subcommand("check", |check| check.override_usage(usage("NAME [check]")))
+        .mut_subcommand("reset", |reset| reset.override_usage(usage("NAME reset [OPTIONS]")))
+        .mut_subcommand("run", |run| run.override_usage(usage("NAME run")))
 }
 
 fn exit_codes() -> String {

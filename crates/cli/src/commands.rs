@@ -1,4 +1,5 @@
-//! All commands, one file each, named as they are typed; `collecting.rs` and `confirm.rs` are what some share.
+//! All commands, one file each, named as they are typed; `collecting.rs`, `confirm.rs` and
+//! `names.rs` are what some share.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ pub(crate) mod doctor;
 mod enqueue;
 mod jobs;
 mod migrate;
+mod names;
 mod queues;
 mod tasks;
 mod version;

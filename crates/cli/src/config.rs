@@ -39,7 +39,7 @@ pub(crate) use records::RecordsSection;
 use size::Size;
 pub(crate) use tasks::TasksSection;
 pub(crate) use worker::WorkerSection;
-pub(crate) use workflow::WorkflowSections;
+pub(crate) use workflow::{COLLECTING, WorkflowSections};
 
 /// The commented defaults that ship in the binary; a test holds them equal to [`Config::default`].
 pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
@@ -55,6 +55,32 @@ pub(crate) struct Config {
     pub(crate) workflow: WorkflowSections,
     pub(crate) collect: CollectSection,
     pub(crate) log: LogSection,
+}
+
+/// Says whether a section or key is about collecting.
+pub(crate) fn is_of_collecting(key: &str) -> bool {
+    let mut parts = key.split('.');
+    match (parts.next(), parts.next()) {
+        (Some("collect"), _) => true,
+        (Some("workflow"), Some(name)) => COLLECTING.contains(&name),
+        _ => false,
+    }
+}
+
+/// Returns the commented defaults of an app: without what is about collecting where it does not collect, with a
+/// section for each workflow of its own.
+pub(crate) fn commented_defaults(app: &AppParts) -> String {
+    let collects = COLLECTING.iter().all(|name| app.has_workflow(name));
+    let mut section = "";
+    let mut blocks = Vec::new();
+    for block in DEFAULT_TEXT.trim_end().split("\n\n") {
+        let header = block.lines().find_map(|line| line.strip_prefix('[')?.strip_suffix(']'));
+        section = header.unwrap_or(section);
+        if collects || !is_of_collecting(section) {
+            blocks.push(block);
+        }
+    }
+    format!("{}\n{}", blocks.join("\n\n"), Config::of(app).workflow.commented())
 }
 
 /// A value that its section refuses.

@@ -194,6 +194,7 @@ pub(crate) struct CliError {
     headline: String,
     causes: Vec<String>,
     hint: Option<String>,
+    job: Option<String>,
 }
 
 /// What a command's work comes to.
@@ -207,7 +208,7 @@ impl CliError {
 
     /// Says something in full.
     pub(crate) fn plain(code: Code, headline: impl Into<String>) -> Self {
-        Self { code, headline: headline.into(), causes: Vec::new(), hint: None }
+        Self { code, headline: headline.into(), causes: Vec::new(), hint: None, job: None }
     }
 
     /// Adds why it failed.
@@ -236,6 +237,13 @@ impl CliError {
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the job that it is about, for programs; people read it in the text.
+    #[must_use]
+    pub(crate) fn about(mut self, job: &impl fmt::Display) -> Self {
+        self.job = Some(job.to_string());
         self
     }
 
@@ -304,8 +312,8 @@ mod tests {
     fn document() -> String {
         let mut text = "# Error codes\n\n\
             What can go wrong on the command line. With `--json` an error is one object on the error stream: `code`, `kind`,\n\
-            `message`, `causes`, `hint`, `exit_code`. Codes, kinds and exit codes are stable. This page is written by a test from\n\
-            `crates/cli/src/error.rs`; what the exit codes mean stands in `--help`.\n"
+            `message`, `causes`, `hint`, `exit_code`, and `job` where it is about one. Codes, kinds and exit codes are stable. This\n\
+            page is written by a test from `crates/cli/src/error.rs`; what the exit codes mean stands in `--help`.\n"
             .to_owned();
         for kind in Kind::ALL {
             text.push_str(&format!("\n## `{}`: {}\n\n", kind.as_str(), kind.meaning()));

@@ -7,9 +7,9 @@ use celeriac_control::{App, AppParts};
 use clap::error::ErrorKind;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::arguments::{self, Arguments};
+use crate::arguments::{self, Arguments, Shape};
 use crate::commands::{Command, doctor};
-use crate::config::Origin;
+use crate::config::{COLLECTING, Origin};
 use crate::context::{self, Context, Opened};
 use crate::error::{CliError, Code, Result, report};
 use crate::exit::Exit;
@@ -47,7 +47,9 @@ type Finish<'a> = Box<dyn FnOnce(AppParts, CollectSettings) -> Result<AppParts> 
 fn start(app: App, finish: Finish<'_>) -> ExitCode {
     let line: Vec<_> = std::env::args_os().collect();
     let wants_json = line.iter().any(|argument| argument == "--json");
-    let arguments = match arguments::parse(app.name(), app.version_text(), line) {
+    let collects = COLLECTING.iter().all(|name| app.has_workflow(name));
+    let shape = Shape { name: app.name(), version: app.version_text(), collects };
+    let arguments = match arguments::parse(shape, line) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(&error, wants_json).into(),
     };
@@ -64,18 +66,33 @@ fn start(app: App, finish: Finish<'_>) -> ExitCode {
 
 /// Prints what clap has to say: help and version are results, the rest is an error.
 fn refuse(error: &clap::Error, wants_json: bool) -> Exit {
-    let is_error = error.use_stderr();
-    if !(is_error && wants_json) {
+    let asked_for_nothing = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || asked_for_nothing {
         // Where the stream is closed, nobody is left to be told.
         let _ = error.print();
-        let asked_for_nothing = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-        return if is_error || asked_for_nothing { Exit::Usage } else { Exit::Done };
+        return if asked_for_nothing { Exit::Usage } else { Exit::Done };
     }
     let text = error.render().to_string();
-    let headline = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let output = Output::new(true, false, ColorChoice::Never);
-    report(&output, &CliError::plain(Code::Usage, headline));
+    let output = Output::new(wants_json, false, ColorChoice::Auto);
+    report(&output, &usage_error(&text));
+    if !wants_json {
+        text.lines().filter(|line| line.starts_with("Usage: ")).for_each(|line| output.complain(line));
+    }
     Exit::Usage
+}
+
+/// Reads what clap has written: what is wrong, in a line and perhaps a few that are indented, then tips and usage.
+fn usage_error(text: &str) -> CliError {
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let mut headline = first.trim_start_matches("error: ").to_owned();
+    for line in
+        rest.lines().take_while(|line| line.starts_with("  ") && !line.trim_start().starts_with("tip:"))
+    {
+        headline.push_str(&format!(" {}", line.trim()));
+    }
+    let tips: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
+    let error = CliError::plain(Code::Usage, headline);
+    if tips.is_empty() { error.hint("--help tells what there is") } else { error.hint(tips.join("; ")) }
 }
 
 fn run(app: App, finish: Finish<'_>, arguments: Arguments, output: &Output) -> Result<Exit> {

@@ -170,6 +170,11 @@ impl App {
         self.version.as_deref()
     }
 
+    /// Says whether a workflow of this name was added.
+    pub fn has_workflow(&self, name: &str) -> bool {
+        self.workflows.settings().any(|(known, _)| known == name)
+    }
+
     /// Checks that its parts fit together, and takes it apart for whoever runs it.
     ///
     /// # Errors
@@ -232,6 +237,11 @@ impl AppParts {
     /// Returns the names of its workflows, each with the settings that it will have.
     pub fn workflow_settings(&self) -> impl Iterator<Item = (&'static str, &WorkflowSettings)> {
         self.states.workflows.settings()
+    }
+
+    /// Says whether it has a workflow of this name.
+    pub fn has_workflow(&self, name: &str) -> bool {
+        self.workflow_settings().any(|(known, _)| known == name)
     }
 
     /// Replaces the settings of a workflow, as a configuration has them. A name that the app does not

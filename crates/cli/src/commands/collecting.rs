@@ -176,11 +176,23 @@ impl Session {
         progress.clear();
         stop.cancel();
         tokio::select! {
-            _ = work => {}
+            _ = &mut work => {}
             _ = shutdown.next() => return Ok(Ended::Killed),
         }
+        self.leave_no_run().await?;
         tick(context.clock.now().since(self.started_at));
         ended
+    }
+
+    /// Takes runs that wait out of the queue, since nobody takes from it now. The next start makes its own.
+    async fn leave_no_run(&self) -> Result {
+        let depths = self.platform.broker().admin().depths().await?;
+        let left = depths.iter().find(|depth| depth.queue == QUEUE);
+        // Where somebody else collects from the same database, they are theirs as well.
+        if left.is_some_and(|depth| depth.held == 0 && depth.ready + depth.delayed > 0) {
+            self.platform.client.purge(QUEUE, "collecting was stopped").await?;
+        }
+        Ok(())
     }
 
     /// Reads what came of it.

@@ -4,7 +4,8 @@ use celeriac_control::AppParts;
 use clap::Args;
 use clap_complete::Shell;
 
-use crate::arguments::definition;
+use crate::arguments::{Shape, definition};
+use crate::config::COLLECTING;
 use crate::error::Result;
 use crate::output::Output;
 
@@ -21,7 +22,8 @@ pub(crate) struct CompletionsArgs {
 /// Prints the script.
 pub(super) fn run(app: &AppParts, output: &Output, args: &CompletionsArgs) -> Result {
     let mut script = Vec::new();
-    let mut definition = definition(&app.name, app.version.as_deref());
+    let collects = COLLECTING.iter().all(|name| app.has_workflow(name));
+    let mut definition = definition(Shape { name: &app.name, version: app.version.as_deref(), collects });
     clap_complete::generate(args.shell, &mut definition, app.name.as_str(), &mut script);
     output.text(&String::from_utf8_lossy(&script))
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::config::{Config, DEFAULT_FILE, DEFAULT_TEXT, Origin, show};
+use crate::config::{COLLECTING, DEFAULT_FILE, Origin, commented_defaults, is_of_collecting, show};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -47,9 +47,9 @@ struct SettingView<'a> {
     origin: &'a Origin,
 }
 
-/// Prints the commented defaults, with a section for each workflow of the app's own.
+/// Prints the commented defaults.
 pub(super) fn print_default(app: &AppParts, output: &Output) -> Result {
-    output.text(&format!("{DEFAULT_TEXT}{}", Config::of(app).workflow.commented()))
+    output.text(&commented_defaults(app))
 }
 
 /// Runs the command.
@@ -63,7 +63,10 @@ pub(super) fn run(context: &Context, args: &ConfigArgs) -> Result<Exit> {
 
 fn print(context: &Context, wanted: Option<&str>) -> Result {
     let layers = &context.loaded.layers;
+    let collects = COLLECTING.iter().all(|name| context.app.has_workflow(name));
+    let is_used = |key: &str| collects || !is_of_collecting(key);
     let fits = |key: &str| match wanted {
+        _ if !is_used(key) => false,
         Some(wanted) => key == wanted || key.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.')),
         None => true,
     };
@@ -75,7 +78,7 @@ fn print(context: &Context, wanted: Option<&str>) -> Result {
     if let (true, Some(wanted)) = (views.is_empty(), wanted) {
         let error = CliError::failed_to(Code::ConfigUnknownKey, format_args!("show \"{wanted}\""))
             .because("there is no such section or key");
-        let known = layers.entries().map(|entry| entry.key).collect::<Vec<_>>();
+        let known = layers.entries().map(|entry| entry.key).filter(|key| is_used(key)).collect::<Vec<_>>();
         return Err(match did_you_mean(wanted, known) {
             Some(hint) => error.hint(hint),
             None => error,

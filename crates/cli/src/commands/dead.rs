@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use celeriac_broker::{Broker, DeadLetter};
-use celeriac_protocol::{JobId, TaskMessage};
+use celeriac_protocol::{ErrorKind, JobId, TaskMessage};
 use clap::{Args, Subcommand};
 
+use super::names;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -70,6 +71,11 @@ impl Filter {
     }
 }
 
+/// Returns what jobs die of: what attempts fail of, and an outcome that nobody could write down.
+fn reasons() -> impl Iterator<Item = &'static str> + Clone {
+    ErrorKind::ALL.into_iter().map(ErrorKind::as_str).chain(["unrecorded"])
+}
+
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: DeadArgs) -> Result<Exit> {
     match args.action {
@@ -83,6 +89,7 @@ pub(super) async fn run(context: &Context, args: DeadArgs) -> Result<Exit> {
 async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let now = context.clock.now();
+    let Filter { task, reason } = args.filter.clone();
     let mut letters = Letters::new(platform.broker().as_ref(), args.filter, args.cursor);
     let mut views = Vec::new();
     while views.len() < args.limit as usize
@@ -91,6 +98,12 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
         views.push(DeadView::new(&letter));
     }
     context.output.list(&views, |views| DeadView::table(views, now))?;
+    if views.is_empty() {
+        task.iter().for_each(|task| names::note_task(context, task));
+        if let Some(reason) = reason.filter(|reason| !reasons().any(|known| known == *reason)) {
+            names::note(context, format!("nothing dies of {reason}"), &reason, reasons());
+        }
+    }
     if let (Some(cursor), true) = (letters.cursor(), context.output.stdout_is_terminal()) {
         context.output.note(format_args!("there may be more: --cursor {cursor}"));
     }

@@ -139,7 +139,7 @@ pub(super) async fn run(mut context: Context, args: EnqueueArgs) -> Result<Exit>
     if !args.wait {
         return Ok(Exit::Done);
     }
-    let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0) };
+    let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0), recorded: true };
     follow(&context, &platform.client, &id, waiting).await
 }
 
@@ -213,6 +213,6 @@ async fn run_eagerly(context: &mut Context, call: Call) -> Result<Exit> {
     let states = platform.make_states(context).await?;
     let client = eager_client(context.app.registry.clone(), states)?;
     let handle = client.send(call).await?;
-    let at_once = Waiting { timeout: Some(Duration::ZERO) };
+    let at_once = Waiting { timeout: Some(Duration::ZERO), recorded: false };
     follow(context, &client, handle.id(), at_once).await
 }

@@ -29,7 +29,7 @@ enum Action {
     Show(show::ShowArgs),
     /// Cancel jobs: waiting ones leave their queue, running ones are told to stop
     Cancel(cancel::CancelArgs),
-    /// Run a job again that has failed or was cancelled
+    /// Run a job again that has ended: a dead letter as it is, any other as a copy
     Retry(retry::RetryArgs),
     /// Wait until a job has ended, and print its result
     Wait(wait::WaitArgs),

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::confirm::confirm;
+use super::names;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -79,6 +80,9 @@ async fn set_paused(context: &Context, queue: &str, paused: bool) -> Result<Exit
     let admin = platform.broker().admin();
     if paused {
         admin.pause(queue).await?;
+        if find(&platform, queue).await.is_ok_and(|depth| depth.ready + depth.delayed + depth.held == 0) {
+            names::note_queue(context, queue);
+        }
     } else {
         find(&platform, queue).await?;
         admin.resume(queue).await?;

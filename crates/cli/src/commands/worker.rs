@@ -113,7 +113,13 @@ fn tasks_of(context: &Context) -> Result<Registry> {
         let known: BTreeSet<&str> = all.tasks().map(|task| task.module).collect();
         let unknown = modules.iter().find(|module| !known.contains(module.as_str()));
         let hint = unknown.and_then(|unknown| did_you_mean(unknown, known));
-        let error = CliError::failed_to(Code::ConfigInvalidValue, error);
+        // The hint lists them, or names the one that is meant.
+        let error = match unknown.filter(|_| hint.is_some()) {
+            Some(unknown) => {
+                CliError::failed_to(Code::ConfigInvalidValue, format_args!("find module \"{unknown}\""))
+            }
+            None => CliError::failed_to(Code::ConfigInvalidValue, error),
+        };
         match hint {
             Some(hint) => error.hint(hint),
             None => error,

@@ -19,7 +19,6 @@ mod run;
 
 /// Arguments of `workflow`.
 #[derive(Args, Debug)]
-#[command(override_usage = "workflow list\n       workflow NAME [check | reset | run] [OPTIONS]")]
 pub(crate) struct WorkflowArgs {
     /// The workflow
     name: Option<String>,
@@ -31,16 +30,12 @@ pub(crate) struct WorkflowArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List all, with their states and last runs
-    #[command(override_usage = "workflow [list]")]
     List,
     /// Count its rows by status, and show the last errors and how fast it goes
-    #[command(override_usage = "workflow NAME [check]")]
     Check,
     /// Put rows back to waiting, their attempts and errors forgotten
-    #[command(override_usage = "workflow NAME reset [OPTIONS]")]
     Reset(reset::ResetArgs),
     /// Make one run in this process, now, and say what it did
-    #[command(override_usage = "workflow NAME run")]
     Run,
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct WorkflowSection {
 }
 
 impl Default for WorkflowSections {
-    /// The workflows of collecting, which every app has by the commands `demo` and `collect`.
+    /// The workflows of collecting. Their keys are known to every app, since several may read one file; those that
+    /// don't collect neither show nor use them.
     fn default() -> Self {
         let mut settings = CollectSettings::default();
         let sections = collecting(&mut settings);
@@ -124,6 +125,9 @@ impl WorkflowSection {
         }
     }
 }
+
+/// The workflows of collecting. An app that has them has the commands and the settings of collecting, too.
+pub(crate) const COLLECTING: [&str; 3] = ["domain", "sitemap", "page"];
 
 /// Names the workflows of collecting.
 fn collecting(settings: &mut CollectSettings) -> [(&'static str, &mut WorkflowSettings); 3] {

@@ -16,6 +16,8 @@ struct ErrorView<'a> {
     causes: &'a [String],
     hint: Option<&'a str>,
     exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
 }
 
 /// Prints `error` on the error stream: two lines for people, one JSON object for programs.
@@ -31,6 +33,7 @@ pub(crate) fn report(output: &Output, error: &CliError) {
             causes: &error.causes,
             hint: error.advice(),
             exit_code: error.code.exit().number(),
+            job: error.job.as_deref(),
         };
         let object = serde_json::json!({ "error": view });
         output.complain(&object.to_string());

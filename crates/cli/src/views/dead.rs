@@ -49,8 +49,8 @@ impl DeadView {
             Column::new("QUEUE").spare(),
             Column::new("REASON"),
             Column::number("TRY"),
-            Column::new("DIED"),
-            Column::elastic("DETAIL"),
+            Column::new("DIED").spare(),
+            Column::wrapping("DETAIL"),
         ];
         let mut table = Table::new(columns, "no dead letters");
         for view in views {
@@ -116,7 +116,7 @@ impl DeadDetailView {
         let mut text = format!("{}\n", output.paint(Paint::Strong, &letter.id));
         let died = output.told(letter.died, now);
         let body = self.body.clone().or_else(|| self.body_hex.clone()).unwrap_or_default();
-        let tries = format!("{} ({} hand-outs)", letter.attempt, letter.delivery);
+        let tries = format!("{}, handed out {}", letter.attempt, times(letter.delivery));
         let facts = [
             ("task", letter.task.clone()),
             ("queue", Some(letter.queue.clone())),
@@ -127,7 +127,13 @@ impl DeadDetailView {
             ("args", self.args.as_deref().map(pretty)),
             ("kwargs", self.kwargs.as_deref().map(pretty)),
             ("unreadable", self.unreadable.clone()),
-            ("headers", Some(self.headers.clone())),
+            (
+                "headers",
+                Some(
+                    RawValue::from_string(self.headers.clone())
+                        .map_or(self.headers.clone(), |json| pretty(&json)),
+                ),
+            ),
             ("body", Some(format!("{} bytes of {}\n{body}", self.body_bytes, self.content_type))),
         ];
         for (label, value) in facts.into_iter().filter_map(|(label, value)| Some((label, value?))) {
@@ -136,6 +142,10 @@ impl DeadDetailView {
         }
         text
     }
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 fn hex(bytes: &[u8]) -> String {

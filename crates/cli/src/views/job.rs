@@ -119,7 +119,7 @@ impl JobView {
             Column::new("QUEUE").spare(),
             Column::new("STATUS"),
             Column::number("TRY"),
-            Column::new("CREATED"),
+            Column::new("CREATED").spare(),
             Column::new("TOOK").spare(),
             Column::elastic("NOTE"),
         ];
@@ -140,8 +140,7 @@ impl JobView {
     }
 
     fn status_cell(&self) -> Cell {
-        let word = if self.dead { "dead" } else { self.status.as_str() };
-        Cell::painted(Paint::of_status(self.status), word).exactly(self.status.as_str())
+        Cell::painted(Paint::of_status(self.status), self.status.as_str())
     }
 
     /// Returns how long the newest attempt ran, or has run so far.
@@ -165,9 +164,13 @@ impl JobView {
                 let parts = [due(self.instants.scheduled_for), error()];
                 Some(parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
             }
+            JobStatus::Failed if self.dead => {
+                Some(["dead letter".to_owned()].into_iter().chain(error()).collect::<Vec<_>>().join(": "))
+            }
             JobStatus::Failed => error(),
             JobStatus::Cancelled => self.cancel_reason.clone(),
-            JobStatus::Pending | JobStatus::Completed => None,
+            JobStatus::Completed => self.progress_message.clone(),
+            JobStatus::Pending => None,
         };
         note.unwrap_or_default()
     }

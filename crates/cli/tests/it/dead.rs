@@ -93,7 +93,7 @@ async fn poison_is_buried_with_its_bytes_and_its_reason_and_the_worker_goes_on()
 fn letters_are_put_back_one_by_one_or_all_that_match() {
     let bed = Bed::new();
     let ids = dead(&bed, &[&["fail", "one"], &["fail", "two"], &["nobody.knows", "--unchecked"]]);
-    assert_eq!(bed.ok(&["dead", "retry", &ids[0]]), "1 dead letter put back into their queues\n");
+    assert_eq!(bed.ok(&["dead", "retry", &ids[0]]), "1 dead letter put back into its queue\n");
     bed.run(&["dead", "retry", &ids[1], "nobody", "--json"]).refused_as(3, "unknown_dead_letter");
     assert_eq!(bed.json(&["dead", "retry", "--all", "--task", "fail"])[0]["retried"], 1);
     assert_eq!(bed.json(&["dead", "list"]).len(), 1);

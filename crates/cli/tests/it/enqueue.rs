@@ -126,7 +126,7 @@ fn a_line_that_cannot_be_used_is_named_and_what_was_sent_before_is_counted() {
     assert!(hint.ends_with("the jobs of the 1 000 lines before line 1001 are enqueued"), "{hint}");
     for (line, reason) in [
         ("{\"arg\": []}", "unknown field `arg`"),
-        ("Ada", "expected value"),
+        ("Ada", "expected value at column 1"),
         ("{\"task\": \"gret\"}", "unknown task `gret`"),
         ("{\"kwargs\": []}", "kwargs must be an object"),
     ] {

@@ -1,6 +1,7 @@
 //! What every command says of itself.
 
-use crate::support::Bed;
+use crate::demo::celeriac;
+use crate::support::{Bed, Outcome};
 
 /// Every command, as it is typed.
 const COMMANDS: &[&str] = &[
@@ -50,11 +51,39 @@ fn every_command_explains_itself() {
     for command in COMMANDS {
         let mut words: Vec<&str> = command.split_whitespace().collect();
         words.push("--help");
-        let help = bed.ok(&words);
+        // The test's app does not collect sites, as most don't.
+        let is_shipped = ["demo", "collect"].contains(command);
+        let help = if is_shipped { Outcome::of(&mut celeriac(&bed, &words)).ok() } else { bed.ok(&words) };
         let name = if command.is_empty() { "main".to_owned() } else { command.replace(' ', "-") };
         let shown = if command.is_empty() { help } else { without_global_options(&help) };
         insta::assert_snapshot!(name, shown);
     }
+}
+
+#[test]
+fn an_app_that_does_not_collect_has_neither_commands_nor_settings_for_it() {
+    let bed = Bed::new();
+    let shown = |command: &[&str]| {
+        let [app, shipped] = [bed.ok(command), Outcome::of(&mut celeriac(&bed, command)).ok()];
+        (app, shipped)
+    };
+    let (app, shipped) = shown(&["--help"]);
+    assert!(!app.contains("demo") && !app.contains("collect") && shipped.contains("collect"), "{app}");
+    let (app, shipped) = shown(&["config", "show"]);
+    assert!(
+        !app.contains("collect.") && !app.contains("workflow.page") && shipped.contains("collect.depth_max")
+    );
+    let (app, shipped) = shown(&["config", "default"]);
+    assert!(
+        !app.contains("\n[collect") && !app.contains("\n[workflow.") && shipped.contains("[workflow.page]"),
+        "{app}"
+    );
+    assert!(app.contains("[worker]") && app.contains("[log]"));
+    let refused = bed.run(&["collect", "example.com", "--json"]).refused_as(2, "usage");
+    assert!(refused["message"].as_str().unwrap().contains("does not collect sites"), "{refused}");
+    // One file may be read by both.
+    bed.write("celeriac.toml", "[collect]\ndepth_max = 3\n");
+    bed.ok(&["tasks"]);
 }
 
 /// Leaves out the options that all commands share; they are shown once.

@@ -1,8 +1,9 @@
 //! Looking into jobs and changing their course.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::Bed;
+use crate::support::{Bed, Running};
 
 fn ids(list: &[Value]) -> Vec<&str> {
     list.iter().map(|job| job["id"].as_str().unwrap()).collect()
@@ -30,7 +31,7 @@ fn lists_are_filtered_and_paged() {
     let cursor = bed.json(&["jobs", "list", "--limit", "1"])[0]["cursor"].to_string();
     assert_eq!(ids(&bed.json(&["jobs", "list", "--cursor", &cursor])), [second, first]);
     let stderr = bed.run(&["jobs", "list", "--status", "done"]).refused(2);
-    assert!(stderr.contains("unknown job status \"done\""), "{stderr}");
+    assert!(stderr.contains("invalid value 'done'"), "{stderr}");
 }
 
 #[test]
@@ -119,4 +120,40 @@ fn waiting_prints_the_result_of_a_job_that_has_ended() {
     bed.run(&["jobs", "wait", "nobody", "--json"]).refused_as(3, "unknown_job");
     let id = bed.enqueue(&["greet", "Ada"]);
     bed.run(&["jobs", "wait", &id, "--timeout", "0s", "--json"]).refused_as(6, "timed_out");
+}
+
+#[test]
+fn a_name_that_nothing_goes_by_is_told_beside_an_empty_list() {
+    let bed = Bed::new();
+    bed.enqueue(&["greet", "Ada"]);
+    for (arguments, said) in [
+        (&["jobs", "list", "-t", "gret"][..], "no task of this app is called gret; did you mean `greet`?"),
+        (&["jobs", "list", "-Q", "mth"], "no task of this app goes to queue mth; did you mean `math`?"),
+        (&["dead", "list", "-t", "gret"], "no task of this app is called gret; did you mean `greet`?"),
+        (&["dead", "list", "-r", "pannic"], "nothing dies of pannic; did you mean `panic`?"),
+    ] {
+        let listed = bed.run(arguments);
+        assert!(listed.stderr.contains(said), "{}", listed.stderr);
+        assert_eq!(listed.ok(), "");
+    }
+    let status = bed.run(&["jobs", "list", "--status", "bogus"]).refused(2);
+    assert!(
+        status.contains("scheduled, pending, running, retrying, completed, failed, cancelled, dead"),
+        "{status}"
+    );
+}
+
+#[test]
+fn whoever_waits_for_what_nobody_takes_is_told_and_ctrl_c_ends_the_waiting_alone() {
+    let bed = Bed::new();
+    let mut waiting = Running::start(&mut bed.command(&["enqueue", "greet", "Ada", "--wait"]));
+    waiting.hear("no worker takes from queue celery");
+    waiting.signal(Signal::INT);
+    let said = waiting.rest_of_stderr();
+    assert!(said.contains("the job goes on; `jobs wait "), "{said}");
+    assert_eq!(waiting.wait().code(), Some(130));
+    let id = bed.json(&["jobs", "list"])[0]["id"].as_str().unwrap().to_owned();
+    let error = bed.run(&["jobs", "wait", &id, "--timeout", "0s", "--json"]).refused_as(6, "timed_out");
+    assert_eq!(error["job"], json!(id));
+    assert_eq!(bed.job(&id)["status"], "pending");
 }

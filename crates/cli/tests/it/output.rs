@@ -25,7 +25,7 @@ fn a_terminal_gets_aligned_columns_colours_and_relative_times() {
     assert!(plain.contains("STATUS") && !plain.contains('\u{1b}'), "{plain}");
     let error = on_a_terminal(&bed, "jobs show nobody", &[]);
     assert!(error.contains("\u{1b}[1;31merror:\u{1b}[0m there is no job nobody"), "{error}");
-    let empty = on_a_terminal(&bed, "jobs list --task nobody", &[]);
+    let empty = on_a_terminal(&bed, "jobs list --status dead", &[]);
     assert_eq!(empty, "no jobs\n");
 }
 
@@ -87,6 +87,10 @@ fn usage_errors_are_json_where_json_was_asked_for() {
     let bed = Bed::new();
     let error = bed.run(&["enqueu", "--json"]).refused_as(2, "usage");
     assert_eq!(error["message"], "unrecognized subcommand 'enqueu'");
-    assert!(bed.run(&["enqueu"]).refused(2).contains("similar subcommands exist: 'queues', 'enqueue'"));
+    assert!(error["hint"].as_str().unwrap().contains("'enqueue'"), "{error}");
+    let said = bed.run(&["enqueu"]).refused(2);
+    assert!(said.contains("\n hint: some similar subcommands exist: 'queues', 'enqueue'"), "{said}");
+    let missing = bed.run(&["enqueue", "--json"]).refused_as(2, "usage");
+    assert_eq!(missing["message"], "the following required arguments were not provided: <TASK>");
     assert_eq!(bed.run(&[]).code, Some(2));
 }

@@ -23,6 +23,14 @@ fn a_paused_queue_hands_nothing_out_until_it_is_resumed() {
     let bed = Bed::new();
     let id = bed.enqueue(&["greet", "Ada"]);
     assert_eq!(bed.ok(&["queues", "pause", "celery"]), "queue celery paused\n");
+    let unknown = bed.run(&["queues", "pause", "celry"]);
+    assert!(
+        unknown.stderr.contains("no task of this app goes to queue celry; did you mean `celery`?"),
+        "{}",
+        unknown.stderr
+    );
+    unknown.ok();
+    bed.ok(&["queues", "resume", "celry"]);
     let worker = bed.worker(&["-Q", "celery,math"]);
     // A job of another queue that ends shows that the worker has looked.
     let other = bed.enqueue(&["math.add", "1"]);
@@ -31,8 +39,8 @@ fn a_paused_queue_hands_nothing_out_until_it_is_resumed() {
     bed.ok(&["queues", "resume", "celery"]);
     bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]);
     worker.stop();
-    let stderr = bed.run(&["queues", "resume", "celry"]).refused(3);
-    assert!(stderr.contains("queue celry holds nothing and is not paused"), "{stderr}");
+    let stderr = bed.run(&["queues", "resume", "mth"]).refused(3);
+    assert!(stderr.contains("queue mth holds nothing and is not paused"), "{stderr}");
 }
 
 #[test]

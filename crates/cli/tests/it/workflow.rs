@@ -48,7 +48,7 @@ fn a_reset_puts_back_what_is_asked_for_and_the_demonstration_does_it_again() {
     assert_eq!(rows(&["page", "reset", "--status", "error"]), 1);
     assert_eq!(told(&bed, &["page", "check"])["counts"]["pending"], 1);
     let text = workflow(&bed, &["page", "reset", "--status", "done", "--yes"]).ok();
-    assert_eq!(text, "4 rows put back to pending\n");
+    assert_eq!(text, "4 rows put back to waiting\n");
     bed.write("site/missing.html", "<title>Here after all</title>");
     assert_eq!(collected(&bed)["pages"]["done"], 5);
 }
@@ -64,20 +64,20 @@ fn work_that_was_done_is_thrown_away_by_nobody_who_did_not_say_so() {
     for (arguments, question) in [
         (
             &["page", "reset", "--status", "completed"][..],
-            "put 4 rows of workflow page back to pending, though done",
+            "put 4 rows of workflow page back to waiting, though done",
         ),
         (
             &["page", "reset", "--status", "done,error", "--id", "1"],
-            "put 1 row of workflow page back to pending",
+            "put 1 row of workflow page back to waiting",
         ),
-        (&["page", "reset"], "put 2 rows of workflow page back to pending"),
+        (&["page", "reset"], "put 2 rows of workflow page back to waiting"),
     ] {
         let refused = workflow(&bed, arguments).refused(2);
         assert!(refused.contains(question) && refused.contains("say --yes"), "{refused}");
     }
     let asked = workflow(&bed, &["page", "reset", "--id", "1"]);
     assert!(asked.stderr.contains("only rows in error"), "{}", asked.stderr);
-    assert_eq!(asked.ok(), "0 rows put back to pending\n");
+    assert_eq!(asked.ok(), "0 rows put back to waiting\n");
     assert_eq!(told(&bed, &["page", "check"])["counts"], before);
     assert_eq!(told(&bed, &["page", "reset", "--yes"])["rows"], 2);
 }

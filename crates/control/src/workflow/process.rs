@@ -248,7 +248,7 @@ impl<W: Workflow> Run<W> {
             }
         }
         let RunReport { done, retried, failed, .. } = self.report;
-        self.ctx.progress(0, format!("{done} done, {retried} to retry, {failed} failed"));
+        self.ctx.progress(0, format!("{}: {done} done, {retried} to retry, {failed} failed", W::NAME));
     }
 
     async fn is_due(&self, now: Timestamp) -> Result<bool, WorkflowError> {

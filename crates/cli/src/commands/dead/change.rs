@@ -11,7 +11,7 @@ use super::{Filter, Letters, unknown};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
-use crate::output::grouped;
+use crate::output::counted;
 use crate::platform::{Platform, Use};
 use crate::values::job_id;
 
@@ -87,7 +87,7 @@ pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
     if output.is_json() {
         output.json(&DroppedView { dropped })?;
     } else {
-        output.line(format_args!("{} dropped", letters_of(dropped)))?;
+        output.line(format_args!("{} dropped", counted(dropped, "dead letter")))?;
     }
     Ok(Exit::Done)
 }
@@ -122,19 +122,16 @@ fn report_retried(context: &Context, view: &RetriedView) -> Result<Exit> {
     if output.is_json() {
         output.json(view)?;
     } else {
-        output.line(format_args!("{} put back into their queues", letters_of(view.retried)))?;
+        let queues = if view.retried == 1 { "its queue" } else { "their queues" };
+        output.line(format_args!("{} put back into {queues}", counted(view.retried, "dead letter")))?;
         if view.unreadable > 0 {
             output.note(format_args!(
                 "{} left alone: they can't be read, so they would only die again",
-                letters_of(view.unreadable)
+                counted(view.unreadable, "dead letter")
             ));
         }
     }
     Ok(Exit::Done)
-}
-
-fn letters_of(count: u64) -> String {
-    if count == 1 { "1 dead letter".to_owned() } else { format!("{} dead letters", grouped(count)) }
 }
 
 /// Says whether a letter could be run at all.

@@ -10,7 +10,7 @@ use super::DoctorArgs;
 use super::finding::Finding;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{ago, brief, grouped};
+use crate::output::{ago, brief, counted, grouped};
 use crate::platform::Platform;
 
 /// No clock of ours was ever before this instant: 2026-01-01T00:00:00Z.
@@ -18,6 +18,10 @@ const EARLIEST: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// How far two clocks may differ.
 const SKEW: Duration = Duration::from_secs(60);
+
+/// How long a job may be ready before somebody is told that no worker seems to take from its queue. A worker looks
+/// several times as often.
+const UNTAKEN: Duration = Duration::from_secs(10);
 
 /// How many running jobs are looked at.
 const LOOKED_AT: u64 = 1_000;
@@ -76,6 +80,21 @@ async fn queues(platform: &Platform, now: Timestamp, longest: Duration) -> Resul
             "no worker takes from there, or too few do; see `queues`",
         ));
     }
+    let open = depths.iter().filter(|depth| depth.paused_at.is_none() && depth.held == 0);
+    let untaken: Vec<String> = open
+        .filter(|depth| waits_for(depth) > UNTAKEN)
+        .map(|depth| {
+            format!(
+                "{} ready in {}, of which no worker has taken any",
+                counted(depth.ready, "job"),
+                depth.queue
+            )
+        })
+        .collect();
+    if !untaken.is_empty() {
+        let hint = "start a `worker` that takes from there; -Q names its queues";
+        return Ok(Finding::warning("queues", untaken.join(", "), hint));
+    }
     let paused = depths.iter().filter_map(|depth| Some((depth, depth.paused_at?)));
     let paused: Vec<String> =
         paused.map(|(depth, at)| format!("{} was paused {}", depth.queue, ago(at, now))).collect();
@@ -83,7 +102,11 @@ async fn queues(platform: &Platform, now: Timestamp, longest: Duration) -> Resul
         return Ok(Finding::warning("queues", paused.join(", "), "let it go on with `queues resume`"));
     }
     let ready: u64 = depths.iter().map(|depth| depth.ready).sum();
-    Ok(Finding::ok("queues", format!("{} jobs ready", grouped(ready))))
+    let held: u64 = depths.iter().map(|depth| depth.held).sum();
+    Ok(Finding::ok(
+        "queues",
+        format!("{} ready, {} in the hands of workers", counted(ready, "job"), grouped(held)),
+    ))
 }
 
 /// Counts dead letters.
@@ -92,7 +115,7 @@ async fn dead(platform: &Platform) -> Result<Finding> {
     Ok(match counts.dead {
         0 => Finding::ok("dead", "no dead letters"),
         count => {
-            let detail = format!("{} dead letters", grouped(count));
+            let detail = counted(count, "dead letter");
             Finding::warning(
                 "dead",
                 detail,

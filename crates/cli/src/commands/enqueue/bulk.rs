@@ -14,7 +14,7 @@ use crate::config::Period;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
-use crate::output::grouped;
+use crate::output::{counted, grouped};
 use crate::platform::Use;
 use crate::values::When;
 
@@ -110,7 +110,7 @@ fn call_of(
     unchecked: bool,
 ) -> Result<Call> {
     let unusable = |reason: String| CliError::plain(Code::BulkLine, reason);
-    let line = parse(text).map_err(|error| unusable(error.to_string()))?;
+    let line = parse(text).map_err(|error| unusable(within_line(&error)))?;
     let name =
         line.task.as_deref().or(default_task).ok_or_else(|| unusable("it names no task".to_owned()))?;
     let named = line.kwargs.unwrap_or_else(|| Arguments::default().named);
@@ -145,6 +145,13 @@ fn parse(text: &[u8]) -> serde_json::Result<Line> {
     serde_json::from_slice(text)
 }
 
+/// Leaves out the line that the parser counts: to it, each is the first.
+fn within_line(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    text.strip_suffix(&place).map_or(text.clone(), |text| format!("{text} at column {}", error.column()))
+}
+
 async fn send(client: &Client, chunk: &mut Vec<Call>) -> Result<u64> {
     let handles = client.send_many(chunk.drain(..)).await?;
     Ok(handles.len() as u64)
@@ -165,7 +172,7 @@ fn report(context: &Context, enqueued: u64) -> Result<Exit> {
     if output.is_json() {
         output.json(&BulkView { enqueued })?;
     } else {
-        output.line(format_args!("{} jobs enqueued", grouped(enqueued)))?;
+        output.line(format_args!("{} enqueued", counted(enqueued, "job")))?;
     }
     Ok(Exit::Done)
 }

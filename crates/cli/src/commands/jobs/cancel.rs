@@ -6,8 +6,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Code, Result};
 use crate::exit::Exit;
+use crate::output::Paint;
 use crate::platform::Use;
 use crate::values::job_id;
 
@@ -42,6 +43,13 @@ pub(super) async fn run(context: &Context, args: &CancelArgs) -> Result<Exit> {
             (_, CancelOutcome::AlreadyFinished(_)) => Exit::Negative,
             (before, CancelOutcome::Cancelled | CancelOutcome::Requested) => before,
         };
+    }
+    if exit == Exit::NotFound {
+        context.output.note(format_args!(
+            "{} {}",
+            context.output.paint_stderr(Paint::Hint, " hint:"),
+            Code::UnknownJob.hint().unwrap_or_default()
+        ));
     }
     Ok(exit)
 }

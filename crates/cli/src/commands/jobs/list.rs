@@ -1,8 +1,11 @@
 //! `jobs list`: jobs, newest first, page by page.
 
+use celeriac_protocol::JobStatus;
 use celeriac_store::query::jobs::{self, JobFilter, MAX_PAGE, StatusFilter};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::commands::names;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -14,7 +17,7 @@ use crate::views::JobView;
 #[derive(Args, Debug)]
 pub(super) struct ListArgs {
     /// Only these: scheduled, pending, running, retrying, completed, failed, cancelled, or dead
-    #[arg(long, short, value_name = "STATUS")]
+    #[arg(long, short, value_name = "STATUS", hide_possible_values = true, value_parser = status())]
     status: Option<StatusFilter>,
     /// Only this task's
     #[arg(long, short)]
@@ -48,10 +51,17 @@ pub(super) struct ListArgs {
     cursor: Option<i64>,
 }
 
+/// Reads a status; what is none is answered with those that there are.
+fn status() -> impl TypedValueParser<Value = StatusFilter> {
+    let words = JobStatus::ALL.into_iter().map(JobStatus::as_str).chain(["dead"]);
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<StatusFilter>())
+}
+
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let now = context.clock.now();
+    let (task, queue) = (args.task.clone(), args.queue.clone());
     let filter = JobFilter {
         status: args.status,
         task: args.task,
@@ -66,6 +76,10 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
     let page = jobs::list(platform.database.reader(), &filter, args.cursor, args.limit).await?;
     let views: Vec<JobView> = page.jobs.into_iter().map(Into::into).collect();
     context.output.list(&views, |views| JobView::table(views, now))?;
+    if views.is_empty() {
+        task.iter().for_each(|task| names::note_task(context, task));
+        queue.iter().for_each(|queue| names::note_queue(context, queue));
+    }
     if let (Some(next), true) = (page.next, context.output.stdout_is_terminal()) {
         context.output.note(format_args!("there are more: --cursor {next}"));
     }

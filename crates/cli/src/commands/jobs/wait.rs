@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use celeriac_broker::MessageState;
 use celeriac_engine::{Client, JobSnapshot};
 use celeriac_protocol::{JobId, JobStatus};
 use clap::Args;
@@ -14,6 +15,7 @@ use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::platform::Use;
+use crate::shutdown::Shutdown;
 use crate::values::job_id;
 use crate::views::{SnapshotView, pretty};
 
@@ -37,12 +39,18 @@ pub(in crate::commands) struct Waiting {
     /// For how long at most. Where nothing is said, until the job has ended or somebody interrupts: how long a
     /// job may take only its own limits say, and whoever waits sees how far it is.
     pub(in crate::commands) timeout: Option<Duration>,
+    /// Whether the job is on record for others, too, and goes on without whoever waits.
+    pub(in crate::commands) recorded: bool,
 }
+
+/// How long a job may lie in its queue before whoever waits is told that nobody seems to take from it. A worker
+/// looks several times as often.
+const UNTAKEN: Duration = Duration::from_secs(3);
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: &WaitArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
-    let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0) };
+    let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0), recorded: true };
     follow(context, &platform.client, &args.id, waiting).await
 }
 
@@ -54,38 +62,86 @@ pub(in crate::commands) async fn follow(
     waiting: Waiting,
 ) -> Result<Exit> {
     let line = ProgressLine::new(&context.output);
-    let ended = until_ended(client, id, waiting, &line).await;
+    let watch = Watch { output: &context.output, client, id, line: &line };
+    let ended = if waiting.recorded {
+        let mut shutdown = Shutdown::listen()?;
+        tokio::select! {
+            ended = watch.until_ended(waiting) => ended,
+            _ = shutdown.next() => Err(CliError::plain(Code::Interrupted, format!("no longer waiting for job {id}"))
+                .hint(format!("the job goes on; `jobs wait {id}` waits again, `jobs cancel {id}` ends it"))
+                .about(id)),
+        }
+    } else {
+        watch.until_ended(waiting).await
+    };
     line.clear();
-    print(&context.output, id, &ended?)
+    print(&context.output, id, &ended?, waiting)
 }
 
-async fn until_ended(
-    client: &Client,
-    id: &JobId,
-    waiting: Waiting,
-    line: &ProgressLine,
-) -> Result<JobSnapshot> {
-    let clock = client.clock();
-    let deadline = waiting.timeout.map(|timeout| clock.now() + timeout);
-    let (mut pause, longest) = POLL;
-    loop {
-        let Some(snapshot) = client.snapshot(id).await? else {
-            return Err(unknown(client.broker().as_ref(), id).await);
-        };
-        if snapshot.status.is_final() {
-            return Ok(snapshot);
+/// Is responsible for waiting for one job.
+struct Watch<'a> {
+    output: &'a Output,
+    client: &'a Client,
+    id: &'a JobId,
+    line: &'a ProgressLine,
+}
+
+impl Watch<'_> {
+    async fn until_ended(&self, waiting: Waiting) -> Result<JobSnapshot> {
+        let Self { client, id, .. } = self;
+        let clock = client.clock();
+        let (begun, deadline) = (clock.now(), waiting.timeout.map(|timeout| clock.now() + timeout));
+        let (mut pause, longest) = POLL;
+        let mut told = !waiting.recorded;
+        loop {
+            let Some(snapshot) = client.snapshot(id).await? else {
+                return Err(unknown(client.broker().as_ref(), id).await);
+            };
+            if snapshot.status.is_final() {
+                return Ok(snapshot);
+            }
+            self.line.show(&snapshot);
+            if deadline.is_some_and(|deadline| clock.now() >= deadline) {
+                return Err(timed_out(id, snapshot.status));
+            }
+            if !told && clock.now().since(begun) >= UNTAKEN {
+                told = true;
+                self.tell_if_untaken().await?;
+            }
+            clock.sleep(pause).await;
+            pause = (pause * 2).min(longest);
         }
-        line.show(&snapshot);
-        if deadline.is_some_and(|deadline| clock.now() >= deadline) {
-            let status = snapshot.status;
-            return Err(CliError::plain(
-                Code::TimedOut,
-                format!("job {id} has not ended in time, it is {status}"),
-            ));
-        }
-        clock.sleep(pause).await;
-        pause = (pause * 2).min(longest);
     }
+
+    /// Says once why a job that is ready is not taken.
+    async fn tell_if_untaken(&self) -> Result {
+        let admin = self.client.broker().admin();
+        let Some(found) = admin.find(self.id).await? else { return Ok(()) };
+        if found.state != MessageState::Ready {
+            return Ok(());
+        }
+        let queue = &found.envelope.queue;
+        let depths = admin.depths().await?;
+        let Some(depth) = depths.iter().find(|depth| depth.queue == *queue) else { return Ok(()) };
+        match (depth.paused_at, depth.held) {
+            (Some(_), _) => {
+                self.say(&format!("queue {queue} is paused; `queues resume {queue}` lets it go on"));
+            }
+            (None, 0) => {
+                self.say(&format!("no worker takes from queue {queue}; `worker -Q {queue}` starts one"));
+            }
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn say(&self, text: &str) {
+        self.line.suspend(|| self.output.note(text));
+    }
+}
+
+fn timed_out(id: &JobId, status: JobStatus) -> CliError {
+    CliError::plain(Code::TimedOut, format!("job {id} has not ended in time, it is {status}")).about(id)
 }
 
 /// The one line that tells how far a job is, where a person watches.
@@ -118,12 +174,20 @@ impl ProgressLine {
         bar.tick();
     }
 
+    /// Takes the line off the screen while something else is written there.
+    fn suspend(&self, write: impl FnOnce()) {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     fn clear(&self) {
         self.0.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 
-fn print(output: &Output, id: &JobId, ended: &JobSnapshot) -> Result<Exit> {
+fn print(output: &Output, id: &JobId, ended: &JobSnapshot, waiting: Waiting) -> Result<Exit> {
     let exit = if ended.status == JobStatus::Completed { Exit::Done } else { Exit::Negative };
     if output.is_json() {
         output.json(&SnapshotView::new(id, ended))?;
@@ -138,7 +202,10 @@ fn print(output: &Output, id: &JobId, ended: &JobSnapshot) -> Result<Exit> {
         _ => {
             let error = CliError::plain(Code::JobFailed, format!("job {id} failed"));
             let error = ended.error.iter().fold(error, |error, cause| error.because(&cause.message));
-            Err(error.hint(format!("`jobs show {id}` tells of each attempt")))
+            match waiting.recorded {
+                true => Err(error.hint(format!("`jobs show {id}` tells of each attempt"))),
+                false => Err(error),
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use celeriac_protocol::Timestamp;
 use serde::Serialize;
 
 use super::Opened;
+use super::reset::meaning;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -75,18 +76,24 @@ fn print(
     output.line("")?;
     let statuses = workflow.statuses();
     for (word, rows) in &check.counts {
-        let paint = ItemStatus::ALL.into_iter().find(|status| statuses.word(*status) == word).map_or(
-            Paint::Warning,
-            |status| match status {
-                ItemStatus::Waiting => Paint::Waiting,
-                ItemStatus::Processing => Paint::Busy,
-                ItemStatus::Done => Paint::Good,
-                ItemStatus::Error => Paint::Bad,
-            },
-        );
-        let paint = if *rows == 0 { Paint::Faint } else { paint };
-        output
-            .line(format_args!("{word:<18} {}", output.paint(paint, &format!("{:>10}", grouped(*rows)))))?;
+        let status = ItemStatus::ALL.into_iter().find(|status| statuses.word(*status) == word);
+        let paint = match status {
+            _ if *rows == 0 => Paint::Faint,
+            Some(ItemStatus::Waiting) => Paint::Waiting,
+            Some(ItemStatus::Processing) => Paint::Busy,
+            Some(ItemStatus::Done) => Paint::Good,
+            Some(ItemStatus::Error) => Paint::Bad,
+            None => Paint::Warning,
+        };
+        // What the status means comes first, since it is the same for every table; then the table's own word.
+        let meaning = match status {
+            Some(status) => meaning(status),
+            None => word.as_str(),
+        };
+        let own =
+            if meaning == word { String::new() } else { output.paint(Paint::Faint, &format!("  {word}")) };
+        let count = output.paint(paint, &format!("{:>10}", grouped(*rows)));
+        output.line(format_args!("{meaning:<18} {count}{own}"))?;
     }
     let label = |text: &str| output.paint(Paint::Faint, &format!("{text:<18}"));
     output.line(format_args!("{} {:>10}", label("done last hour"), grouped(check.done_last_hour)))?;

@@ -65,7 +65,7 @@ pub(super) async fn run(context: &mut Context, name: &str, args: ResetArgs) -> R
         return Ok(Exit::Done);
     }
     let done = if args.dry_run { "would be put back" } else { "put back" };
-    output.line(format_args!("{} {done} to {}", counted(rows, "row"), workflow.statuses().waiting))?;
+    output.line(format_args!("{} {done} to {}", counted(rows, "row"), meaning(ItemStatus::Waiting)))?;
     if is_default && rows == 0 {
         output.note("only rows in error were looked for; --status asks for others");
     }
@@ -92,7 +92,7 @@ impl Reset<'_> {
     /// Asks before work that was done is thrown away, and before everything is put back that can be: its results,
     /// attempts and errors can't be brought back.
     async fn allowed(&self, output: &Output, filter: &ResetFilter) -> Result<bool> {
-        let (name, waiting) = (self.workflow.name(), self.workflow.statuses().waiting);
+        let (name, waiting) = (self.workflow.name(), meaning(ItemStatus::Waiting));
         if filter.statuses.contains(&ItemStatus::Done) {
             let done = ResetFilter { statuses: vec![ItemStatus::Done], ..filter.clone() };
             let rows = self.run(done, true).await?;
@@ -140,7 +140,8 @@ fn status(workflow: &dyn RegisteredWorkflow, word: &str) -> Result<ItemStatus> {
     }
 }
 
-fn meaning(status: ItemStatus) -> &'static str {
+/// Returns what a status means, in the glossary's word.
+pub(super) fn meaning(status: ItemStatus) -> &'static str {
     match status {
         ItemStatus::Waiting => "waiting",
         ItemStatus::Processing => "processing",

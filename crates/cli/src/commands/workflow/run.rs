@@ -71,6 +71,8 @@ fn worker(context: &Context, opened: &Opened) -> Result<Worker> {
     let options = WorkerOptions {
         name: context.worker_name(),
         queues: vec![WORKFLOW_QUEUE.to_owned()],
+        // One after the other: a run that waited before would else take the slot that this one needs.
+        concurrency: 1,
         lease: context.loaded.config.worker.lease.0,
         ..WorkerOptions::default()
     };
@@ -106,7 +108,11 @@ fn print(output: &Output, name: &str, job: &JobId, ended: &JobSnapshot) -> Resul
 fn failed(job: &JobId, ended: &JobSnapshot) -> CliError {
     if ended.status == JobStatus::Cancelled {
         let reason = ended.cancel_reason.as_deref().unwrap_or("nobody said why");
-        return CliError::plain(Code::JobCancelled, format!("run {job} was cancelled")).because(reason);
+        let error = CliError::plain(Code::JobCancelled, format!("run {job} was cancelled")).because(reason);
+        return match reason.starts_with("refused: ") {
+            true => error.hint("another run goes on, see `workflow list`; try again when it has ended"),
+            false => error,
+        };
     }
     let error = CliError::plain(Code::JobFailed, format!("run {job} failed"));
     ended.error.iter().fold(error, |error, cause| error.because(&cause.message))
