@@ -79,7 +79,7 @@ fn config_warns_of_variables_that_are_not_used_and_strictly_fails() {
     let bed = healthy();
     let environment = &[("CELERY_RESULT_BACKEND", "redis://x")];
     let detail = "CELERY_RESULT_BACKEND is set and not used";
-    finds(&bed, &Case { environment, check: "config", verdict: "warning", detail, arguments: &[] });
+    finds(&bed, &Case { environment, check: "config", verdict: "warning", detail, ..Case::default() });
     let (_, code) = examine(&bed, &Case { environment, arguments: &["--strict"], ..Case::default() });
     assert_eq!(code, Some(1));
 }
