@@ -1,5 +1,7 @@
 //! Logs: human on a terminal, JSON otherwise, always on the error stream.
 
+use std::panic::PanicHookInfo;
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -26,7 +28,16 @@ pub(crate) fn start(section: &LogSection, output: &Output, asked: bool, long: bo
         let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(output.stderr_is_colored());
         registry.with(layer.with_target(false)).try_init()
     } else {
+        std::panic::set_hook(Box::new(log_panic));
         let layer = fmt::layer().json().flatten_event(true).with_span_list(false);
         registry.with(layer.with_writer(std::io::stderr)).try_init()
     };
+}
+
+/// Writes a panic as an event like all others, where plain text would break what reads the log. A task's panic is that
+/// job's failure, which is told beside it.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a value that is no text");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(panic.message = message, panic.place = place, "code panicked");
 }

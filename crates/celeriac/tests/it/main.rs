@@ -5,4 +5,6 @@ mod hello;
 #[cfg(test)]
 mod nudge;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod support;

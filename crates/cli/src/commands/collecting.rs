@@ -25,7 +25,7 @@ mod guard;
 mod outcome;
 mod progress;
 
-pub(super) use outcome::{Frame, Next, Outcome};
+pub(super) use outcome::{Frame, Next, Outcome, shortened};
 use progress::Progress;
 
 /// The queue of the runs that collect in this process. In any other, jobs may wait that somebody else's program

@@ -233,7 +233,7 @@ impl Frame<'_> {
 }
 
 /// Leaves the address out of a reason, since it stands beside it; a longer one that begins with it stays.
-fn shortened(reason: &str, url: &str) -> String {
+pub(in crate::commands) fn shortened(reason: &str, url: &str) -> String {
     let mut text = reason.to_owned();
     for word in [" for ", " of ", " at "] {
         let place = format!("{word}{url}");

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Opened;
 use super::reset::meaning;
+use crate::commands::collecting::shortened;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -118,7 +119,7 @@ fn print_errors(output: &Output, check: &WorkflowCheck, now: Timestamp) -> Resul
         table.row([
             Cell::new(error.id.to_string()),
             Cell::new(error.label.as_str()),
-            Cell::painted(Paint::Bad, error.reason.as_str()),
+            Cell::painted(Paint::Bad, shortened(&error.reason, &error.label)),
             Cell::painted(Paint::Faint, ago(error.at, now)),
         ]);
     }
