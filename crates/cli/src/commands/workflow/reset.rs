@@ -54,7 +54,8 @@ pub(super) async fn run(context: &mut Context, name: &str, args: ResetArgs) -> R
     let before = args.older_than.map(|span| now - span.0);
     let reset = Reset { opened: &opened, workflow, now };
     let filter = ResetFilter { statuses, before, ids: args.id };
-    if !(args.dry_run || args.yes) && !reset.allowed(&context.output, &filter).await? {
+    let unasked = args.dry_run || args.yes;
+    if !(unasked || reset.allowed(&context.output, &filter).await?) {
         return Ok(Exit::Negative);
     }
     let is_default = filter.statuses.is_empty();
