@@ -9,6 +9,7 @@ use sea_orm::{
 use crate::domain::entity as domain;
 use crate::page::entity::{self as page, PageSource};
 use crate::sitemap::entity as sitemap;
+use crate::sitemap::findings::ABSENT;
 
 /// How far the collecting of some domains has come.
 ///
@@ -139,6 +140,22 @@ impl PageKinds {
             wire_bytes: number(reader, C::WireBytes.sum(), of_those()).await?,
         })
     }
+}
+
+/// Counts the sitemaps of some domains that were looked for in the usual place and are not there; among the rows they
+/// are done.
+///
+/// # Errors
+/// The database's.
+pub async fn absent_sitemaps(reader: &DatabaseConnection, domains: &[i64]) -> Result<u64, DbErr> {
+    use sitemap::Column as C;
+    let absent = sitemap::Entity::find()
+        .select_only()
+        .column_as(C::Id.count(), "rows")
+        .filter(C::DomainId.is_in(domains.iter().copied()))
+        .filter(C::Kind.eq(ABSENT))
+        .into_tuple::<i64>();
+    Ok(unsigned(absent.one(reader).await?.unwrap_or(0)))
 }
 
 /// Lists rows of some domains that ended in *error*, domains first, oldest first, at most `limit` of each table.

@@ -94,6 +94,16 @@ fn a_run_in_this_process_says_what_it_did() {
 }
 
 #[test]
+fn a_run_that_waits_already_is_made_before_and_takes_no_slot_from_this_one() {
+    let bed = Bed::new();
+    site(&bed, 1);
+    collected(&bed);
+    let line = ["enqueue", "celeriac.run_workflow", "page", "-d", "celeriac-demo/demo.db"];
+    Outcome::of(&mut celeriac(&bed, &line)).ok();
+    assert_eq!(told(&bed, &["page", "run"])["done"], 0);
+}
+
+#[test]
 fn unknown_names_and_words_are_refused_with_a_hint() {
     let bed = Bed::new();
     site(&bed, 1);

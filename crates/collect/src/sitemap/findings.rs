@@ -15,7 +15,7 @@ use crate::page::findings::{Shown, list};
 use crate::url::CanonicalUrl;
 
 /// The word of `sitemaps.kind` where the usual place was tried and nothing was there.
-const ABSENT: &str = "absent";
+pub(crate) const ABSENT: &str = "absent";
 
 /// A sitemap that was read.
 pub(crate) struct Read<'a> {

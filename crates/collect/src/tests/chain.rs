@@ -8,7 +8,7 @@ use super::rig::{Rig, settings, woken};
 use super::site::{Reply, Site};
 use crate::CollectSettings;
 use crate::inventory::{Inventory, InventoryRow};
-use crate::summary::{PageKinds, Summary, failed_rows};
+use crate::summary::{PageKinds, Summary, absent_sitemaps, failed_rows};
 
 const ROBOTS: &str = "User-agent: *\nDisallow: /private/\nSitemap: /index.xml\n";
 
@@ -250,6 +250,7 @@ async fn a_home_page_that_redirects_is_followed_by_the_rules_of_each_host() {
         assert_eq!(site.count(path), 1, "{path}");
     }
     assert_eq!(rig.sitemaps().await[0].kind.as_deref(), Some("absent"), "only we looked for one");
+    assert_eq!(absent_sitemaps(rig.database().reader(), &[rig.domains().await[0].id]).await.unwrap(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

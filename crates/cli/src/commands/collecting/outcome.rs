@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_collect::summary::{FailedRow, PageKinds, Summary, Tally, failed_rows};
+use celeriac_collect::summary::{FailedRow, PageKinds, Summary, Tally, absent_sitemaps, failed_rows};
 use celeriac_db::sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -19,6 +19,8 @@ const ERRORS_SHOWN: u64 = 12;
 pub(in crate::commands) struct Outcome {
     summary: Summary,
     kinds: PageKinds,
+    /// Sitemaps that nobody named, and that were not there.
+    absent: u64,
     errors: Vec<FailedRow>,
 }
 
@@ -63,6 +65,7 @@ impl Outcome {
         Ok(Self {
             summary: Summary::read(reader, domains).await?,
             kinds: PageKinds::read(reader, domains).await?,
+            absent: absent_sitemaps(reader, domains).await?,
             errors: failed_rows(reader, domains, ERRORS_SHOWN * 10).await?,
         })
     }
@@ -185,6 +188,12 @@ impl Outcome {
             ("received", ByteSize(kinds.wire_bytes).to_string()),
             ("database", frame.database.clone()),
         ];
+        if self.absent > 0 {
+            facts.insert(
+                0,
+                ("sitemaps", format!("{} only looked for at /sitemap.xml, and not there", self.absent)),
+            );
+        }
         facts.extend(frame.request_log.iter().map(|log| ("requests", log.clone())));
         if frame.starts > 1 {
             facts.push(("started", format!("{} times", frame.starts)));
@@ -288,6 +297,8 @@ struct OutcomeView<'a> {
     addresses: &'a [String],
     domains: TallyView,
     sitemaps: TallyView,
+    /// Of the sitemaps that are done, those that nobody named, and that were not there.
+    sitemaps_absent: u64,
     urls: u64,
     pages: TallyView,
     urls_from_sitemaps: u64,
@@ -333,6 +344,7 @@ impl<'a> OutcomeView<'a> {
             addresses: frame.addresses,
             domains: summary.domains.into(),
             sitemaps: summary.sitemaps.into(),
+            sitemaps_absent: outcome.absent,
             urls: summary.pages.total(),
             pages: summary.pages.into(),
             urls_from_sitemaps: kinds.from_sitemaps,
