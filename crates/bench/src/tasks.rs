@@ -44,7 +44,7 @@ fn note(number: u64, ctx: &Ctx) -> Result<u64, TaskError> {
     let line = format!("{} {number}\n", ctx.id());
     ctx.state::<Journal>().0.lock().expect("nobody panics with the lock").write_all(line.as_bytes())?;
     if number.is_multiple_of(10) && ctx.retries() == 0 {
-        return Err(std::io::Error::other("the first try of every tenth fails"))?;
+        Err(std::io::Error::other("the first try of every tenth fails"))?;
     }
     Ok(number)
 }

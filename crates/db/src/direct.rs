@@ -1,11 +1,12 @@
 //! The writer's transaction for statements written by hand: they run on the writer's own thread.
 //!
 //! SeaORM reaches SQLite through a thread of sqlx's; each statement, and each row, is handed from
-//! thread to thread, which takes longer than most statements do. Here that thread is locked out, and
-//! rusqlite runs the statements of a queue on the very same connection, in the very same transaction.
+//! thread to thread, which takes longer than most statements do. Here rusqlite runs the statements of
+//! a queue on the very same connection, in the very same transaction, while that thread has nothing
+//! to do.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex as StdMutex, PoisonError};
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
@@ -14,7 +15,6 @@ use tokio::sync::Mutex;
 
 use crate::error::DbError;
 use crate::tx::DbTx;
-use crate::tx::control::Control;
 use crate::writer::{self, Stopwatch};
 
 /// Statements that are kept prepared; a queue has some twenty, and those of transactions are five.
@@ -85,17 +85,6 @@ impl<'t> DirectTx<'t> {
         self.tx.after_commit_once(name, hook);
     }
 
-    /// Begins, ends or divides the transaction.
-    pub(crate) fn control(&self, control: Control) -> Result<(), DbError> {
-        if control == Control::Begin {
-            self.tx.forget_loss();
-        }
-        for statement in control.statements() {
-            self.connection.prepare_cached(statement)?.execute([])?;
-        }
-        Ok(())
-    }
-
     /// Prepares a statement, unless it would run outside of the transaction or after the deadline.
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, DbError> {
         let limits = self.tx.limits();
@@ -139,14 +128,9 @@ impl Shared {
         &self.connection
     }
 
-    /// Runs `work` on the view, with sqlx's thread locked out.
-    pub(crate) async fn with_view<T>(&self, work: impl FnOnce(&Connection) -> T) -> Result<T, sqlx::Error> {
-        let mut connection = self.connection.lock().await;
-        let handle = connection.lock_handle().await?;
-        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = work(&view);
-        drop((view, handle));
-        Ok(done)
+    /// Returns rusqlite's way in.
+    pub(crate) fn view(&self) -> MutexGuard<'_, Connection> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {

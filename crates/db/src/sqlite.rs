@@ -11,7 +11,7 @@ use crate::direct::DirectTx;
 use crate::error::{DbError, StorageFault};
 use crate::options::SqliteOptions;
 use crate::tx::DbTx;
-use crate::writer::{self, Call, Request};
+use crate::writer::{self, Request, Waiting};
 
 pub(crate) mod connect;
 
@@ -105,8 +105,7 @@ impl Database {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let (call, waiting) = writer::call(label, limit, work);
-        self.hand_in(label, call).await?;
+        let waiting = self.hand_in(label, limit, work).await?;
         waiting.await.map_err(|_| self.closed())?
     }
 
@@ -123,9 +122,7 @@ impl Database {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        let (call, waiting) = writer::direct_call(label, self.inner.options.write_deadline, work);
-        self.hand_in(label, call).await?;
-        waiting.await.map_err(|_| self.closed())?
+        self.write(label, async move |tx| tx.direct(work).await).await
     }
 
     /// Returns the pool of reading connections; each read sees what was committed when it began.
@@ -163,14 +160,26 @@ impl Database {
         }
     }
 
-    async fn hand_in(&self, label: &'static str, call: Box<dyn Call>) -> Result<(), DbError> {
+    async fn hand_in<T, E, F>(
+        &self,
+        label: &'static str,
+        limit: Duration,
+        work: F,
+    ) -> Result<Waiting<T, E>, E>
+    where
+        F: AsyncFnOnce(&DbTx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
         if let Some(outer) = writer::running_write(self.inner.id) {
-            return Err(DbError::Nested { label, outer });
+            return Err(DbError::Nested { label, outer }.into());
         }
         let Some(writer) = &self.inner.writer else {
-            return Err(DbError::storage(self.path(), StorageFault::ReadOnly));
+            return Err(DbError::storage(self.path(), StorageFault::ReadOnly).into());
         };
-        writer.send(Request::Write(call)).await.map_err(|_| self.closed())
+        let (call, waiting) = writer::call(label, limit, work);
+        writer.send(Request::Write(call)).await.map_err(|_| self.closed())?;
+        Ok(waiting)
     }
 
     fn closed(&self) -> DbError {

@@ -10,7 +10,6 @@ use sea_query_sqlx::SqlxValues;
 use tokio::sync::MutexGuard;
 
 use crate::direct::{DirectTx, Limits, Shared};
-use crate::error::DbError;
 
 pub(crate) mod control;
 
@@ -68,21 +67,11 @@ impl DbTx {
     /// Runs `work` in this transaction, with statements that do not go through sqlx's thread.
     ///
     /// # Errors
-    /// What `work` returned; [`DbError::Statement`] where the connection is gone.
-    pub async fn direct<T, E: From<DbError>>(
-        &self,
-        work: impl FnOnce(&DirectTx<'_>) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let done = self.with_direct(work).await;
-        done.map_err(|error| DbError::from(failed_execute(error)))?
-    }
-
-    /// Keeps sqlx's thread from the connection for as long as `work` runs.
-    pub(crate) async fn with_direct<T>(
-        &self,
-        work: impl FnOnce(&DirectTx<'_>) -> T,
-    ) -> Result<T, sqlx::Error> {
-        self.connection.with_view(|view| work(&DirectTx::new(view, self))).await
+    /// What `work` returned.
+    pub async fn direct<T, E>(&self, work: impl FnOnce(&DirectTx<'_>) -> Result<T, E>) -> Result<T, E> {
+        // A statement of SeaORM's that is running comes to its end before.
+        let _running = self.connection.connection().lock().await;
+        work(&DirectTx::new(&self.connection.view(), self))
     }
 
     /// Returns what stops statements at the deadline.

@@ -12,17 +12,17 @@ use std::time::Duration;
 use sea_orm::sqlx;
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::call::{Call, call, direct_call};
+use self::call::Call;
+pub(crate) use self::call::{Waiting, call};
 use self::checkpoint::Checkpointer;
 pub(crate) use self::checkpoint::LONGEST_LOG;
-use self::group::{Group, Way};
+use self::group::Group;
 pub(crate) use self::park::Stopwatch;
-use crate::direct::DirectTx;
 use crate::error::{DbError, StorageFault, told};
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
+use crate::tx::DbTx;
 use crate::tx::control::Control;
-use crate::tx::{DbTx, failed_execute};
 
 mod call;
 mod checkpoint;
@@ -97,7 +97,7 @@ struct Writer {
     options: Arc<SqliteOptions>,
     inbox: mpsc::Receiver<Request>,
     /// Absent after a failure that left the connection in doubt; the next write opens it anew.
-    connection: Option<Arc<DbTx>>,
+    connection: Option<DbTx>,
     /// Runs since the write lock was first asked for in vain. Who was waiting then has waited for
     /// the lock as long as the one whose turn it was.
     locked: Option<Stopwatch>,
@@ -106,159 +106,86 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let (mut group, mut next) = (None, None);
-        loop {
-            let request = match next.take().or_else(|| self.joining(group.as_ref())) {
-                Some(request) => request,
-                None => {
-                    self.finish(group.take(), Way::Thread);
-                    let Some(request) = self.inbox.blocking_recv() else { return };
-                    request
-                }
+        while let Some(request) = self.inbox.blocking_recv() {
+            let closing = match request {
+                Request::Write(call) => self.write(call),
+                Request::Close(answer) => Some(answer),
             };
-            match request {
-                Request::Write(call) if call.is_direct() && self.connection.is_some() => {
-                    (group, next) = self.write_directly(group, call);
-                }
-                Request::Write(call) => group = self.write(group, call),
-                Request::Close(answer) => {
-                    self.finish(group.take(), Way::Thread);
-                    return self.close(answer);
-                }
+            if let Some(answer) = closing {
+                return self.close(answer);
             }
         }
     }
 
-    /// Returns what waits, where the open group takes more.
-    fn joining(&mut self, group: Option<&Group>) -> Option<Request> {
-        if group?.takes_more() { self.inbox.try_recv().ok() } else { None }
-    }
-
-    fn finish(&mut self, group: Option<Group>, way: Way<'_>) {
-        let Some(group) = group else { return };
-        if !group.finish(way) {
-            self.connection = None;
+    /// Runs one group that begins with `first`; returns the request to close, if it met one.
+    fn write(&mut self, first: Box<dyn Call>) -> Option<oneshot::Sender<()>> {
+        if let Err(error) = self.begin_for(&*first) {
+            first.fail(error);
+            return None;
         }
+        let tx = self.connection.take()?;
+        let mut group = Group::new(&tx, self.id, &self.options);
+        let mut next = Some(first);
+        let mut closing = None;
+        while let Some(call) = next.take() {
+            group.run(call);
+            if !group.takes_more() {
+                break;
+            }
+            match self.inbox.try_recv() {
+                Ok(Request::Write(call)) => next = Some(call),
+                Ok(Request::Close(answer)) => closing = Some(answer),
+                Err(_) => {}
+            }
+        }
+        let healthy = group.finish();
+        self.connection = healthy.then_some(tx);
         self.checkpointer.after_commit();
+        closing
     }
 
-    /// Runs one write, in the open group or in a new one.
-    fn write(&mut self, group: Option<Group>, call: Box<dyn Call>) -> Option<Group> {
-        match group.map_or_else(|| self.begin_for(&*call, Way::Thread), Ok) {
-            Ok(mut group) => {
-                group.run(call, Way::Thread);
-                Some(group)
-            }
-            Err(error) => {
-                call.fail(error);
-                None
-            }
-        }
-    }
-
-    /// Locks sqlx's thread out and runs direct writes, group after group, for as long as no other
-    /// request comes; returns the group that is open then, and that request.
-    fn write_directly(
-        &mut self,
-        group: Option<Group>,
-        call: Box<dyn Call>,
-    ) -> (Option<Group>, Option<Request>) {
-        let Some(tx) = self.connection.clone() else { return (group, Some(Request::Write(call))) };
-        let (mut work, mut left) = (Some((group, call)), (None, None));
-        let run = tx.with_direct(|direct| {
-            if let Some((group, call)) = work.take() {
-                left = self.run_directly(direct, group, call);
-            }
-        });
-        let ran = park::drive(run);
-        if let (Err(error), Some((group, call))) = (ran, work) {
-            self.doubt(&failed_execute(error).into());
-            if let Some(group) = group {
-                group.abandon(call.label());
-            }
-            return (None, Some(Request::Write(call)));
-        }
-        left
-    }
-
-    fn run_directly(
-        &mut self,
-        direct: &DirectTx<'_>,
-        mut group: Option<Group>,
-        mut call: Box<dyn Call>,
-    ) -> (Option<Group>, Option<Request>) {
-        let way = Way::Direct(direct);
-        loop {
-            match group.take().map_or_else(|| self.begin_for(&*call, way), Ok) {
-                Ok(mut open) => {
-                    open.run(call, way);
-                    group = Some(open);
-                }
-                // It goes on by sqlx's thread, on a new connection.
-                Err(_) if self.connection.is_none() => return (None, Some(Request::Write(call))),
-                Err(error) => call.fail(error),
-            }
-            let mut request = self.joining(group.as_ref());
-            if request.is_none() {
-                self.finish(group.take(), way);
-                if self.connection.is_none() {
-                    return (None, None);
-                }
-                request = self.inbox.blocking_recv();
-            }
-            match request {
-                Some(Request::Write(next)) if next.is_direct() => call = next,
-                other => return (group, other),
-            }
-        }
-    }
-
-    /// Begins a group for a write, which waits for the lock no longer than the busy timeout, however
-    /// many have waited for it in vain before.
-    fn begin_for(&mut self, call: &dyn Call, way: Way<'_>) -> Result<Group, DbError> {
+    /// Begins a transaction for a write, which waits for the lock no longer than the busy timeout,
+    /// however many have waited for it in vain before.
+    fn begin_for(&mut self, call: &dyn Call) -> Result<(), DbError> {
         let asked = Stopwatch::start();
         let spent = self.locked.map_or(Duration::ZERO, |locked| locked.elapsed().min(call.waited()));
-        let begun = self.begin(spent, way);
+        let begun = self.begin(spent);
         let is_locked = begun.as_ref().is_err_and(|error| error.fault() == Some(StorageFault::Locked));
         self.locked = is_locked.then(|| self.locked.unwrap_or(asked));
-        let tx = begun?;
-        Ok(Group::new(tx, self.id, Arc::clone(&self.options)))
+        begun
     }
 
-    /// Begins a transaction, opening the connection anew where the last one is in doubt and nobody
-    /// holds on to it. `spent` of the busy timeout has passed.
-    fn begin(&mut self, spent: Duration, way: Way<'_>) -> Result<Arc<DbTx>, DbError> {
+    /// Begins a transaction, opening the connection anew where the last one is in doubt. `spent` of
+    /// the busy timeout has passed.
+    fn begin(&mut self, spent: Duration) -> Result<(), DbError> {
         if self.connection.is_some() {
-            match self.take_lock(spent, way) {
-                Err(error) if error.fault() != Some(StorageFault::Locked) => self.doubt(&error),
-                taken => return taken,
+            match self.take_lock(spent) {
+                Err(DbError::Storage { fault: StorageFault::Locked, path, source }) => {
+                    return Err(DbError::Storage { fault: StorageFault::Locked, path, source });
+                }
+                Err(error) => {
+                    tracing::warn!(error = told(&error), "writing connection is in doubt, opening it anew");
+                    self.connection = None;
+                }
+                Ok(()) => return Ok(()),
             }
         }
-        if matches!(way, Way::Direct(_)) {
-            return Err(self.closed());
-        }
         self.open(spent)?;
-        self.take_lock(spent, way)
+        self.take_lock(spent)
     }
 
     /// Tries for the write lock until the busy timeout has passed.
-    fn take_lock(&self, spent: Duration, way: Way<'_>) -> Result<Arc<DbTx>, DbError> {
-        let tx = self.connection.as_ref().ok_or_else(|| self.closed())?;
-        self.patiently(spent, || {
-            let begun = way.control(tx, Control::Begin);
-            begun.map_err(|error| DbError::on_file(&self.options.path, error))
-        })?;
-        Ok(Arc::clone(tx))
-    }
-
-    fn doubt(&mut self, error: &DbError) {
-        tracing::warn!(error = told(error), "writing connection is in doubt, opening it anew");
-        self.connection = None;
+    fn take_lock(&self, spent: Duration) -> Result<(), DbError> {
+        let Some(tx) = &self.connection else {
+            return Err(DbError::Closed { path: self.options.path.clone() });
+        };
+        let begin = || tx.control(Control::Begin);
+        self.patiently(spent, || begin().map_err(|error| DbError::on_file(&self.options.path, error)))
     }
 
     fn open(&mut self, spent: Duration) -> Result<(), DbError> {
         let opened = self.patiently(spent, || park::drive(connect::open_writer(&self.options)))?;
-        self.connection = Some(Arc::new(opened));
+        self.connection = Some(opened);
         Ok(())
     }
 
@@ -280,21 +207,17 @@ impl Writer {
     fn close(mut self, answer: oneshot::Sender<()>) {
         self.inbox.close();
         while let Ok(request) = self.inbox.try_recv() {
-            if let Request::Write(call) = request {
-                let group = self.write(None, call);
-                self.finish(group, Way::Thread);
+            match request {
+                Request::Write(call) => drop(self.write(call)),
+                Request::Close(also) => drop(also),
             }
         }
         self.checkpointer.stop();
         let closed: Result<(), sqlx::Error> =
-            self.connection.take().and_then(Arc::into_inner).map_or(Ok(()), |tx| park::drive(tx.close()));
+            self.connection.take().map_or(Ok(()), |tx| park::drive(tx.close()));
         if let Err(error) = closed {
             tracing::warn!(%error, "database did not close cleanly");
         }
         answer.send(()).ok();
-    }
-
-    fn closed(&self) -> DbError {
-        DbError::Closed { path: self.options.path.clone() }
     }
 }

@@ -173,11 +173,11 @@ enum CeleriacProbe {
 
 /// Writes and takes it back: SQLite opens a file that it may not write, and begins on it, too.
 async fn check_writable(tx: &DbTx, path: &Path) -> Result<(), DbError> {
-    tx.control(Control::Begin).await.map_err(|error| explain(path, error))?;
+    tx.control(Control::Begin).map_err(|error| explain_by(path, error, &way_of_a_writer()))?;
     let mut id = ColumnDef::new(CeleriacProbe::Id);
     let probe = Table::create().table(CeleriacProbe::Table).col(id.integer()).to_owned();
     tx.execute(&probe).await.map_err(|error| explain_orm(path, error))?;
-    tx.control(Control::Rollback).await.map_err(|error| explain(path, error))
+    tx.control(Control::Rollback).map_err(|error| explain_by(path, error, &way_of_a_writer()))
 }
 
 /// Turns what SQLite said on opening into what a person can act on.
@@ -192,7 +192,11 @@ fn explain_orm(path: &Path, source: DbErr) -> DbError {
         DbErr::Conn(RuntimeErr::SqlxError(error)) => DbErr::Exec(RuntimeErr::SqlxError(error)),
         other => other,
     };
-    explain_by(path, source, OpenOptions::new().read(true).append(true).create(true))
+    explain_by(path, source, &way_of_a_writer())
+}
+
+fn way_of_a_writer() -> OpenOptions {
+    OpenOptions::new().read(true).append(true).create(true).to_owned()
 }
 
 /// As [`explain_orm`], for who only reads.
@@ -201,7 +205,7 @@ fn explain_reading(path: &Path, source: DbErr) -> DbError {
 }
 
 /// Tries once more what SQLite tried, in the operating system's own words.
-fn explain_by(path: &Path, source: DbErr, way: &OpenOptions) -> DbError {
+fn explain_by(path: &Path, source: impl Into<DbError>, way: &OpenOptions) -> DbError {
     let error = DbError::on_file(path, source);
     match (error.fault(), probe(path, way)) {
         (Some(StorageFault::Io), Some((fault, refusal))) => {

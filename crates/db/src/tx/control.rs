@@ -3,9 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use sea_orm::sqlx;
-
 use super::DbTx;
+use crate::error::DbError;
 
 /// What is done to the transaction itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +24,7 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    /// Returns its statements.
-    pub(crate) fn statements(self) -> &'static [&'static str] {
+    fn statements(self) -> &'static [&'static str] {
         match self {
             Self::Begin => &["BEGIN IMMEDIATE"],
             Self::Commit => &["COMMIT"],
@@ -36,37 +34,23 @@ impl Control {
             Self::RollbackToSavepoint => &["ROLLBACK TO celeriac_write"],
         }
     }
-
-    /// Returns its statements as one text, for one hop to sqlx's thread.
-    fn text(self) -> &'static str {
-        match self {
-            Self::NextSavepoint => "RELEASE celeriac_write; SAVEPOINT celeriac_write",
-            other => other.statements()[0],
-        }
-    }
 }
 
 impl DbTx {
-    /// Begins, ends or divides the transaction, through sqlx's thread.
-    pub(crate) async fn control(&self, control: Control) -> Result<(), sqlx::Error> {
+    /// Begins, ends or divides the transaction.
+    pub(crate) fn control(&self, control: Control) -> Result<(), DbError> {
         if control == Control::Begin {
-            self.forget_loss();
+            self.health.rolled_back.store(false, Ordering::Release);
         }
-        self.run(control.text()).await
+        let view = self.connection.view();
+        for statement in control.statements() {
+            view.prepare_cached(statement)?.execute([])?;
+        }
+        Ok(())
     }
 
     /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
-    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
-        self.run("PRAGMA wal_checkpoint(PASSIVE)").await
-    }
-
-    async fn run(&self, statement: &'static str) -> Result<(), sqlx::Error> {
-        let mut connection = self.connection.connection().lock().await;
-        sqlx::query(statement).execute(&mut *connection).await.map(drop)
-    }
-
-    /// Takes note that a new transaction begins.
-    pub(crate) fn forget_loss(&self) {
-        self.health.rolled_back.store(false, Ordering::Release);
+    pub(crate) fn checkpoint(&self) -> Result<(), DbError> {
+        Ok(self.connection.view().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 }

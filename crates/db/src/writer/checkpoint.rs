@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use super::park;
+use crate::error::told;
 use crate::options::SqliteOptions;
 use crate::sqlite::connect;
 
@@ -85,8 +86,8 @@ fn run(options: &SqliteOptions, inbox: &Receiver<()>) {
         Err(error) => return tracing::warn!(%error, "no connection for checkpoints, commits do them"),
     };
     while inbox.recv().is_ok() {
-        if let Err(error) = park::drive(tx.checkpoint()) {
-            tracing::debug!(%error, "checkpoint put off");
+        if let Err(error) = tx.checkpoint() {
+            tracing::debug!(error = told(&error), "checkpoint put off");
         }
     }
     park::drive(tx.close()).ok();

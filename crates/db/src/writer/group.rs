@@ -9,18 +9,17 @@ use futures_util::FutureExt;
 use super::RUNNING;
 use super::call::Call;
 use super::park::{self, Stopwatch};
-use crate::direct::DirectTx;
 use crate::error::{DbError, told};
 use crate::options::SqliteOptions;
+use crate::tx::DbTx;
 use crate::tx::control::Control;
-use crate::tx::{DbTx, failed_execute};
 
 /// Is responsible for one open transaction: every write in it is kept or undone by itself, and
 /// those kept are answered after the commit and not before.
-pub(super) struct Group {
-    tx: Arc<DbTx>,
+pub(super) struct Group<'w> {
+    tx: &'w DbTx,
     database: u64,
-    options: Arc<SqliteOptions>,
+    options: &'w Arc<SqliteOptions>,
     open_for: Stopwatch,
     kept: Vec<Box<dyn Call>>,
     /// Whether a savepoint stands in the transaction: only from the second write on, because when
@@ -38,28 +37,9 @@ enum State {
     Broken,
 }
 
-/// The way that statements take now.
-#[derive(Clone, Copy)]
-pub(super) enum Way<'l> {
-    /// Through sqlx's thread.
-    Thread,
-    /// Here; only [direct](Call::is_direct) calls can.
-    Direct(&'l DirectTx<'l>),
-}
-
-impl Way<'_> {
-    /// Begins, ends or divides the transaction.
-    pub(super) fn control(self, tx: &DbTx, control: Control) -> Result<(), DbError> {
-        match self {
-            Self::Thread => park::drive(tx.control(control)).map_err(|error| failed_execute(error).into()),
-            Self::Direct(direct) => direct.control(control),
-        }
-    }
-}
-
-impl Group {
+impl<'w> Group<'w> {
     /// Takes charge of a transaction that has just been begun.
-    pub(super) fn new(tx: Arc<DbTx>, database: u64, options: Arc<SqliteOptions>) -> Self {
+    pub(super) fn new(tx: &'w DbTx, database: u64, options: &'w Arc<SqliteOptions>) -> Self {
         let (open_for, kept) = (Stopwatch::start(), Vec::new());
         Self { tx, database, options, open_for, kept, divided: false, state: State::Open }
     }
@@ -71,18 +51,18 @@ impl Group {
     }
 
     /// Runs one write and keeps it, or undoes it and answers its caller.
-    pub(super) fn run(&mut self, mut call: Box<dyn Call>, way: Way<'_>) {
+    pub(super) fn run(&mut self, mut call: Box<dyn Call>) {
         let label = call.label();
-        if self.divide(way).is_err() {
+        if self.divide().is_err() {
             self.lose(label);
             return call.fail(DbError::TransactionLost { label });
         }
         let hooks = self.tx.hook_count();
-        let ended = self.drive(&mut *call, way);
+        let ended = self.drive(&mut *call);
         if self.tx.is_lost() {
             self.lose(label);
         } else if !matches!(ended, Ended::Succeeded) {
-            self.undo(label, hooks, way);
+            self.undo(label, hooks);
         }
         match ended {
             Ended::Succeeded if self.state == State::Open => self.kept.push(call),
@@ -93,36 +73,33 @@ impl Group {
     }
 
     /// Commits what was kept and answers everybody; returns whether the connection is sound.
-    pub(super) fn finish(mut self, way: Way<'_>) -> bool {
+    pub(super) fn finish(mut self) -> bool {
         if self.state == State::Open
-            && let Err(error) = way.control(&self.tx, Control::Commit)
+            && let Err(error) = self.tx.control(Control::Commit)
         {
             self.give_up(error);
         }
         if self.state == State::Open {
-            run_hooks(&self.tx);
+            run_hooks(self.tx);
             self.kept.drain(..).for_each(Call::answer);
         }
         self.state != State::Broken
     }
 
-    fn divide(&mut self, way: Way<'_>) -> Result<(), DbError> {
+    fn divide(&mut self) -> Result<(), DbError> {
         if self.kept.is_empty() {
             return Ok(());
         }
         let divided = std::mem::replace(&mut self.divided, true);
-        way.control(&self.tx, if divided { Control::NextSavepoint } else { Control::Savepoint })
+        self.tx.control(if divided { Control::NextSavepoint } else { Control::Savepoint })
     }
 
-    fn drive(&self, call: &mut dyn Call, way: Way<'_>) -> Ended {
+    fn drive(&self, call: &mut dyn Call) -> Ended {
         let (label, limit) = (call.label(), call.limit());
         RUNNING.set(Some((self.database, label)));
         self.tx.limits().set(limit);
         // What a panic leaves behind is rolled back, so nothing half-done is seen afterwards.
-        let ended = match way {
-            Way::Direct(direct) => Some(catch_unwind(AssertUnwindSafe(|| call.run_direct(direct)))),
-            Way::Thread => park::drive_within(AssertUnwindSafe(call.run(&self.tx)).catch_unwind(), limit),
-        };
+        let ended = park::drive_within(AssertUnwindSafe(call.run(self.tx)).catch_unwind(), limit);
         if ended.is_none() {
             // An error here shows again at the rollback that follows.
             park::drive(self.tx.interrupt()).ok();
@@ -137,13 +114,13 @@ impl Group {
         }
     }
 
-    fn undo(&mut self, label: &'static str, hooks: usize, way: Way<'_>) {
+    fn undo(&mut self, label: &'static str, hooks: usize) {
         self.tx.forget_hooks_from(hooks);
         let undone = if self.kept.is_empty() {
             self.state = State::Ended;
-            way.control(&self.tx, Control::Rollback)
+            self.tx.control(Control::Rollback)
         } else {
-            way.control(&self.tx, Control::RollbackToSavepoint)
+            self.tx.control(Control::RollbackToSavepoint)
         };
         if let Err(error) = undone {
             tracing::warn!(error = told(&error), write = label, "write could not be undone alone");
@@ -156,11 +133,6 @@ impl Group {
         self.state = State::Broken;
         self.tx.forget_hooks_from(0);
         self.kept.drain(..).for_each(|call| call.fail(DbError::TransactionLost { label }));
-    }
-
-    /// Answers everybody that nothing is stored: there is no way to the connection any more.
-    pub(super) fn abandon(mut self, label: &'static str) {
-        self.lose(label);
     }
 
     fn give_up(&mut self, error: DbError) {
