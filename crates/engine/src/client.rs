@@ -132,11 +132,10 @@ impl Client {
         &self,
         calls: impl IntoIterator<Item = Call>,
     ) -> Result<Vec<JobHandle>, EnqueueError> {
-        let mut prepared = self.prepare(calls)?;
+        let mut prepared = self.prepare(calls)?.into_iter();
         let mut ids = Vec::with_capacity(prepared.len());
-        while !prepared.is_empty() {
-            let rest = prepared.split_off(prepared.len().min(PUBLISH_CHUNK));
-            ids.extend(self.publish(std::mem::replace(&mut prepared, rest)).await?);
+        while !prepared.as_slice().is_empty() {
+            ids.extend(self.publish(prepared.by_ref().take(PUBLISH_CHUNK).collect()).await?);
         }
         if let Some(eager) = &self.inner.eager {
             eager.run().await;

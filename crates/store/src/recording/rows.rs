@@ -19,7 +19,7 @@ use crate::entity::{attempt, job};
 
 /// The most rows that one statement holds: more are no faster, and every text that a connection has
 /// prepared costs memory by its rows.
-const ROWS_PER_STATEMENT: usize = 64;
+const ROWS_PER_STATEMENT: usize = 32;
 
 /// Reads what is known of the jobs that have a row.
 pub(super) async fn load(tx: &DbTx, ids: Vec<&str>) -> Result<HashMap<String, Known>, StoreError> {
