@@ -244,7 +244,7 @@ async fn upsert_attempts(tx: &DbTx, mut rows: Vec<attempt::Model>) -> Result<(),
     Ok(())
 }
 
-/// Returns how many of `rows` rows the next statement takes: a power of two, so that seven texts of
+/// Returns how many of `rows` rows the next statement takes: a power of two, so that six texts of
 /// each statement are all that a connection ever has to prepare.
 fn known_size(rows: usize) -> usize {
     let rows = rows.min(ROWS_PER_STATEMENT);
@@ -270,8 +270,8 @@ mod tests {
             (0, vec![]),
             (1, vec![1]),
             (7, vec![4, 2, 1]),
-            (100, vec![64, 32, 4]),
-            (200, vec![64, 64, 64, 8]),
+            (100, vec![32, 32, 32, 4]),
+            (70, vec![32, 32, 4, 2]),
         ] {
             let list = vec![0; length];
             let sizes: Vec<_> = in_known_sizes(&list).map(<[i32]>::len).collect();
