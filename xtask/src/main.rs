@@ -9,11 +9,14 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use celeriac_peers::shared::Shared;
+
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
   test [--install] [FILTER]   run tidy, the workspace's tests and the doc tests;
                               --install first fetches what the tests need
+  peers                       start the servers that the tests talk to, and print where they are
   tidy                        check the rules of the house
   bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows
   bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
@@ -43,6 +46,7 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
     };
     match command.as_str() {
         "test" => test::run(&root(), &test::Options::parse(rest)?),
+        "peers" => peers(),
         "tidy" => tidy::run(&root()),
         "bench" | "soak" => measure::run(&root(), rest),
         "help" | "--help" | "-h" => {
@@ -51,6 +55,17 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
         }
         unknown => anyhow::bail!("unknown command `{unknown}`\n{HELP}"),
     }
+}
+
+/// Serves the tests that somebody runs by another command, until the input ends or a signal comes.
+fn peers() -> anyhow::Result<bool> {
+    let peers = Shared::start()?;
+    for (variable, url) in peers.variables() {
+        println!("export {variable}={url}");
+    }
+    eprintln!("they stop when this is ended by Ctrl-D or Ctrl-C");
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
+    Ok(true)
 }
 
 /// Returns the workspace's folder: the parent of this package's.

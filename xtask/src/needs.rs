@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use celeriac_peers::{Postgres, RabbitMq, Redis};
 
 /// One thing that has to be there before something runs.
 pub(crate) struct Need {
@@ -16,13 +17,36 @@ pub(crate) struct Need {
 }
 
 /// Everything that today's tests need.
-pub(crate) const TESTS: &[Need] = &[Need {
-    name: "cargo-nextest",
-    what_for: "runs each test in a process of its own",
-    by_hand: "cargo install --locked --version 0.9.143 cargo-nextest",
-    is_there: |root| succeeds(root, &["cargo", "nextest", "--version"]),
-    install: |root| run(root, &["cargo", "install", "--locked", "--version", "0.9.143", "cargo-nextest"]),
-}];
+pub(crate) const TESTS: &[Need] = &[
+    Need {
+        name: "cargo-nextest",
+        what_for: "runs each test in a process of its own",
+        by_hand: "cargo install --locked --version 0.9.143 cargo-nextest",
+        is_there: |root| succeeds(root, &["cargo", "nextest", "--version"]),
+        install: |root| run(root, &["cargo", "install", "--locked", "--version", "0.9.143", "cargo-nextest"]),
+    },
+    Need {
+        name: "PostgreSQL",
+        what_for: "is a broker, a result store and a database of records",
+        by_hand: "apt-get install postgresql",
+        is_there: |_| Postgres::is_installed(),
+        install: |root| apt(root, &["postgresql"]),
+    },
+    Need {
+        name: "Redis",
+        what_for: "is a broker and a result store",
+        by_hand: "apt-get install redis-server",
+        is_there: |_| Redis::is_installed(),
+        install: |root| apt(root, &["redis-server"]),
+    },
+    Need {
+        name: "RabbitMQ",
+        what_for: "is a broker",
+        by_hand: "apt-get install rabbitmq-server",
+        is_there: |_| RabbitMq::is_installed(),
+        install: |root| apt(root, &["rabbitmq-server"]),
+    },
+];
 
 /// A real documentation tree of more than a thousand pages.
 pub(crate) const DOCUMENTATION: &[Need] = &[Need {
@@ -53,6 +77,15 @@ fn fetch_documentation(root: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| format!("make folder {}", folder.display()))?;
     run(&folder, &["apt-get", "download", "postgresql-doc-15"])?;
     run(&folder, &["sh", "-c", "dpkg-deb -x postgresql-doc-15_*.deb ."])
+}
+
+/// Installs packages of Debian, as root or by sudo.
+fn apt(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+    let is_root = rustix::process::geteuid().is_root();
+    let sudo: &[&str] = if is_root { &[] } else { &["sudo"] };
+    run(root, &[sudo, &["apt-get", "update", "--quiet"]].concat())?;
+    let install = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--quiet", "--yes"];
+    run(root, &[sudo, &install, &["--no-install-recommends"], packages].concat())
 }
 
 /// Returns what is missing; with `install` it is fetched first, and only what still lacks is returned.

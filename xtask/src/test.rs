@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
+use celeriac_peers::shared::Shared;
 use counts::Counts;
 
 use crate::needs;
@@ -51,7 +52,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
         println!("0 passed, 1 failed");
         return Ok(false);
     }
-    counts += nextest(root, options.filter.as_deref())?;
+    println!("starting PostgreSQL, Redis and RabbitMQ for the tests");
+    let peers = Shared::start()?;
+    counts += nextest(root, options.filter.as_deref(), &peers)?;
+    drop(peers);
     counts += doctests(root, options.filter.as_deref())?;
     if options.filter.is_none() && counts.skipped() > 0 {
         println!("\n{} marked `ignore` did not run by themselves; each says why", counts.skipped());
@@ -60,13 +64,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
     Ok(counts.are_good())
 }
 
-fn nextest(root: &Path, filter: Option<&str>) -> anyhow::Result<Counts> {
+fn nextest(root: &Path, filter: Option<&str>, peers: &Shared) -> anyhow::Result<Counts> {
     let mut command = coloured_cargo(root);
     command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
     if crate::is_ci() {
         command.args(["--profile", "ci"]);
     }
-    command.args(filter);
+    command.args(filter).envs(peers.variables());
     watch(command, counts::of_nextest_line)
 }
 

@@ -5,7 +5,7 @@ use super::workspace::{Crate, Finding, Workspace};
 
 /// The floors from the ground up; a crate uses floors below its own, never beside or above.
 const FLOORS: &[&[&str]] = &[
-    &["protocol", "db", "macros"],
+    &["protocol", "db", "macros", "peers"],
     &["broker", "store"],
     &["engine"],
     &["control"],

@@ -72,7 +72,7 @@ impl Source {
 
     /// Returns whether the file ends up in what users run: no test, example, bench or tool.
     pub(crate) fn is_shipped(&self) -> bool {
-        let is_tool = self.path.starts_with("crates/bench/");
+        let is_tool = ["crates/bench/", "crates/peers/"].iter().any(|tool| self.path.starts_with(tool));
         self.path.starts_with("crates/") && self.path.contains("/src/") && !is_tool && !self.is_test_file()
     }
 

@@ -1,0 +1,13 @@
+#![doc = include_str!("../README.md")]
+
+mod error;
+mod postgres;
+mod process;
+mod rabbitmq;
+mod redis;
+pub mod shared;
+
+pub use error::PeerError;
+pub use postgres::Postgres;
+pub use rabbitmq::RabbitMq;
+pub use redis::Redis;

@@ -1,0 +1,134 @@
+//! Redis.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::PeerError;
+use crate::process::{Process, free_port, on_path};
+
+const SERVER: &str = "Redis";
+
+/// How many databases it has, so that each test may take one for itself.
+pub(crate) const DATABASES: u32 = 4_096;
+
+/// Is responsible for a Redis server of its own. It appends every write to a file before it answers, so that
+/// it comes back with everything after a kill.
+#[derive(Debug)]
+pub struct Redis {
+    process: Process,
+    port: u16,
+    folder: TempDir,
+}
+
+impl Redis {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub fn start() -> Result<Self, PeerError> {
+        let mut server = Self::begin()?;
+        server.wait()?;
+        Ok(server)
+    }
+
+    /// Says whether its programs are there.
+    pub fn is_installed() -> bool {
+        on_path(SERVER, "redis-server").is_ok()
+    }
+
+    /// Starts it without waiting until it is ready.
+    ///
+    /// # Errors
+    /// It is not installed.
+    pub fn begin() -> Result<Self, PeerError> {
+        let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
+        let folder = tempfile::tempdir().map_err(fail("make its folder"))?;
+        let port = free_port().map_err(fail("find a port"))?;
+        let process = serve(folder.path(), port)?;
+        Ok(Self { process, port, folder })
+    }
+
+    /// Waits until it answers.
+    ///
+    /// # Errors
+    /// It ends, or takes too long.
+    pub fn wait(&mut self) -> Result<(), PeerError> {
+        let port = self.port;
+        self.process.wait_until(|| answers(port))
+    }
+
+    /// Returns where one of its databases lies.
+    pub fn url(&self, database: u32) -> String {
+        format!("redis://127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Stops it in order.
+    pub fn stop(&mut self) {
+        self.process.stop(Signal::TERM);
+    }
+
+    /// Lets it hold its breath: connections stay open, and nobody answers.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// Starts it again where it was, after [`kill`](Self::kill) or [`stop`](Self::stop).
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart(&mut self) -> Result<(), PeerError> {
+        self.process = serve(self.folder.path(), self.port)?;
+        self.wait()
+    }
+}
+
+fn serve(folder: &Path, port: u16) -> Result<Process, PeerError> {
+    let program = on_path(SERVER, "redis-server")?;
+    Process::start(SERVER, &program, None, folder.join("redis.log"), |command| {
+        command.current_dir(folder).args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
+        command.args(["--dir", "."]).args(["--unixsocket", "redis.sock"]);
+        command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]);
+        command.args(["--databases", &DATABASES.to_string()]);
+    })
+}
+
+/// Asks for a sign of life; a server that still loads its file says something else.
+fn answers(port: u16) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut connection = TcpStream::connect(("127.0.0.1", port))?;
+        connection.set_read_timeout(Some(Duration::from_secs(1)))?;
+        connection.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        connection.read_exact(&mut answer)?;
+        Ok(&answer == b"+PONG")
+    };
+    ask().unwrap_or(false)
+}
+
+/// Takes the next database that nobody has had; the first one holds the count.
+pub(crate) fn next_database(address: &str) -> std::io::Result<u32> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.write_all(b"INCR celeriac-test-databases\r\n")?;
+    let (mut answer, mut byte) = (String::new(), [0; 1]);
+    while !answer.ends_with("\r\n") {
+        connection.read_exact(&mut byte)?;
+        answer.push(char::from(byte[0]));
+    }
+    let number = answer.trim().strip_prefix(':').and_then(|number| number.parse::<u32>().ok());
+    number.filter(|number| *number < DATABASES).ok_or_else(|| std::io::Error::other(answer))
+}
