@@ -4,7 +4,7 @@
 /// with an error where it is asked for, and the conformance suite skips it with a visible line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// The transport's name: `memory`, `sqlite`.
+    /// The transport's name: `memory`, `sqlite`, `redis`.
     pub name: &'static str,
     /// It holds a message back until its due time by itself.
     pub native_delay: bool,
@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub unique_keys: bool,
     /// It can look a message up by id, and count exactly.
     pub lookup: bool,
+    /// How many priorities it tells apart, [`MAX_PRIORITY`](celeriac_protocol::MAX_PRIORITY) + 1 at most.
+    pub priorities: u8,
     /// It writes inside the caller's own database transaction ([`crate::SqlBroker`]).
     pub transactional: bool,
     /// Messages outlive the process that published them.

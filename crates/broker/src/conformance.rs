@@ -8,7 +8,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_protocol::{Clock, Content, Envelope, JobId, ManualClock, Timestamp};
+use celeriac_protocol::{Clock, Content, Envelope, JobId, MAX_PRIORITY, ManualClock, Timestamp};
 
 use crate::{
     Broker, BrokerError, Capabilities, Delivery, FetchRequest, Fetched, Settle, Settled, Settlement,
@@ -21,6 +21,7 @@ pub mod lease;
 pub mod lookup;
 pub mod notify;
 pub mod order;
+pub mod priorities;
 pub mod publish;
 pub mod queues;
 pub mod settle;
@@ -157,6 +158,7 @@ const NEEDS: &[(&str, fn(&Capabilities) -> bool)] = &[
     ("transaction", |can| can.transactional),
     ("unique", |can| can.unique_keys),
     ("lookup", |can| can.lookup),
+    ("priorities", |can| can.priorities > MAX_PRIORITY),
 ];
 
 /// Returns whether a transport is to pass the cases of `group`.
@@ -201,6 +203,10 @@ macro_rules! conform {
                 due_time_in_the_past_is_now
                 clock_that_goes_back_hides_nothing_that_is_ready
                 many_fall_due_at_once_and_none_is_forgotten
+            }
+            priorities {
+                neighbours_are_told_apart
+                all_ten_come_in_their_order
             }
             lease {
                 message_of_a_silent_holder_goes_to_another

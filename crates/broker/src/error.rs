@@ -14,47 +14,37 @@ pub enum BrokerError {
         #[source]
         source: DbError,
     },
-    /// The transport can't do this at all.
-    #[error("{action}: the {transport} transport can't do that")]
-    Unsupported {
-        /// What was asked.
-        action: &'static str,
-        /// Which transport.
-        transport: &'static str,
+    /// The server behind the transport could not be reached, did not answer in time, or could not do
+    /// it just now. What was asked may have been done all the same.
+    #[error("reach {product}")]
+    Unavailable {
+        /// The server's product (`Redis`).
+        product: &'static str,
+        /// What happened.
+        #[source]
+        source: Cause,
     },
-    /// The transport was closed.
-    #[error("reach the {0} transport: it is closed")]
-    Closed(&'static str),
-    /// What is stored can't be read back.
-    #[error("read message {id} of queue \"{queue}\": {reason}")]
-    Corrupt {
-        /// The job's id as far as it is known.
-        id: String,
-        /// The queue.
-        queue: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// More than the transport takes at a time.
-    #[error("accept {what}: {size} is above the limit of {limit}")]
-    TooLarge {
-        /// What is too large.
-        what: &'static str,
-        /// Its size.
-        size: usize,
-        /// The limit.
-        limit: usize,
+    /// The server behind the transport said no, and will say so again.
+    #[error("ask {product}")]
+    Refused {
+        /// The server's product (`Redis`).
+        product: &'static str,
+        /// What it said.
+        #[source]
+        source: Cause,
     },
 }
+
+/// What a client library says, whose types are no part of ours.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 impl BrokerError {
     /// Says whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database { source, .. } => source.is_retryable(),
-            Self::Unsupported { .. } | Self::Closed(_) | Self::Corrupt { .. } | Self::TooLarge { .. } => {
-                false
-            }
+            Self::Unavailable { .. } => true,
+            Self::Refused { .. } => false,
         }
     }
 }

@@ -9,13 +9,15 @@ mod delivery;
 mod error;
 mod memory;
 mod notifier;
+mod redis;
 mod sqlite;
 
 pub use admin::{BrokerAdmin, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, QueueDepth};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
 pub use capabilities::Capabilities;
 pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
-pub use error::BrokerError;
+pub use error::{BrokerError, Cause};
 pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
+pub use redis::{RedisBroker, RedisOptions};
 pub use sqlite::SqliteBroker;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::{Clock, Envelope, JobId, Timestamp};
+use celeriac_protocol::{Clock, Envelope, JobId, Timestamp, MAX_PRIORITY};
 use tokio::sync::broadcast;
 
 use crate::{
@@ -274,6 +274,7 @@ impl Broker for MemoryBroker {
             delivery_count: true,
             unique_keys: true,
             lookup: true,
+            priorities: MAX_PRIORITY + 1,
             transactional: false,
             durable: false,
         }

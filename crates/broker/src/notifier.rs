@@ -37,3 +37,34 @@ pub enum Notice {
     /// A named loop has something to do.
     Loop(String),
 }
+
+/// Parts the two texts of a notice that has two.
+const SEPARATOR: char = '\n';
+
+impl Notice {
+    /// Writes the notice as one letter for its kind and then its text; a reason comes last.
+    pub(crate) fn to_text(&self) -> String {
+        match self {
+            Self::Queue(queue) => format!("q{queue}"),
+            Self::Cancel(id) => format!("c{}", id.as_str()),
+            Self::Stop { id, reason } => format!("s{}{SEPARATOR}{reason}", id.as_str()),
+            Self::Loop(name) => format!("l{name}"),
+        }
+    }
+
+    /// Reads a notice; what a newer version may send is nothing to this one.
+    pub(crate) fn from_text(text: &[u8]) -> Option<Self> {
+        let (kind, text) = text.split_first()?;
+        let text = std::str::from_utf8(text).ok()?;
+        match kind {
+            b'q' => Some(Self::Queue(text.to_owned())),
+            b'c' => JobId::parse(text).ok().map(Self::Cancel),
+            b's' => {
+                let (id, reason) = text.split_once(SEPARATOR)?;
+                Some(Self::Stop { id: JobId::parse(id).ok()?, reason: reason.to_owned() })
+            }
+            b'l' => Some(Self::Loop(text.to_owned())),
+            _ => None,
+        }
+    }
+}

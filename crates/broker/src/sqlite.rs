@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_db::{Database, DbTx, DirectTx, MigrationSet};
-use celeriac_protocol::{Clock, Envelope, JobId, Timestamp};
+use celeriac_protocol::{Clock, Envelope, JobId, MAX_PRIORITY, Timestamp};
 
 use self::fetch::Claim;
 use self::settle::Order;
@@ -128,6 +128,7 @@ impl Broker for SqliteBroker {
             delivery_count: true,
             unique_keys: true,
             lookup: true,
+            priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,
         }

@@ -18,12 +18,10 @@ pub async fn higher_priority_comes_first_and_older_within(on: Fixture) -> Outcom
 
 /// Unset is not 0, and what is above the highest is the highest.
 pub async fn unset_priority_stands_in_the_middle(on: Fixture) -> Outcome {
-    let messages =
-        [("lowest", Some(0)), ("unset", None), ("above", Some(6)), ("below", Some(4)), ("beyond", Some(200))];
-    for (id, priority) in messages.into_iter().chain([("highest", Some(9))]) {
+    for (id, priority) in [("lowest", Some(0)), ("unset", None), ("beyond", Some(200)), ("highest", Some(9))] {
         on.broker.publish(vec![with_priority(id, priority)]).await?;
     }
-    assert_eq!(on.fetch_ids(9).await?, ["beyond", "highest", "above", "unset", "below", "lowest"]);
+    assert_eq!(on.fetch_ids(9).await?, ["beyond", "highest", "unset", "lowest"]);
     Ok(())
 }
 
@@ -87,6 +85,6 @@ pub async fn many_fall_due_at_once_and_none_is_forgotten(on: Fixture) -> Outcome
     Ok(())
 }
 
-fn with_priority(id: &str, priority: Option<u8>) -> Envelope {
+pub(super) fn with_priority(id: &str, priority: Option<u8>) -> Envelope {
     Envelope { priority, ..message(id) }
 }

@@ -26,7 +26,7 @@ pub async fn message_is_there_after_the_commit_only(on: Fixture) -> Outcome {
 pub async fn message_of_a_failed_transaction_never_was(on: Fixture) -> Outcome {
     let failed = write(&on, async |sql, tx| {
         sql.publish_in(tx, vec![message("a")]).await?;
-        Err(BrokerError::Closed("test"))
+        Err(on_purpose())
     });
     assert!(failed.await.is_err());
     assert!(on.fetch(5).await?.is_empty());
@@ -41,7 +41,7 @@ pub async fn settlement_of_a_failed_transaction_never_was(on: Fixture) -> Outcom
     let orders = Arc::clone(&held);
     let failed = write(&on, async move |sql, tx| {
         assert_eq!(sql.settle_in(tx, &orders).await?, vec![Settled::Done; 2]);
-        Err(BrokerError::Closed("test"))
+        Err(on_purpose())
     });
     assert!(failed.await.is_err());
     assert!(on.broker.admin().find(&job("a")).await?.is_some());
@@ -69,7 +69,7 @@ pub async fn cancellation_and_revival_take_part(on: Fixture) -> Outcome {
             assert!(matches!(cancelled, Cancellation::Removed(_)));
             let revived = sql.revive_in(tx, letter.key, letter.envelope).await?;
             assert_eq!(revived, Some(Publication::Accepted));
-            if fails { Err(BrokerError::Closed("test")) } else { Ok(()) }
+            if fails { Err(on_purpose()) } else { Ok(()) }
         });
         assert_eq!(done.await.is_err(), fails);
         assert_eq!(on.broker.admin().find(&job("waiting")).await?.is_some(), fails);
@@ -84,7 +84,7 @@ pub async fn listeners_are_woken_by_the_commit_only(on: Fixture) -> Outcome {
     let mut notices = on.broker.notifier().listen();
     let failed = write(&on, async |sql, tx| {
         sql.publish_in(tx, vec![message("a")]).await?;
-        Err(BrokerError::Closed("test"))
+        Err(on_purpose())
     });
     assert!(failed.await.is_err());
     assert!(matches!(notices.try_recv(), Err(TryRecvError::Empty)));
@@ -104,4 +104,8 @@ where
     database
         .write("test", async move |tx| work(broker.sql().expect("the transport is transactional"), tx).await)
         .await
+}
+
+fn on_purpose() -> BrokerError {
+    BrokerError::Refused { product: "the test", source: "on purpose".into() }
 }

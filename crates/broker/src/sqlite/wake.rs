@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use celeriac_protocol::JobId;
 use tokio::sync::broadcast;
 
 use self::peers::Peers;
@@ -82,45 +81,19 @@ impl Notifier for SocketNotifier {
     }
 }
 
-/// Parts the two texts of a notice that has two.
-const SEPARATOR: char = '\n';
-
-/// Writes a notice as one letter for its kind and then its text; one that is too long is not sent,
-/// but for a reason, of which the beginning will do.
+/// Writes a notice; one that is too long is not sent, but for a reason, of which the beginning will do.
 fn encode(notice: &Notice) -> Option<Vec<u8>> {
-    let (kind, text, reason) = match notice {
-        Notice::Queue(queue) => ('q', queue.as_str(), None),
-        Notice::Cancel(id) => ('c', id.as_str(), None),
-        Notice::Stop { id, reason } => ('s', id.as_str(), Some(reason)),
-        Notice::Loop(name) => ('l', name.as_str(), None),
-    };
-    let mut datagram = format!("{kind}{text}");
-    if let Some(reason) = reason {
-        datagram.push(SEPARATOR);
-        let room = LONGEST_DATAGRAM.saturating_sub(datagram.len());
-        datagram.push_str(&reason[..reason.floor_char_boundary(room)]);
+    let mut datagram = notice.to_text();
+    if matches!(notice, Notice::Stop { .. }) {
+        datagram.truncate(datagram.floor_char_boundary(LONGEST_DATAGRAM));
     }
     (datagram.len() <= LONGEST_DATAGRAM).then(|| datagram.into_bytes())
 }
 
-/// Reads a notice; what a newer version may send is nothing to this one.
-fn decode(datagram: &[u8]) -> Option<Notice> {
-    let (kind, text) = datagram.split_first()?;
-    let text = std::str::from_utf8(text).ok()?;
-    match kind {
-        b'q' => Some(Notice::Queue(text.to_owned())),
-        b'c' => JobId::parse(text).ok().map(Notice::Cancel),
-        b's' => {
-            let (id, reason) = text.split_once(SEPARATOR)?;
-            Some(Notice::Stop { id: JobId::parse(id).ok()?, reason: reason.to_owned() })
-        }
-        b'l' => Some(Notice::Loop(text.to_owned())),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use celeriac_protocol::JobId;
+
     use super::*;
 
     #[test]
@@ -131,10 +104,10 @@ mod tests {
             Notice::Stop { id: JobId::parse("a-b").unwrap(), reason: "two\nlines".into() },
             Notice::Loop("beat".into()),
         ] {
-            assert_eq!(decode(&encode(&notice).unwrap()), Some(notice));
+            assert_eq!(Notice::from_text(&encode(&notice).unwrap()), Some(notice));
         }
         for junk in [&b""[..], b"z", b"q\xff", b"c", b"sa-b"] {
-            assert_eq!(decode(junk), None, "{junk:?}");
+            assert_eq!(Notice::from_text(junk), None, "{junk:?}");
         }
     }
 
@@ -142,7 +115,7 @@ mod tests {
     fn long_reason_is_cut_and_a_long_name_is_not_sent() {
         let id = JobId::parse("a-b").unwrap();
         let told = encode(&Notice::Stop { id: id.clone(), reason: "é".repeat(LONGEST_DATAGRAM) }).unwrap();
-        let Some(Notice::Stop { id: read, reason }) = decode(&told) else { unreachable!("it is one") };
+        let Some(Notice::Stop { id: read, reason }) = Notice::from_text(&told) else { unreachable!("it is one") };
         assert_eq!((read, reason.replace('é', "")), (id, String::new()));
         assert!(told.len() > LONGEST_DATAGRAM - 2);
         assert_eq!(encode(&Notice::Queue("q".repeat(LONGEST_DATAGRAM))), None);

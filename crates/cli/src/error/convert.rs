@@ -78,16 +78,10 @@ impl From<BrokerError> for CliError {
     fn from(error: BrokerError) -> Self {
         match error {
             BrokerError::Database { action, source } => Self::from(source).while_asked_to(action),
-            BrokerError::Corrupt { .. } => {
-                Self::failed_to(Code::RecordCorrupt, "use the queue").caused_by(&error)
+            BrokerError::Unavailable { .. } => {
+                Self::failed_to(Code::Unavailable, "use the queue").caused_by(&error)
             }
-            BrokerError::TooLarge { .. } => {
-                Self::failed_to(Code::InvalidArguments, "use the queue").caused_by(&error)
-            }
-            BrokerError::Closed(_) => Self::failed_to(Code::Unavailable, "use the queue").caused_by(&error),
-            BrokerError::Unsupported { .. } => {
-                Self::failed_to(Code::Usage, "use the queue").caused_by(&error)
-            }
+            BrokerError::Refused { .. } => Self::failed_to(Code::Usage, "use the queue").caused_by(&error),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::UnixDatagram;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-use super::{LONGEST_DATAGRAM, decode};
+use super::LONGEST_DATAGRAM;
 use crate::Notice;
 
 /// The longest path that fits a socket's address on every Unix.
@@ -63,7 +63,7 @@ async fn hear(socket: UnixDatagram, local: broadcast::Sender<Notice>) {
     loop {
         match socket.recv(&mut datagram).await {
             Ok(length) => {
-                if let Some(notice) = decode(&datagram[..length]) {
+                if let Some(notice) = Notice::from_text(&datagram[..length]) {
                     local.send(notice).ok();
                 }
             }

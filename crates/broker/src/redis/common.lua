@@ -1,0 +1,228 @@
+-- What all scripts of this transport share; it stands before each of them.
+-- ARGV[1]: settings as JSON: prefix, suffixes (of the lists of one queue, first served first), separator,
+--          channel, sender, keep (milliseconds). ARGV[2]: the time in microseconds, or '' for this server's own.
+-- A script that takes a message from one place has made sure before that it can put it into the next.
+
+local cfg = cjson.decode(ARGV[1])
+local prefix, own = cfg.prefix, cfg.prefix .. 'celeriac:'
+local unacked, unacked_index = prefix .. 'unacked', prefix .. 'unacked_index'
+local leases, held, parked = own .. 'leases', own .. 'held', own .. 'parked'
+local waiting, paused = own .. 'delayed', own .. 'paused'
+
+local now = tonumber(ARGV[2])
+if not now then
+    local time = redis.call('TIME')
+    now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- Writes a number of microseconds without an exponent.
+local function digits(number)
+    return string.format('%.0f', number)
+end
+
+local function record_of(id)
+    return own .. 'job:' .. id
+end
+
+local function list_of(queue, step)
+    return prefix .. queue .. cfg.suffixes[step + 1]
+end
+
+local function delayed_of(queue)
+    return own .. 'delayed:' .. queue
+end
+
+-- Fails here, before anything is taken from its place, where the server's memory is full.
+local function need_room()
+    redis.call('SET', own .. 'room', '')
+end
+
+local function wake(queue)
+    redis.call('PUBLISH', cfg.channel, cfg.sender .. 'q' .. queue)
+end
+
+local function text(value)
+    return type(value) == 'string' and value ~= '' and value or nil
+end
+
+-- Days from 1970-01-01 to a day of the Gregorian calendar.
+local function days(year, month, day)
+    if month <= 2 then year = year - 1 end
+    local era = math.floor(year / 400)
+    local of_era = year - era * 400
+    local of_year = math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+    return era * 146097 + of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year - 719468
+end
+
+-- Reads ISO 8601 as Celery's senders write it, in microseconds; without an offset it is UTC.
+local function instant(value)
+    if not text(value) then return nil end
+    local year, month, day, rest = value:match('^(%d%d%d%d)%-(%d%d)%-(%d%d)(.*)$')
+    if not year then return nil end
+    local seconds = days(tonumber(year), tonumber(month), tonumber(day)) * 86400
+    local hour, minute, second, zone = rest:match('^[T ](%d%d):(%d%d):(%d%d)(.*)$')
+    if not hour then
+        return rest == '' and seconds * 1000000 or nil
+    end
+    seconds = seconds + tonumber(hour) * 3600 + tonumber(minute) * 60 + tonumber(second)
+    local fraction = ((zone:match('^[.,](%d+)') or '') .. '000000'):sub(1, 6)
+    local sign, hours, minutes = zone:match('([+-])(%d%d):?(%d%d)')
+    if sign then
+        local offset = tonumber(hours) * 3600 + tonumber(minutes) * 60
+        seconds = seconds - (sign == '-' and -offset or offset)
+    end
+    return seconds * 1000000 + tonumber(fraction)
+end
+
+-- Reads what the queue has to know of a message. Returns nil and a reason where it can't be read.
+local function facts_of(raw)
+    local read, message = pcall(cjson.decode, raw)
+    if not read or type(message) ~= 'table' then return nil, 'it is no JSON object' end
+    local properties, headers = message.properties, message.headers
+    if type(properties) ~= 'table' then return nil, 'it has no properties' end
+    if type(headers) ~= 'table' then return nil, 'it has no headers' end
+    if type(message.body) ~= 'string' then return nil, 'its body is no text' end
+    local mark = type(properties.celeriac) == 'table' and properties.celeriac or {}
+    local facts = { id = text(mark.id) or text(headers.id) or text(properties.correlation_id) }
+    if not facts.id then return nil, 'it has no id' end
+    if mark.due_at == nil then
+        facts.due = instant(headers.eta)
+    elseif type(mark.due_at) == 'number' then
+        facts.due = mark.due_at
+    end
+    facts.unique = text(mark.unique_key)
+    local info = type(properties.delivery_info) == 'table' and properties.delivery_info or {}
+    facts.exchange, facts.key = info.exchange, info.routing_key
+    return facts
+end
+
+-- Forgets what is known of a job beside its message, and sets its unique key free.
+local function forget(id)
+    local record = record_of(id)
+    local unique = redis.call('HGET', record, 'u')
+    if unique and redis.call('GET', own .. 'unique:' .. unique) == id then
+        redis.call('DEL', own .. 'unique:' .. unique)
+    end
+    redis.call('DEL', record)
+end
+
+-- Puts a message to the dead letters with its bytes; returns its key.
+local function bury(raw, queue, id, reason, detail, deliveries, attempts)
+    local key = redis.call('INCR', own .. 'dead:last')
+    id = id or ('undecodable-' .. key)
+    redis.call('HSET', own .. 'dead:' .. key, 'raw', raw, 'queue', queue, 'id', id, 'reason', reason,
+        'detail', detail, 'd', deliveries or 0, 'a', attempts or 0, 'at', digits(now))
+    redis.call('ZADD', own .. 'dead', key, key)
+    redis.call('ZADD', own .. 'dead:ids', 0, id .. '\0' .. string.format('%016d', key))
+    return key
+end
+
+-- Keeps what is known of a job, and its unique key, for so many milliseconds from now.
+local function keep(record, milliseconds)
+    redis.call('PEXPIRE', record, milliseconds)
+    local unique = redis.call('HGET', record, 'u')
+    if unique then redis.call('PEXPIRE', own .. 'unique:' .. unique, milliseconds) end
+end
+
+-- Lets a message wait for its time, under a name that is used once.
+local function park(name, raw, queue, step, id, due)
+    redis.call('HSET', parked, name, step .. raw)
+    redis.call('ZADD', delayed_of(queue), digits(due), name)
+    redis.call('SADD', waiting, queue)
+    local record = record_of(id)
+    redis.call('HSET', record, 'q', queue, 's', 'd', 'k', step, 't', name, 'ra', digits(due))
+    keep(record, cfg.keep + math.max(0, math.ceil((due - now) / 1000)))
+end
+
+-- Makes a message the next of its list.
+local function push_back(raw, queue, step, id, ready_at)
+    redis.call('RPUSH', list_of(queue, step), raw)
+    local record = record_of(id)
+    redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 't', '', 'ra', digits(ready_at))
+    keep(record, cfg.keep)
+end
+
+-- Hands what has fallen due to its list, at most `limit` of each queue, the earliest first in line.
+local function promote(limit)
+    for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do
+        local delayed = delayed_of(queue)
+        local due = redis.call('ZRANGE', delayed, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+        for i = #due - 1, 1, -2 do
+            local name = due[i]
+            local value = redis.call('HGET', parked, name)
+            if value then
+                local step, raw = tonumber(value:sub(1, 1)), value:sub(2)
+                local facts = facts_of(raw)
+                push_back(raw, queue, step, facts.id, tonumber(due[i + 1]))
+                redis.call('HDEL', parked, name)
+            end
+            redis.call('ZREM', delayed, name)
+        end
+        if #due > 0 and redis.call('EXISTS', delayed) == 0 then
+            redis.call('SREM', waiting, queue)
+        end
+    end
+end
+
+-- Returns who holds a tag of ours and what: { id, queue, step, length of the message, holder }.
+local function holding(tag)
+    local packed = redis.call('HGET', held, tag)
+    return packed and cmsgpack.unpack(packed) or nil
+end
+
+-- Returns the message under a tag of ours, as it was popped; nil if a peer has put it back meanwhile.
+local function message_under(tag, holds)
+    local value = redis.call('HGET', unacked, tag)
+    return value and value:sub(2, 1 + holds[4]) or nil
+end
+
+-- Lets go of a tag.
+local function drop_tag(tag)
+    redis.call('HDEL', unacked, tag)
+    redis.call('ZREM', unacked_index, tag)
+    redis.call('HDEL', held, tag)
+    redis.call('ZREM', leases, tag)
+end
+
+-- Takes back up to `limit` of our own leases that have ended; other workers' tags are none of our business.
+local function take_back(limit)
+    local ended = redis.call('ZRANGE', leases, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+    for i = #ended - 1, 1, -2 do
+        local tag = ended[i]
+        local holds = holding(tag)
+        local raw = holds and message_under(tag, holds)
+        if raw then
+            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]))
+            redis.call('HINCRBY', record_of(holds[1]), 'l', 1)
+        end
+        drop_tag(tag)
+    end
+end
+
+-- Stores a message, unless its id or unique key is in a queue already: then returns that job's id.
+local function enter(id, queue, step, due, unique, raw, name)
+    local record = record_of(id)
+    local standing = redis.call('HMGET', record, 's', 'q', 'k')
+    if standing[1] then
+        -- A Python worker takes messages without telling us: what stands in an empty list is gone.
+        local gone = standing[1] == 'r' and redis.call('LLEN', list_of(standing[2], tonumber(standing[3]))) == 0
+        if not gone then return id end
+        forget(id)
+    end
+    if unique ~= '' then
+        local other = redis.call('GET', own .. 'unique:' .. unique)
+        if other then return other end
+    end
+    if due ~= '' and tonumber(due) > now then
+        park(name, raw, queue, step, id, tonumber(due))
+    else
+        redis.call('LPUSH', list_of(queue, step), raw)
+        redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 'ra', digits(now))
+        redis.call('PEXPIRE', record, cfg.keep)
+    end
+    if unique ~= '' then
+        redis.call('SET', own .. 'unique:' .. unique, id, 'PX', redis.call('PTTL', record))
+        redis.call('HSET', record, 'u', unique)
+    end
+    return false
+end

@@ -1,0 +1,69 @@
+-- Finds the message of a job, and cancels it if asked to. ARGV from 3: id, 'find' or 'cancel', reason, where in its
+-- list to go on, how many messages to look at.
+-- Returns nil; or { 'more' }, to be called again further on; or { standing, message, queue, hand-outs, attempts,
+-- instant, holder }, where standing is 'ready', 'delayed' or 'held'.
+
+local id, cancels, reason = ARGV[3], ARGV[4] == 'cancel', ARGV[5]
+local start, slice = tonumber(ARGV[6]), tonumber(ARGV[7])
+local record = record_of(id)
+local known = redis.call('HMGET', record, 's', 'q', 'k', 't', 'd', 'a')
+local state, queue, step, place = known[1], known[2], tonumber(known[3]), known[4]
+local deliveries, attempts = tonumber(known[5]) or 0, tonumber(known[6]) or 0
+
+-- What the id has of plain letters stands in the message as it is, whoever wrote the JSON.
+local needle = ''
+for run in id:gmatch('[%w_-]+') do
+    if #run > #needle then needle = run end
+end
+
+local function among(raws)
+    for _, raw in ipairs(raws) do
+        if raw:find(needle, 1, true) then
+            local facts = facts_of(raw)
+            if facts and facts.id == id then return raw end
+        end
+    end
+end
+
+local function ready_in(list, of_queue, raw)
+    if cancels then
+        redis.call('LREM', list, 1, raw)
+        forget(id)
+    end
+    return { 'ready', raw, of_queue, deliveries, attempts, 0, '' }
+end
+
+if state == 'h' then
+    local holds = holding(place)
+    local raw = holds and message_under(place, holds)
+    if not raw then return false end
+    if cancels then redis.call('HSETNX', record, 'c', reason) end
+    local ends = tonumber(redis.call('ZSCORE', leases, place)) or now
+    return { 'held', raw, queue, deliveries, attempts, ends, holds[5] }
+elseif state == 'd' then
+    local value = redis.call('HGET', parked, place)
+    if not value then return false end
+    local due = tonumber(redis.call('ZSCORE', delayed_of(queue), place)) or now
+    if cancels then
+        redis.call('HDEL', parked, place)
+        redis.call('ZREM', delayed_of(queue), place)
+        forget(id)
+    end
+    return { due > now and 'delayed' or 'ready', value:sub(2), queue, deliveries, attempts, due, '' }
+elseif state == 'r' then
+    local list = list_of(queue, step)
+    local raws = redis.call('LRANGE', list, start, start + slice - 1)
+    local raw = among(raws)
+    if raw then return ready_in(list, queue, raw) end
+    return #raws == slice and { 'more' } or false
+end
+
+-- Of what others have pushed nothing is known before it is fetched: the oldest of each queue are looked through.
+for _, of_queue in ipairs(redis.call('SMEMBERS', own .. 'queues')) do
+    for of_step = 0, #cfg.suffixes - 1 do
+        local list = list_of(of_queue, of_step)
+        local raw = among(redis.call('LRANGE', list, -slice, -1))
+        if raw then return ready_in(list, of_queue, raw) end
+    end
+end
+return false

@@ -1,0 +1,160 @@
+//! The connection on which scripts are called: it comes back by itself, and no call waits for ever.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+
+use super::PRODUCT;
+use crate::BrokerError;
+
+/// How long one attempt to connect may take; a call that has more time tries again.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The pause after the first attempt that failed, and the longest one; each is twice the one before.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Is responsible for one connection, which all calls share.
+#[derive(Debug)]
+pub(super) struct Link {
+    client: Client,
+    deadline: Duration,
+    /// Connected by whoever needs it first, while the others wait for that.
+    current: tokio::sync::Mutex<Option<Numbered>>,
+}
+
+#[derive(Clone, Debug)]
+struct Numbered {
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+/// The deadline of a call was reached before an answer came.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+struct Late(Duration);
+
+impl Link {
+    /// Makes a link that connects when it is first used.
+    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+        Self { client, deadline, current: tokio::sync::Mutex::default() }
+    }
+
+    /// Asks the server, within the deadline.
+    ///
+    /// A connection that is away is waited for; what has been sent is not sent again, since nobody
+    /// knows whether it was done.
+    ///
+    /// # Errors
+    /// [`BrokerError::Unavailable`] or [`BrokerError::Refused`], by what the server or the network said.
+    pub(super) async fn ask<F>(
+        &self,
+        ask: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<Value, BrokerError>
+    where
+        F: Future<Output = RedisResult<Value>>,
+    {
+        let last_failure = Mutex::new(None);
+        let asked = tokio::time::timeout(self.deadline, async {
+            let Numbered { number, connection } = self.connected(&last_failure).await?;
+            let answer = ask(connection).await;
+            if answer.as_ref().is_err_and(breaks_the_connection) {
+                self.drop_connection(number).await;
+            }
+            answer
+        });
+        match asked.await {
+            Ok(answer) => answer.map_err(failed),
+            Err(_) => {
+                // Whatever it is that hangs, the next call had better begin anew. Who holds the lock does that already.
+                if let Ok(mut current) = self.current.try_lock() {
+                    current.take();
+                }
+                let failure = last_failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Err(failure.map_or_else(|| unavailable(Late(self.deadline)), failed))
+            }
+        }
+    }
+
+    async fn connected(&self, last_failure: &Mutex<Option<RedisError>>) -> RedisResult<Numbered> {
+        let mut current = self.current.lock().await;
+        if let Some(numbered) = &*current {
+            return Ok(numbered.clone());
+        }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match connect(&self.client, AsyncConnectionConfig::new(), self.deadline).await {
+                Ok(connection) => {
+                    let numbered = Numbered { number: rand::random(), connection };
+                    *current = Some(numbered.clone());
+                    return Ok(numbered);
+                }
+                Err(error) if !is_passing(&error) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "Redis is not to be reached, trying again");
+                    *last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn drop_connection(&self, number: u64) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|numbered| numbered.number == number) {
+            current.take();
+        }
+    }
+}
+
+/// Connects once.
+pub(super) async fn connect(
+    client: &Client,
+    config: AsyncConnectionConfig,
+    deadline: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = config.set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(deadline));
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// Turns what the client library says into ours.
+pub(super) fn failed(error: RedisError) -> BrokerError {
+    if is_passing(&error) {
+        unavailable(error)
+    } else {
+        BrokerError::Refused { product: PRODUCT, source: error.into() }
+    }
+}
+
+fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> BrokerError {
+    BrokerError::Unavailable { product: PRODUCT, source: Box::new(cause) }
+}
+
+fn breaks_the_connection(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+}
+
+/// Errors that a server gives for a while only: it starts, fails over, or has no memory left.
+const PASSING: &[&str] =
+    &["LOADING", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "OOM", "MISCONF", "NOREPLICAS"];
+
+fn is_passing(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Io => true,
+        ErrorKind::Server(ServerErrorKind::ResponseError | ServerErrorKind::NoPerm) => {
+            // What a script ran into is told in its own words, with the server's code among them.
+            error.detail().is_some_and(|detail| PASSING.iter().any(|code| has_code(detail, code)))
+        }
+        ErrorKind::Server(_) => true,
+        _ => error.is_connection_dropped() || error.code().is_some_and(|code| PASSING.contains(&code)),
+    }
+}
+
+/// Finds a code of the server, which is a word in capitals, at the beginning of what it says.
+fn has_code(detail: &str, code: &str) -> bool {
+    detail.split_whitespace().take(3).any(|word| word.trim_matches(|c: char| !c.is_ascii_alphabetic()) == code)
+}

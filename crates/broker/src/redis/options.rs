@@ -1,0 +1,131 @@
+//! Where Redis is, and how its queue is laid out there.
+
+use std::time::Duration;
+
+use celeriac_protocol::{DEFAULT_PRIORITY, MAX_PRIORITY};
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+
+use super::PRODUCT;
+use crate::BrokerError;
+
+/// Says where Redis is and how the queue is laid out there. The defaults are Celery's.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the web's certificate
+    /// authorities, `redis+socket:///path?virtual_host=db` for a Unix socket.
+    pub url: String,
+    /// Stands before every key and channel: Celery's `global_keyprefix`.
+    pub key_prefix: String,
+    /// The steps to which priorities are rounded down, 0 first and served first: Celery's
+    /// `priority_steps`. One list for each, of each queue; 10 at most.
+    pub priority_steps: Vec<u8>,
+    /// Stands between a queue's name and its step: Celery's `sep`.
+    pub separator: String,
+    /// Where a message without a priority stands, 0 to 9. Python's senders put theirs at 9, the
+    /// highest, so a fleet that shares its queues with them may prefer that to our middle.
+    pub unset_priority: u8,
+    /// How long each call may take, a new connection included.
+    pub deadline: Duration,
+    /// How long it is kept in mind that a job waits, how often it was handed out, and its unique
+    /// key; from the last time that somebody moved it, and from its due time. The message itself
+    /// stays longer. It ends because Python workers take messages and tell us nothing.
+    pub memory: Duration,
+    /// Whether leases and due times go by Redis' own clock, so that nodes need not agree. Tests
+    /// that move time by hand turn it off; then the clock that was handed in tells it.
+    pub server_time: bool,
+}
+
+impl RedisOptions {
+    /// Takes Celery's defaults for the server at `url`.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            key_prefix: String::new(),
+            priority_steps: vec![0, 3, 6, 9],
+            separator: "\x06\x16".to_owned(),
+            unset_priority: DEFAULT_PRIORITY,
+            deadline: Duration::from_secs(5),
+            memory: Duration::from_hours(24 * 14),
+            server_time: true,
+        }
+    }
+
+    /// Looks for what can't be meant.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] with what is wrong.
+    pub(super) fn validate(&self) -> Result<(), BrokerError> {
+        let steps = &self.priority_steps;
+        let wrong = if steps.first() != Some(&0) || !steps.is_sorted_by(|one, next| one < next) {
+            "priority steps begin at 0 and go up"
+        } else if steps.last() > Some(&MAX_PRIORITY) {
+            "priority steps end at 9"
+        } else if self.separator.is_empty() {
+            "the separator of priority steps is empty"
+        } else if self.deadline.is_zero() || self.memory.is_zero() {
+            "deadline and memory are longer than nothing"
+        } else {
+            return Ok(());
+        };
+        Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
+    }
+
+    /// Reads the URL.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: it is none that is understood.
+    pub(super) fn connection(&self) -> Result<ConnectionInfo, BrokerError> {
+        let refused = |source: redis::RedisError| BrokerError::Refused { product: PRODUCT, source: source.into() };
+        let info = as_the_client_knows_it(&self.url).into_connection_info().map_err(refused)?;
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        Ok(info.set_redis_settings(settings))
+    }
+
+    /// Returns the place of the list in which messages of this priority on the wire wait.
+    pub(super) fn step_of(&self, on_wire: u8) -> usize {
+        self.priority_steps.iter().rposition(|step| *step <= on_wire).unwrap_or(0)
+    }
+
+    /// Returns what follows a queue's name in the key of each of its lists.
+    pub(super) fn suffixes(&self) -> Vec<String> {
+        let suffix = |step: &u8| if *step == 0 { String::new() } else { format!("{}{step}", self.separator) };
+        self.priority_steps.iter().map(suffix).collect()
+    }
+}
+
+/// Writes Celery's form of a socket's URL as the client library wants it.
+fn as_the_client_knows_it(url: &str) -> String {
+    match url.strip_prefix("redis+socket://") {
+        Some(rest) => format!("unix://{}", rest.replace("virtual_host=", "db=")),
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_are_rounded_down_to_a_step() {
+        let options = RedisOptions::at("redis://localhost");
+        let lists: Vec<usize> = (0..=9).map(|priority| options.step_of(priority)).collect();
+        assert_eq!(lists, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
+        assert_eq!(options.suffixes(), ["", "\x06\x163", "\x06\x166", "\x06\x169"]);
+    }
+
+    #[test]
+    fn urls_of_celery_are_understood_and_others_refused() {
+        for (url, database) in [
+            ("redis://localhost", 0),
+            ("redis://:secret@host:6380/3", 3),
+            ("rediss://host/1", 1),
+            ("redis+socket:///run/redis.sock?virtual_host=2", 2),
+        ] {
+            let info = RedisOptions::at(url).connection().unwrap();
+            assert_eq!(info.redis_settings().db(), database, "{url}");
+        }
+        for url in ["amqp://host", "redis://host/x", "nonsense"] {
+            assert!(RedisOptions::at(url).connection().is_err(), "{url}");
+        }
+    }
+}
