@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::{Clock, Envelope, JobId, Timestamp, MAX_PRIORITY};
+use celeriac_protocol::{Clock, Envelope, JobId, MAX_PRIORITY, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::{

@@ -191,7 +191,7 @@ impl RedisBroker {
         let mut fields = Fields::of(answer)?;
         let leased_until = Timestamp::from_micros(fields.number()?);
         let next_due_at = fields.instant_or_nil()?;
-        let (mut deliveries, mut unread) = (Vec::new(), self.arguments());
+        let (mut deliveries, mut unread) = (Vec::new(), self.arguments().with(WALK));
         let begun = unread.as_slice().len();
         for message in list(fields.next())? {
             match self.delivery(key, leased_until, Fields::of(message)?)? {
@@ -223,7 +223,15 @@ impl RedisBroker {
         let (delivery, attempt, lost) = (fields.count()?, fields.count()?, fields.count()?);
         let cancel_requested = fields.text_or_nil()?;
         Ok(wire::read(&raw, &queue, self.priorities())
-            .map(|envelope| Delivery { envelope, tag, delivery, attempt, lost, leased_until, cancel_requested })
+            .map(|envelope| Delivery {
+                envelope,
+                tag,
+                delivery,
+                attempt,
+                lost,
+                leased_until,
+                cancel_requested,
+            })
             .map_err(|error| (tag, error)))
     }
 
@@ -239,6 +247,9 @@ impl RedisBroker {
         queues.iter().cycle().skip(turn).take(queues.len())
     }
 }
+
+/// Among how many of the next messages of a list one that is given back finds its old place.
+const WALK: usize = 32;
 
 /// The reason of a dead letter that is no message.
 const UNDECODABLE: &str = "undecodable";
@@ -265,7 +276,8 @@ fn lease_micros(lease: Duration) -> u64 {
 fn publication(answer: Value) -> Result<Publication, BrokerError> {
     let other = Fields::of(Value::Array(vec![answer]))?.text_or_nil()?;
     let duplicate = other.map(|id| JobId::parse(&id).map(Publication::Duplicate)).transpose();
-    let duplicate = duplicate.map_err(|error| BrokerError::Refused { product: PRODUCT, source: error.into() })?;
+    let duplicate =
+        duplicate.map_err(|error| BrokerError::Refused { product: PRODUCT, source: error.into() })?;
     Ok(duplicate.unwrap_or(Publication::Accepted))
 }
 
@@ -318,7 +330,7 @@ impl Broker for RedisBroker {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = self.arguments();
+        let mut arguments = self.arguments().with(WALK);
         for settlement in settlements {
             self.push_order(&mut arguments, settlement);
         }

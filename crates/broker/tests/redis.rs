@@ -1,4 +1,5 @@
-//! The queue in Redis passes the suite, held by two connections as by two processes.
+//! The queue in Redis passes the suite, held by two connections as by two processes; and what a
+//! server goes through, and what Python peers do to it.
 
 #[cfg(test)]
 mod suite {
@@ -24,4 +25,12 @@ mod suite {
     async fn skips_what_redis_cannot_do_and_nothing_else() {
         assert_eq!(skipped(&open().await.broker.capabilities()), ["transaction", "priorities"]);
     }
+}
+
+#[cfg(test)]
+#[path = "redis"]
+mod own {
+    mod peer;
+    mod server;
+    mod support;
 }

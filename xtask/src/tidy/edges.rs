@@ -47,6 +47,7 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
         &["db", "bench"],
         "the database is opened through `celeriac-db`, whose `DirectTx` the queue uses; the bench measures SQLite bare",
     ),
+    ("redis", &["broker"], "the broker alone speaks to its server"),
     ("chrono", &[], "times are our `Timestamp`, with `jiff` at the edges"),
     (
         "anyhow",

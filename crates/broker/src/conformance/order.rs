@@ -18,7 +18,8 @@ pub async fn higher_priority_comes_first_and_older_within(on: Fixture) -> Outcom
 
 /// Unset is not 0, and what is above the highest is the highest.
 pub async fn unset_priority_stands_in_the_middle(on: Fixture) -> Outcome {
-    for (id, priority) in [("lowest", Some(0)), ("unset", None), ("beyond", Some(200)), ("highest", Some(9))] {
+    for (id, priority) in [("lowest", Some(0)), ("unset", None), ("beyond", Some(200)), ("highest", Some(9))]
+    {
         on.broker.publish(vec![with_priority(id, priority)]).await?;
     }
     assert_eq!(on.fetch_ids(9).await?, ["beyond", "highest", "unset", "lowest"]);

@@ -7,8 +7,8 @@ use redis::Value;
 use super::answer::{Fields, list};
 use super::{RedisBroker, publication, script, wire};
 use crate::{
-    BrokerAdmin, BrokerError, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, Notice, Notifier,
-    Publication, QueueDepth,
+    BrokerAdmin, BrokerError, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, Notice,
+    Notifier, Publication, QueueDepth,
 };
 
 /// How many messages of a list one call looks through for a job; the server serves others in between.
@@ -52,8 +52,7 @@ impl RedisBroker {
 
     /// Reads a message, or shows its bytes where it can't be read.
     fn envelope(&self, raw: Vec<u8>, queue: &str, id: &JobId) -> Envelope {
-        wire::read(&raw, queue, self.priorities())
-            .unwrap_or_else(|_| wire::unread(raw, queue, id.clone()))
+        wire::read(&raw, queue, self.priorities()).unwrap_or_else(|_| wire::unread(raw, queue, id.clone()))
     }
 
     fn letter(&self, value: Value) -> Result<DeadLetter, BrokerError> {

@@ -134,10 +134,24 @@ local function park(name, raw, queue, step, id, due)
     keep(record, cfg.keep + math.max(0, math.ceil((due - now) / 1000)))
 end
 
--- Makes a message the next of its list.
-local function push_back(raw, queue, step, id, ready_at)
-    redis.call('RPUSH', list_of(queue, step), raw)
-    local record = record_of(id)
+-- Says how old a message is: the lower, the older. Nil where nothing is known of it.
+local function age_of(raw)
+    local facts = facts_of(raw)
+    return facts and tonumber(redis.call('HGET', record_of(facts.id), 'n') or nil)
+end
+
+-- Makes a message the next of its list, but for older ones among the first `walk`, which stay before it.
+local function push_back(raw, queue, step, id, ready_at, walk)
+    local list, record, older = list_of(queue, step), record_of(id), {}
+    local age = walk > 0 and tonumber(redis.call('HGET', record, 'n') or nil)
+    while age and #older < walk do
+        local next_one = redis.call('LINDEX', list, -1)
+        local its_age = next_one and age_of(next_one)
+        if not its_age or its_age > age then break end
+        older[#older + 1] = redis.call('RPOP', list)
+    end
+    redis.call('RPUSH', list, raw)
+    for i = #older, 1, -1 do redis.call('RPUSH', list, older[i]) end
     redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 't', '', 'ra', digits(ready_at))
     keep(record, cfg.keep)
 end
@@ -153,7 +167,7 @@ local function promote(limit)
             if value then
                 local step, raw = tonumber(value:sub(1, 1)), value:sub(2)
                 local facts = facts_of(raw)
-                push_back(raw, queue, step, facts.id, tonumber(due[i + 1]))
+                push_back(raw, queue, step, facts.id, tonumber(due[i + 1]), 0)
                 redis.call('HDEL', parked, name)
             end
             redis.call('ZREM', delayed, name)
@@ -192,7 +206,7 @@ local function take_back(limit)
         local holds = holding(tag)
         local raw = holds and message_under(tag, holds)
         if raw then
-            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]))
+            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]), 0)
             redis.call('HINCRBY', record_of(holds[1]), 'l', 1)
         end
         drop_tag(tag)
@@ -220,6 +234,7 @@ local function enter(id, queue, step, due, unique, raw, name)
         redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 'ra', digits(now))
         redis.call('PEXPIRE', record, cfg.keep)
     end
+    redis.call('HSET', record, 'n', redis.call('INCR', own .. 'last'))
     if unique ~= '' then
         redis.call('SET', own .. 'unique:' .. unique, id, 'PX', redis.call('PTTL', record))
         redis.call('HSET', record, 'u', unique)

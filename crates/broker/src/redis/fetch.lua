@@ -23,9 +23,10 @@ local function hold(raw, queue, step, facts)
     redis.call('ZADD', leases, digits(until_then), tag)
     redis.call('HSET', held, tag, cmsgpack.pack({ facts.id, queue, step, #raw, holder }))
     local record = record_of(facts.id)
-    local known = redis.call('HMGET', record, 'd', 'a', 'l', 'c', 'u')
+    local known = redis.call('HMGET', record, 'd', 'a', 'l', 'c', 'u', 'n')
     local deliveries, attempts = (tonumber(known[1]) or 0) + 1, (tonumber(known[2]) or 0) + 1
     redis.call('HSET', record, 'q', queue, 's', 'h', 'k', step, 't', tag, 'd', deliveries, 'a', attempts)
+    if not known[6] then redis.call('HSET', record, 'n', redis.call('INCR', own .. 'last')) end
     redis.call('PEXPIRE', record, cfg.keep)
     if known[5] then redis.call('PEXPIRE', own .. 'unique:' .. known[5], cfg.keep) end
     taken[number] = { raw, queue, number, deliveries, attempts, tonumber(known[3]) or 0, known[4] }

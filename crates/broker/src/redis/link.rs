@@ -156,5 +156,8 @@ fn is_passing(error: &RedisError) -> bool {
 
 /// Finds a code of the server, which is a word in capitals, at the beginning of what it says.
 fn has_code(detail: &str, code: &str) -> bool {
-    detail.split_whitespace().take(3).any(|word| word.trim_matches(|c: char| !c.is_ascii_alphabetic()) == code)
+    detail
+        .split_whitespace()
+        .take(3)
+        .any(|word| word.trim_matches(|c: char| !c.is_ascii_alphabetic()) == code)
 }

@@ -75,7 +75,8 @@ impl RedisOptions {
     /// # Errors
     /// [`BrokerError::Refused`]: it is none that is understood.
     pub(super) fn connection(&self) -> Result<ConnectionInfo, BrokerError> {
-        let refused = |source: redis::RedisError| BrokerError::Refused { product: PRODUCT, source: source.into() };
+        let refused =
+            |source: redis::RedisError| BrokerError::Refused { product: PRODUCT, source: source.into() };
         let info = as_the_client_knows_it(&self.url).into_connection_info().map_err(refused)?;
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(info.set_redis_settings(settings))

@@ -1,11 +1,13 @@
--- Settles leases in the given order. ARGV from 3, five for each: tag, kind, and by kind
+-- Settles leases in the given order. ARGV from 4, five for each: tag, kind, and by kind
 --   'ack': nothing more; 'requeue': new message or '', new due time or '', 1 if the attempt counts;
 --   'reject': reason, detail.
+-- Before them, ARGV[3]: among how many of the next messages one that goes back finds its old place.
 -- Returns 1 for each that was done and 0 for each whose lease was lost.
 
+local walk = tonumber(ARGV[3])
 local answers, back, woken = {}, {}, {}
 
-for i = 3, #ARGV, 5 do
+for i = 4, #ARGV, 5 do
     if ARGV[i + 1] ~= 'ack' then
         need_room()
         break
@@ -26,12 +28,12 @@ local function requeue(tag, holds, raw, due, charged)
         park(tag, raw, queue, step, id, tonumber(due))
     else
         local since = due ~= '' and now or tonumber(redis.call('HGET', record, 'ra')) or now
-        back[#back + 1] = { raw, queue, step, id, since }
+        back[#back + 1] = { raw, queue, step, id, since, walk }
     end
     woken[queue] = true
 end
 
-for i = 3, #ARGV, 5 do
+for i = 4, #ARGV, 5 do
     local tag, kind = ARGV[i], ARGV[i + 1]
     local holds = holding(tag)
     local raw = holds and message_under(tag, holds)

@@ -115,14 +115,9 @@ pub(super) fn write(envelope: &Envelope, delivery_tag: &str, priorities: Priorit
     out
 }
 
-fn mark<'e>(
-    envelope: &'e Envelope,
-    headers: Option<&Headers<'_>>,
-    has_properties: bool,
-) -> Option<Mark<'e>> {
+fn mark<'e>(envelope: &'e Envelope, headers: Option<&Headers<'_>>, has_properties: bool) -> Option<Mark<'e>> {
     let content = &envelope.content;
-    let (told_id, told_due) =
-        headers.map_or((None, None), |headers| (headers.id.as_deref(), headers.eta));
+    let (told_id, told_due) = headers.map_or((None, None), |headers| (headers.id.as_deref(), headers.eta));
     let mark = Mark {
         id: (told_id != Some(envelope.id.as_str())).then(|| envelope.id.as_str().into()),
         due_at: (told_due != envelope.due_at).then(|| envelope.due_at.map(Timestamp::as_micros)),

@@ -115,7 +115,9 @@ mod tests {
     fn long_reason_is_cut_and_a_long_name_is_not_sent() {
         let id = JobId::parse("a-b").unwrap();
         let told = encode(&Notice::Stop { id: id.clone(), reason: "é".repeat(LONGEST_DATAGRAM) }).unwrap();
-        let Some(Notice::Stop { id: read, reason }) = Notice::from_text(&told) else { unreachable!("it is one") };
+        let Some(Notice::Stop { id: read, reason }) = Notice::from_text(&told) else {
+            unreachable!("it is one")
+        };
         assert_eq!((read, reason.replace('é', "")), (id, String::new()));
         assert!(told.len() > LONGEST_DATAGRAM - 2);
         assert_eq!(encode(&Notice::Queue("q".repeat(LONGEST_DATAGRAM))), None);

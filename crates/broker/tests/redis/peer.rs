@@ -1,0 +1,213 @@
+//! Sharing queues with Python: what lies in Redis is what Celery writes and reads.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use celeriac_broker::{Broker, Notice, Publication, RedisOptions, Renewal, Settled};
+use celeriac_peers::shared::redis_corner;
+use celeriac_protocol::{Clock, Content, Envelope, Timestamp};
+
+use super::support::{CAPTURED, CAPTURED_ID, Corner, LEASE, MIDDLE, ack, ids, job, message};
+
+/// What Celery's own fields say of the captured message.
+fn captured() -> Envelope {
+    let part = |from: &str, to: &str| {
+        let begin = CAPTURED.find(from).unwrap() + from.len();
+        CAPTURED[begin..begin + CAPTURED[begin..].find(to).unwrap()].to_owned()
+    };
+    Envelope {
+        priority: Some(9),
+        content: Content {
+            headers: part("\"headers\": ", ", \"properties\""),
+            properties: format!("{{{}}}", part("\"properties\": {", ", \"delivery_info\"")),
+            body: br#"[[2, 3], {}, {"callbacks": null, "errbacks": null, "chain": null, "chord": null}]"#
+                .to_vec(),
+            ..message("x").content
+        },
+        ..message(CAPTURED_ID)
+    }
+}
+
+/// Replaces the one thing that is new each time.
+fn without_tag(raw: &str) -> String {
+    let begin = raw.find("\"delivery_tag\": \"").unwrap() + 17;
+    format!("{}{}", &raw[..begin], &raw[begin + 36..])
+}
+
+#[tokio::test]
+async fn published_message_is_celerys_byte_for_byte() {
+    let on = Corner::open().await;
+    on.publish(captured()).await;
+    let lying: Vec<String> = on.say("LRANGE", &["celery", "0", "-1"]).await;
+    assert_eq!(lying.len(), 1);
+    assert_eq!(without_tag(&lying[0]), without_tag(CAPTURED));
+}
+
+#[tokio::test]
+async fn queue_is_declared_in_both_tables_of_bindings() {
+    let on = Corner::open().await;
+    on.publish(Envelope { queue: "q2".into(), ..message("a") }).await;
+    for table in ["_kombu.binding.q2", "_kombu.binding_permanent.q2"] {
+        assert_eq!(on.say::<Vec<String>>("SMEMBERS", &[table]).await, ["q2\x06\x16\x06\x16q2"]);
+    }
+}
+
+#[tokio::test]
+async fn priorities_lie_in_celerys_lists() {
+    let on = Corner::open().await;
+    for (id, priority) in [("a", Some(9)), ("b", Some(6)), ("c", None), ("d", Some(3)), ("e", Some(0))] {
+        on.publish(Envelope { priority, ..message(id) }).await;
+    }
+    for (list, length) in [("celery", 1), (MIDDLE, 2), ("celery\x06\x166", 1), ("celery\x06\x169", 1)] {
+        assert_eq!(on.say::<i64>("LLEN", &[list]).await, length, "{list:?}");
+    }
+}
+
+#[tokio::test]
+async fn message_pushed_by_python_is_run_and_acknowledged() {
+    let on = Corner::open().await;
+    on.say::<i64>("LPUSH", &["celery", CAPTURED]).await;
+    let held = on.fetch_one().await;
+    let mut expected = captured();
+    expected.content.properties.retain(|character| character != ' ');
+    assert_eq!(held.envelope, expected);
+    assert_eq!((held.delivery, held.attempt, held.lost), (1, 1, 0));
+    let unacked: HashMap<String, String> = on.say("HGETALL", &["unacked"]).await;
+    assert_eq!(unacked.values().collect::<Vec<_>>(), [&format!("[{CAPTURED}, \"\", \"celery\"]")]);
+    let index: Vec<(String, f64)> = on.say("ZRANGE", &["unacked_index", "0", "-1", "WITHSCORES"]).await;
+    assert!(unacked.contains_key(&index[0].0));
+    let score = Timestamp::from_micros((index[0].1 * 1e6).round() as i64);
+    assert!(score.since(on.clock.now()) < Duration::from_millis(1), "{score}");
+    assert_eq!(on.broker.settle(&ack(held)).await.unwrap(), [Settled::Done]);
+    // Nothing is left but what outlives every message.
+    let mut left: Vec<String> = on.say("KEYS", &["*"]).await;
+    left.sort();
+    let bindings = ["_kombu.binding.celery", "_kombu.binding_permanent.celery"];
+    assert_eq!(left, [&bindings[..], &["celeriac:last", "celeriac:queues", "celeriac:room"]].concat());
+}
+
+#[tokio::test]
+async fn renewal_keeps_celerys_sweep_away() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    let held = on.fetch_one().await;
+    on.clock.advance(Duration::from_secs(20));
+    on.broker.renew(&[held.tag], LEASE).await.unwrap();
+    let index: Vec<(String, f64)> = on.say("ZRANGE", &["unacked_index", "0", "-1", "WITHSCORES"]).await;
+    assert_eq!((index[0].1 * 1e6).round() as i64, on.clock.now().as_micros());
+}
+
+#[tokio::test]
+async fn message_that_a_python_peer_restored_belongs_to_its_next_holder() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    let late = on.fetch_one().await;
+    // What kombu does to a tag that is over its visibility timeout, whosever it is.
+    let unacked: HashMap<String, String> = on.say("HGETALL", &["unacked"]).await;
+    let (tag, value) = unacked.into_iter().next().unwrap();
+    let mut parts: Vec<serde_json::Value> = serde_json::from_str(&value).unwrap();
+    parts[0]["headers"]["redelivered"] = true.into();
+    parts[0]["properties"]["delivery_info"]["redelivered"] = true.into();
+    on.say::<i64>("ZREM", &["unacked_index", &tag]).await;
+    on.say::<i64>("HDEL", &["unacked", &tag]).await;
+    on.say::<i64>("RPUSH", &[MIDDLE, &parts[0].to_string()]).await;
+    assert_eq!(on.broker.renew(&[late.tag], LEASE).await.unwrap(), [Renewal::Lost]);
+    let next = on.fetch_one().await;
+    assert_eq!((next.envelope.id.as_str(), next.delivery, next.attempt), ("a", 2, 2));
+    assert_eq!(on.broker.settle(&ack(late)).await.unwrap(), [Settled::LeaseLost]);
+    assert_eq!(on.broker.settle(&ack(next)).await.unwrap(), [Settled::Done]);
+    assert!(on.fetch(5).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_a_python_worker_holds_is_none_of_our_business() {
+    let on = Corner::open().await;
+    let value = format!("[{CAPTURED}, \"\", \"celery\"]");
+    on.say::<i64>("HSET", &["unacked", "theirs", &value]).await;
+    on.say::<i64>("ZADD", &["unacked_index", "1", "theirs"]).await;
+    on.clock.advance(Duration::from_hours(24));
+    assert!(on.fetch(5).await.is_empty());
+    assert_eq!(on.say::<String>("HGET", &["unacked", "theirs"]).await, value);
+}
+
+#[tokio::test]
+async fn early_message_of_python_waits_where_no_worker_holds_it() {
+    let on = Corner::open().await;
+    let due = on.clock.now() + Duration::from_secs(90);
+    for (id, eta) in
+        [("a", due.to_string()), ("b", due.to_string().replace("00:01:30+00:00", "02:01:30+02:00"))]
+    {
+        let raw = CAPTURED.replace(CAPTURED_ID, id).replace("\"eta\": null", &format!("\"eta\": \"{eta}\""));
+        on.say::<i64>("LPUSH", &["celery", &raw]).await;
+    }
+    assert!(on.fetch(5).await.is_empty());
+    assert_eq!(on.say::<i64>("HLEN", &["unacked"]).await, 0);
+    assert_eq!(on.admin().depths().await.unwrap()[0].delayed, 2);
+    on.clock.advance(Duration::from_secs(90));
+    let mut held = on.fetch(5).await;
+    held.sort_by_key(|one| one.envelope.id.clone());
+    assert_eq!(ids(&held), ["a", "b"]);
+    assert!(held.iter().all(|one| (one.envelope.due_at, one.delivery) == (Some(due), 1)));
+}
+
+#[tokio::test]
+async fn what_is_no_message_goes_to_the_dead_letters_with_its_bytes() {
+    let on = Corner::open().await;
+    let (no_id, bad_body) = (
+        CAPTURED.replace("\"id\":", "\"no\":").replace("correlation_id", "nothing"),
+        CAPTURED.replace("W1sy", "%%%%"),
+    );
+    let junk: [&[u8]; 5] = [b"no json \xff\x00", b"[1, 2]", b"{}", no_id.as_bytes(), bad_body.as_bytes()];
+    for raw in junk {
+        on.say::<i64>("LPUSH", &[&b"celery"[..], raw]).await;
+    }
+    on.say::<i64>("LPUSH", &["celery", &CAPTURED.replace(CAPTURED_ID, "good")]).await;
+    assert_eq!(ids(&on.fetch(9).await), ["good"]);
+    let mut letters = on.admin().dead_letters(None, 9).await.unwrap().letters;
+    assert!(letters.iter().all(|letter| letter.reason == "undecodable" && !letter.detail.is_empty()));
+    letters.sort_by_key(|letter| letter.key);
+    let bytes: Vec<&[u8]> = letters.iter().map(|letter| letter.envelope.content.body.as_slice()).collect();
+    assert_eq!(bytes, junk);
+    assert_eq!(letters[4].envelope.id, job(CAPTURED_ID));
+}
+
+#[tokio::test]
+async fn push_of_a_python_client_wakes_who_waits() {
+    let on = Corner::open().await;
+    let mut notices = on.broker.notifier().listen();
+    assert!(on.fetch(1).await.is_empty());
+    for id in ["a", "b", "c"] {
+        while notices.try_recv().is_ok() {}
+        // The lists are looked at some milliseconds after the fetch; a push before that is found by it or told.
+        let raw = CAPTURED.replace(CAPTURED_ID, id);
+        let heard = tokio::time::timeout(Duration::from_secs(10), async {
+            loop {
+                on.say::<i64>("LPUSH", &["celery", &raw]).await;
+                if tokio::time::timeout(Duration::from_millis(300), notices.recv()).await.is_ok() {
+                    break;
+                }
+            }
+        });
+        heard.await.expect("a push is heard of");
+    }
+    assert!(matches!(notices.try_recv(), Err(_) | Ok(Notice::Queue(_))));
+}
+
+#[tokio::test]
+async fn message_that_a_python_worker_took_does_not_keep_its_id() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    assert_eq!(on.say::<Vec<String>>("RPOP", &[MIDDLE, "1"]).await.len(), 1);
+    assert_eq!(on.broker.publish(vec![message("a")]).await.unwrap(), [Publication::Accepted]);
+}
+
+#[tokio::test]
+async fn key_prefix_stands_before_everything() {
+    let corner = redis_corner().unwrap();
+    let options = RedisOptions { key_prefix: "pfx:".into(), ..RedisOptions::at(corner) };
+    let on = Corner::at(options).await;
+    on.publish(message("a")).await;
+    assert_eq!(ids(&on.fetch(5).await), ["a"]);
+    let keys: Vec<String> = on.say("KEYS", &["*"]).await;
+    assert!(keys.len() > 5 && keys.iter().all(|key| key.starts_with("pfx:")), "{keys:?}");
+}
