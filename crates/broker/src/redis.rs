@@ -205,9 +205,9 @@ impl RedisBroker {
         }
         if unread.as_slice().len() > begun {
             // Should it fail, the leases end, and the next holder tries.
-            self.call(&script::SETTLE, &unread).await.map(drop).unwrap_or_else(|error| {
+            if let Err(error) = self.call(&script::SETTLE, &unread).await {
                 tracing::warn!(%error, "messages that can't be read are still in their queue");
-            });
+            }
         }
         Ok(Fetched { deliveries, next_due_at })
     }
