@@ -77,6 +77,10 @@ end
 -- Reads what the queue has to know of a message. Returns nil and a reason where it can't be read.
 local function facts_of(raw)
     local read, message = pcall(cjson.decode, raw)
+    if not read then
+        -- Python writes halves of surrogate pairs, which this decoder refuses; nothing of what is read here has any.
+        read, message = pcall(cjson.decode, (raw:gsub('\\u[dD][89a-fA-F]%x%x', '\\ufffd')))
+    end
     if not read or type(message) ~= 'table' then return nil, 'it is no JSON object' end
     local properties, headers = message.properties, message.headers
     if type(properties) ~= 'table' then return nil, 'it has no properties' end
@@ -166,8 +170,12 @@ local function promote(limit)
             local value = redis.call('HGET', parked, name)
             if value then
                 local step, raw = tonumber(value:sub(1, 1)), value:sub(2)
-                local facts = facts_of(raw)
-                push_back(raw, queue, step, facts.id, tonumber(due[i + 1]), 0)
+                local facts, reason = facts_of(raw)
+                if facts then
+                    push_back(raw, queue, step, facts.id, tonumber(due[i + 1]), 0)
+                else
+                    bury(raw, queue, nil, 'undecodable', reason)
+                end
                 redis.call('HDEL', parked, name)
             end
             redis.call('ZREM', delayed, name)
@@ -213,19 +221,24 @@ local function take_back(limit)
     end
 end
 
+-- Says whether nothing is left of a job but what is known of it: Python workers take messages, and put back what
+-- we held, without telling us; what was in a list that is empty is gone. The second value: whether anything is known.
+local function is_gone(id)
+    local known = redis.call('HMGET', record_of(id), 's', 'q', 'k', 't')
+    local state = known[1]
+    if not state then return true, false end
+    local in_list = state == 'r' or state == 'h' and redis.call('HEXISTS', unacked, known[4]) == 0
+    return in_list and redis.call('LLEN', list_of(known[2], tonumber(known[3]))) == 0, true
+end
+
 -- Stores a message, unless its id or unique key is in a queue already: then returns that job's id.
 local function enter(id, queue, step, due, unique, raw, name)
     local record = record_of(id)
-    local standing = redis.call('HMGET', record, 's', 'q', 'k')
-    if standing[1] then
-        -- A Python worker takes messages without telling us: what stands in an empty list is gone.
-        local gone = standing[1] == 'r' and redis.call('LLEN', list_of(standing[2], tonumber(standing[3]))) == 0
-        if not gone then return id end
-        forget(id)
-    end
-    if unique ~= '' then
-        local other = redis.call('GET', own .. 'unique:' .. unique)
-        if other then return other end
+    local holder_of_key = unique ~= '' and redis.call('GET', own .. 'unique:' .. unique)
+    for _, other in ipairs({ id, holder_of_key or nil }) do
+        local gone, known = is_gone(other)
+        if not gone then return other end
+        if known then forget(other) end
     end
     if due ~= '' and tonumber(due) > now then
         park(name, raw, queue, step, id, tonumber(due))

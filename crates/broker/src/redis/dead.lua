@@ -1,5 +1,6 @@
--- Reads dead letters. ARGV[3]: 'page', then before which key ('' for the newest) and how many; or 'find', then a job's id.
--- Returns { key, message, queue, id, reason, detail, hand-outs, attempts, time of death } for each, newest first.
+-- Reads dead letters. ARGV[3]: 'page', then before which key ('' for the newest) and how many;
+-- or 'find', then a job's id.
+-- Returns { key, message, queue, id, reason, detail, hand-outs, attempts, time of death } for each, the newest first.
 
 local letters = {}
 

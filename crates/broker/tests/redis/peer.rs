@@ -202,6 +202,31 @@ async fn message_that_a_python_worker_took_does_not_keep_its_id() {
 }
 
 #[tokio::test]
+async fn message_that_a_python_worker_took_does_not_keep_its_unique_key() {
+    let on = Corner::open().await;
+    let keyed = |id: &str| Envelope { unique_key: Some("k".into()), ..message(id) };
+    on.publish(keyed("a")).await;
+    assert_eq!(on.broker.publish(vec![keyed("b")]).await.unwrap(), [Publication::Duplicate(job("a"))]);
+    on.say::<Vec<String>>("RPOP", &[MIDDLE, "1"]).await;
+    assert_eq!(on.broker.publish(vec![keyed("b")]).await.unwrap(), [Publication::Accepted]);
+    assert_eq!(on.broker.publish(vec![keyed("c")]).await.unwrap(), [Publication::Duplicate(job("b"))]);
+}
+
+#[tokio::test]
+async fn half_a_surrogate_pair_stops_nobody() {
+    let on = Corner::open().await;
+    let odd = CAPTURED.replace("(2, 3)", r"('\ud83d', '\udc00')");
+    let due = on.clock.now() + Duration::from_secs(9);
+    let later = odd.replace(CAPTURED_ID, "later").replace("\"eta\": null", &format!("\"eta\": \"{due}\""));
+    for raw in [&odd, &later] {
+        on.say::<i64>("LPUSH", &["celery", raw]).await;
+    }
+    assert_eq!(ids(&on.fetch(5).await), [CAPTURED_ID]);
+    on.clock.advance(Duration::from_secs(9));
+    assert_eq!(ids(&on.fetch(5).await), ["later"]);
+}
+
+#[tokio::test]
 async fn key_prefix_stands_before_everything() {
     let corner = redis_corner().unwrap();
     let options = RedisOptions { key_prefix: "pfx:".into(), ..RedisOptions::at(corner) };
