@@ -16,6 +16,9 @@ const SERVER: &str = "Redis";
 /// How many databases it has, so that each test may take one for itself.
 pub(crate) const DATABASES: u32 = 4_096;
 
+/// The name of its Unix socket, in its folder.
+const SOCKET: &str = "redis.sock";
+
 /// Is responsible for a Redis server of its own. It appends every write to a file before it answers, so that
 /// it comes back with everything after a kill.
 #[derive(Debug)]
@@ -46,11 +49,45 @@ impl Redis {
     /// # Errors
     /// It is not installed.
     pub fn begin() -> Result<Self, PeerError> {
+        Self::begin_as(Keeps::Everything)
+    }
+
+    fn begin_as(keeps: Keeps) -> Result<Self, PeerError> {
         let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
         let folder = tempfile::tempdir().map_err(fail("make its folder"))?;
         let port = free_port().map_err(fail("find a port"))?;
-        let process = serve(folder.path(), port)?;
+        let process = serve(folder.path(), port, keeps)?;
         Ok(Self { process, port, folder })
+    }
+
+    /// Starts one that lives as long as this process, keeps nothing, and leaves nothing behind.
+    ///
+    /// Returns where it is, without a database.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub(crate) fn start_for_this_process() -> Result<String, PeerError> {
+        let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
+        let (tell, hear) = std::sync::mpsc::channel();
+        // The kernel ends a server with the thread that started it, so this one goes on until the process ends.
+        let keep = move || {
+            let started =
+                Self::begin_as(Keeps::Nothing).and_then(|mut server| server.wait().map(|()| server));
+            match started {
+                Ok(Self { process, port, folder }) => {
+                    // It writes no file, so it needs its folder no more, which nobody would remove at the end.
+                    drop(folder);
+                    tell.send(Ok(format!("redis://127.0.0.1:{port}"))).ok();
+                    let _process = process;
+                    loop {
+                        std::thread::park();
+                    }
+                }
+                Err(error) => tell.send(Err(error)).ok(),
+            };
+        };
+        std::thread::Builder::new().spawn(keep).map_err(fail("start a thread"))?;
+        hear.recv().map_err(|source| fail("hear of it")(std::io::Error::other(source)))?
     }
 
     /// Waits until it answers.
@@ -65,6 +102,11 @@ impl Redis {
     /// Returns where one of its databases lies.
     pub fn url(&self, database: u32) -> String {
         format!("redis://127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Returns where one of its databases lies, by its Unix socket, as Celery writes it.
+    pub fn socket_url(&self, database: u32) -> String {
+        format!("redis+socket://{}?virtual_host={database}", self.folder.path().join(SOCKET).display())
     }
 
     /// Kills it as a crash would.
@@ -92,17 +134,29 @@ impl Redis {
     /// # Errors
     /// It does not start.
     pub fn restart(&mut self) -> Result<(), PeerError> {
-        self.process = serve(self.folder.path(), self.port)?;
+        self.process = serve(self.folder.path(), self.port, Keeps::Everything)?;
         self.wait()
     }
 }
 
-fn serve(folder: &Path, port: u16) -> Result<Process, PeerError> {
+/// What a server writes to files.
+#[derive(Clone, Copy, Debug)]
+enum Keeps {
+    /// Each write, before it answers.
+    Everything,
+    /// None.
+    Nothing,
+}
+
+fn serve(folder: &Path, port: u16, keeps: Keeps) -> Result<Process, PeerError> {
     let program = on_path(SERVER, "redis-server")?;
     Process::start(SERVER, &program, None, folder.join("redis.log"), |command| {
         command.current_dir(folder).args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--dir", "."]).args(["--unixsocket", "redis.sock"]);
-        command.args(["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]);
+        command.args(["--dir", ".", "--save", ""]);
+        match keeps {
+            Keeps::Everything => command.args(["--appendonly", "yes", "--unixsocket", SOCKET]),
+            Keeps::Nothing => command.args(["--appendonly", "no"]),
+        };
         command.args(["--databases", &DATABASES.to_string()]);
     })
 }

@@ -4,6 +4,7 @@
 //! ([`Shared::variables`]); a test finds them there and makes a database, takes a number or makes a virtual host.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::{PeerError, Postgres, RabbitMq, Redis};
 
@@ -63,27 +64,32 @@ pub fn postgres_url(database: &str) -> Result<String, PeerError> {
     Ok(format!("{}/{database}", told("PostgreSQL", POSTGRES)?))
 }
 
-/// Returns where one database of Redis lies. Tests take theirs by [`redis_corner`].
-///
-/// # Errors
-/// Nobody has started it.
-pub fn redis_url(database: u32) -> Result<String, PeerError> {
-    Ok(format!("{}/{database}", told("Redis", REDIS)?))
-}
-
 /// Returns an empty database of Redis that no other test of the run takes.
 ///
+/// Where nobody has started one for the run, this process has one of its own.
+///
 /// # Errors
-/// Nobody has started it, or it does not answer.
+/// It can't be started, or does not answer.
 pub fn redis_corner() -> Result<String, PeerError> {
-    let told = told("Redis", REDIS)?;
-    let address = told.trim_start_matches("redis://");
+    let server = told("Redis", REDIS).or_else(|_| own_redis())?;
+    let address = server.trim_start_matches("redis://");
     let number = crate::redis::next_database(address).map_err(|source| PeerError::System {
         server: "Redis",
         action: "take a database",
         source,
     })?;
-    redis_url(number)
+    Ok(format!("{server}/{number}"))
+}
+
+/// Starts a server for this process, once.
+fn own_redis() -> Result<String, PeerError> {
+    static OWN: Mutex<Option<String>> = Mutex::new(None);
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let url = match own.take() {
+        Some(url) => url,
+        None => Redis::start_for_this_process()?,
+    };
+    Ok(own.insert(url).clone())
 }
 
 /// Makes an empty virtual host of RabbitMQ and returns where it lies.

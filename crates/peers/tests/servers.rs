@@ -37,13 +37,29 @@ fn redis_comes_back_after_a_kill_with_what_it_had() {
 }
 
 #[test]
-fn each_test_has_a_corner_of_the_shared_servers() {
-    assert_eq!(psql(&shared::postgres_url("postgres").unwrap(), "select 1"), "1");
+fn each_test_has_a_corner_of_redis_that_is_started_where_nobody_has() {
     let (one, other) = (shared::redis_corner().unwrap(), shared::redis_corner().unwrap());
     assert_ne!(one, other);
     assert_eq!(redis_cli(&one, &["set", "a", "1"]), "OK");
     assert_eq!(redis_cli(&other, &["dbsize"]), "0");
+}
+
+#[test]
+fn whoever_runs_the_tests_tells_them_of_the_servers_by_the_environment() {
+    let servers = shared::Shared::start().unwrap();
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    test.args(["--exact", "finds_what_the_environment_names", "--ignored"]).envs(servers.variables());
+    assert!(test.status().unwrap().success());
+}
+
+#[test]
+#[ignore = "is a process that another test starts"]
+#[expect(clippy::disallowed_methods, reason = "the environment is what it tests")]
+fn finds_what_the_environment_names() {
+    assert_eq!(psql(&shared::postgres_url("postgres").unwrap(), "select 1"), "1");
     assert_ne!(shared::rabbitmq_corner().unwrap(), shared::rabbitmq_corner().unwrap());
+    let told = std::env::var("CELERIAC_TEST_REDIS").unwrap();
+    assert!(shared::redis_corner().unwrap().starts_with(&told));
 }
 
 #[test]
