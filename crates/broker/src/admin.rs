@@ -42,6 +42,31 @@ pub trait BrokerAdmin: Send + Sync {
     /// dead letter (any more), and nothing was published. It stays a dead letter where its id or
     /// unique key is in a queue already ([`Publication::Duplicate`]).
     async fn revive(&self, key: i64, envelope: Envelope) -> Result<Option<Publication>, BrokerError>;
+
+    /// Looks for what in the server's settings or state would lose messages, or soon will refuse them.
+    async fn dangers(&self) -> Result<Vec<Danger>, BrokerError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Something about the server that messages are in danger of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Danger {
+    /// How bad it is.
+    pub gravity: Gravity,
+    /// What it is, and what follows.
+    pub what: String,
+    /// What to do about it.
+    pub advice: &'static str,
+}
+
+/// How bad a danger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// Messages are lost, or refused, as things are.
+    Serious,
+    /// Messages are lost by what happens rarely: a crash of the server, a memory that fills up.
+    Rare,
 }
 
 /// A message that was looked up.

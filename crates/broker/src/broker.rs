@@ -45,6 +45,14 @@ pub trait Broker: Send + Sync + 'static {
     /// Lengthens leases to `lease` from now and returns one answer for each in the given order.
     async fn renew(&self, tags: &[LeaseTag], lease: Duration) -> Result<Vec<Renewal>, BrokerError>;
 
+    /// Notes that `holder` takes from these queues no more; it holds nothing of them.
+    ///
+    /// Where messages wait in a place that only workers of ours look at, the last of them puts them
+    /// back where others find them. A worker that was killed never says so: nothing may rest on it.
+    async fn leave(&self, _queues: &[String], _holder: &str) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
     /// Returns the wake-up line between the processes that use this transport.
     fn notifier(&self) -> Arc<dyn Notifier>;
 

@@ -12,7 +12,9 @@ mod notifier;
 mod redis;
 mod sqlite;
 
-pub use admin::{BrokerAdmin, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, QueueDepth};
+pub use admin::{
+    BrokerAdmin, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState, QueueDepth,
+};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
 pub use capabilities::Capabilities;
 pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};

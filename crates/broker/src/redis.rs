@@ -23,6 +23,7 @@ use crate::{
 
 mod admin;
 mod answer;
+mod dangers;
 mod ear;
 mod link;
 mod notify;
@@ -52,8 +53,8 @@ pub struct RedisBroker {
     ear: Arc<Ear>,
     notifier: Arc<RedisNotifier>,
     settings: String,
-    /// The queues that were declared since the start.
-    declared: Mutex<HashSet<String>>,
+    /// The queues that were declared on the connection of this number.
+    declared: Mutex<(u64, HashSet<String>)>,
     /// Which of its queues the next fetch asks first.
     turn: AtomicUsize,
 }
@@ -86,7 +87,9 @@ impl RedisBroker {
         let hearing = ear.open().await.map_err(failed)?;
         let notifier = Arc::new(RedisNotifier::start(Arc::clone(&ear), hearing, Arc::clone(&link)));
         let (declared, turn) = (Mutex::default(), AtomicUsize::new(0));
-        Ok(Self { options, clock, link, ear, notifier, settings, declared, turn })
+        let broker = Self { options, clock, link, ear, notifier, settings, declared, turn };
+        broker.check_version().await?;
+        Ok(broker)
     }
 
     /// Begins the arguments of a script.
@@ -105,11 +108,15 @@ impl RedisBroker {
     }
 
     /// Writes the tables of bindings for queues that were not met before, as Celery does where it
-    /// declares a queue.
+    /// declares a queue. A server that came back may have come back empty, so it is told again.
     async fn declare<'q>(&self, queues: impl Iterator<Item = &'q str>) -> Result<(), BrokerError> {
+        let number = self.link.connections();
         let unknown: BTreeSet<&str> = {
-            let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-            queues.filter(|queue| !declared.contains(*queue)).collect()
+            let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+            if declared.0 != number {
+                *declared = (number, HashSet::new());
+            }
+            queues.filter(|queue| !declared.1.contains(*queue)).collect()
         };
         if unknown.is_empty() {
             return Ok(());
@@ -125,7 +132,7 @@ impl RedisBroker {
         }
         self.link.ask(async |mut connection| pipe.query_async(&mut connection).await).await?;
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        declared.extend(unknown.into_iter().map(ToOwned::to_owned));
+        declared.1.extend(unknown.into_iter().map(ToOwned::to_owned));
         Ok(())
     }
 
@@ -248,6 +255,9 @@ impl RedisBroker {
     }
 }
 
+/// How many calls a worker that leaves makes at most, of [`MOVED`] messages each.
+const LONGEST_FAREWELL: usize = 1_000;
+
 /// Among how many of the next messages of a list one that is given back finds its old place.
 const WALK: usize = 32;
 
@@ -359,6 +369,21 @@ impl Broker for RedisBroker {
             }
         };
         tags.iter().map(|_| renewal(answers.next())).collect()
+    }
+
+    async fn leave(&self, queues: &[String], holder: &str) -> Result<(), BrokerError> {
+        let mut arguments = self.arguments().with(holder).with(MOVED);
+        for queue in queues {
+            arguments.push(queue);
+        }
+        for _ in 0..LONGEST_FAREWELL {
+            let moved = Fields::of(Value::Array(vec![self.call(&script::LEAVE, &arguments).await?]))?;
+            if { moved }.number()? < MOVED as i64 {
+                return Ok(());
+            }
+        }
+        tracing::warn!(?queues, "more delayed messages than one goodbye moves are left to the next worker");
+        Ok(())
     }
 
     fn notifier(&self) -> Arc<dyn Notifier> {

@@ -8,12 +8,14 @@ mod suite {
     use celeriac_broker::conformance::{Fixture, skipped};
     use celeriac_broker::{RedisBroker, RedisOptions};
     use celeriac_peers::shared::redis_corner;
-    use celeriac_protocol::ManualClock;
+    use celeriac_protocol::{DEFAULT_PRIORITY, ManualClock};
 
     async fn open() -> Fixture {
         let clock = ManualClock::default();
         let url = redis_corner().unwrap();
-        let options = RedisOptions { server_time: false, ..RedisOptions::at(url) };
+        // The suite wants what is unset in the middle; that Python's place is the usual one, `peer` tests.
+        let unset_priority = DEFAULT_PRIORITY;
+        let options = RedisOptions { server_time: false, unset_priority, ..RedisOptions::at(url) };
         let broker = RedisBroker::open(options.clone(), Arc::new(clock.clone())).await.unwrap();
         let other = RedisBroker::open(options, Arc::new(clock.clone())).await.unwrap();
         Fixture::new(Arc::new(broker), Arc::new(other), clock, ())

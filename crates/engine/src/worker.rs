@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_protocol::{Clock, DEFAULT_QUEUE};
+use celeriac_protocol::{Clock, DEFAULT_QUEUE, error_text};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -215,6 +215,10 @@ impl Worker {
         drop(side_stop);
         sides.close();
         sides.wait().await;
+        if let Err(error) = shared.client.broker().leave(&shared.options.queues, &shared.name).await {
+            let error = error_text(&error);
+            tracing::warn!(worker = %shared.name, error, "the transport did not hear that the worker leaves");
+        }
         tracing::info!(worker = %shared.name, "worker stopped");
     }
 

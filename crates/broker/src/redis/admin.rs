@@ -7,7 +7,7 @@ use redis::Value;
 use super::answer::{Fields, list};
 use super::{RedisBroker, publication, script, wire};
 use crate::{
-    BrokerAdmin, BrokerError, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, Notice,
+    BrokerAdmin, BrokerError, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, MessageState, Notice,
     Notifier, Publication, QueueDepth,
 };
 
@@ -168,5 +168,9 @@ impl BrokerAdmin for RedisBroker {
         }
         self.wake_here(std::iter::once(envelope.queue.as_str()));
         publication(Fields::of(answer)?.next()).map(Some)
+    }
+
+    async fn dangers(&self) -> Result<Vec<Danger>, BrokerError> {
+        self.find_dangers().await
     }
 }

@@ -2,12 +2,19 @@
 -- ARGV[1]: settings as JSON: prefix, suffixes (of the lists of one queue, first served first), separator,
 --          channel, sender, keep (milliseconds). ARGV[2]: the time in microseconds, or '' for this server's own.
 -- A script that takes a message from one place has made sure before that it can put it into the next.
+-- A script that has begun to write is not refused memory any more, and is never stopped half-way by the server.
 
 local cfg = cjson.decode(ARGV[1])
 local prefix, own = cfg.prefix, cfg.prefix .. 'celeriac:'
 local unacked, unacked_index = prefix .. 'unacked', prefix .. 'unacked_index'
 local leases, held, parked = own .. 'leases', own .. 'held', own .. 'parked'
 local waiting, paused = own .. 'delayed', own .. 'paused'
+
+-- How long a queue counts as served after a worker of ours has last asked for its messages, in microseconds.
+local SERVED = 60 * 1000000
+
+-- Beyond this a number of microseconds is not exact any more; no sender means such a time.
+local LAST_INSTANT = 2 ^ 53
 
 local now = tonumber(ARGV[2])
 if not now then
@@ -35,6 +42,18 @@ end
 -- Fails here, before anything is taken from its place, where the server's memory is full.
 local function need_room()
     redis.call('SET', own .. 'room', '')
+end
+
+-- Notes that a worker of ours takes from a queue. It is a first write: it fails, like `need_room`, where there is none.
+local function serve(queue, holder)
+    local served = own .. 'served:' .. queue
+    redis.call('ZADD', served, digits(now), holder)
+    redis.call('ZREMRANGEBYSCORE', served, '-inf', '(' .. digits(now - SERVED))
+end
+
+-- Says whether a worker of ours takes from a queue, which will hand on in time what is parked.
+local function is_served(queue)
+    return redis.call('ZCOUNT', own .. 'served:' .. queue, digits(now - SERVED), '+inf') > 0
 end
 
 local function wake(queue)
@@ -74,7 +93,8 @@ local function instant(value)
     return seconds * 1000000 + tonumber(fraction)
 end
 
--- Reads what the queue has to know of a message. Returns nil and a reason where it can't be read.
+-- Reads what the queue has to know of a message; `told` says that Celery's own header tells its time.
+-- Returns nil and a reason where it can't be read.
 local function facts_of(raw)
     local read, message = pcall(cjson.decode, raw)
     if not read then
@@ -91,9 +111,12 @@ local function facts_of(raw)
     if not facts.id then return nil, 'it has no id' end
     if mark.due_at == nil then
         facts.due = instant(headers.eta)
+        facts.told = facts.due ~= nil
     elseif type(mark.due_at) == 'number' then
         facts.due = mark.due_at
     end
+    -- Python writes infinities and what is no number at all.
+    if facts.due and not (math.abs(facts.due) < LAST_INSTANT) then facts.due = nil end
     facts.unique = text(mark.unique_key)
     local info = type(properties.delivery_info) == 'table' and properties.delivery_info or {}
     facts.exchange, facts.key = info.exchange, info.routing_key
@@ -123,9 +146,9 @@ end
 
 -- Keeps what is known of a job, and its unique key, for so many milliseconds from now.
 local function keep(record, milliseconds)
-    redis.call('PEXPIRE', record, milliseconds)
+    redis.call('PEXPIRE', record, digits(milliseconds))
     local unique = redis.call('HGET', record, 'u')
-    if unique then redis.call('PEXPIRE', own .. 'unique:' .. unique, milliseconds) end
+    if unique then redis.call('PEXPIRE', own .. 'unique:' .. unique, digits(milliseconds)) end
 end
 
 -- Lets a message wait for its time, under a name that is used once.
@@ -231,6 +254,15 @@ local function is_gone(id)
     return in_list and redis.call('LLEN', list_of(known[2], tonumber(known[3]))) == 0, true
 end
 
+-- Says whether a message waits for its time in the place where only our workers look. Where none of them takes from
+-- its queue it goes to the list as Celery sends it, and whoever pops it looks at its header.
+local function is_to_be_parked(queue, due, raw)
+    if due == '' or tonumber(due) <= now then return false end
+    if is_served(queue) then return true end
+    local facts = facts_of(raw)
+    return not (facts and facts.told)
+end
+
 -- Stores a message, unless its id or unique key is in a queue already: then returns that job's id.
 local function enter(id, queue, step, due, unique, raw, name)
     local record = record_of(id)
@@ -240,12 +272,13 @@ local function enter(id, queue, step, due, unique, raw, name)
         if not gone then return other end
         if known then forget(other) end
     end
-    if due ~= '' and tonumber(due) > now then
+    if is_to_be_parked(queue, due, raw) then
         park(name, raw, queue, step, id, tonumber(due))
     else
+        local ready_at = due ~= '' and math.max(now, tonumber(due)) or now
         redis.call('LPUSH', list_of(queue, step), raw)
-        redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 'ra', digits(now))
-        redis.call('PEXPIRE', record, cfg.keep)
+        redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 'ra', digits(ready_at))
+        redis.call('PEXPIRE', record, digits(cfg.keep + math.ceil((ready_at - now) / 1000)))
     end
     redis.call('HSET', record, 'n', redis.call('INCR', own .. 'last'))
     if unique ~= '' then

@@ -8,7 +8,7 @@ local holder, limit = ARGV[6], tonumber(ARGV[7])
 local until_then = now + lease
 local seconds = string.format('%.6f', now / 1000000)
 
-need_room()
+for i = 8, #ARGV do serve(ARGV[i], holder) end
 take_back(limit)
 promote(limit)
 
@@ -52,7 +52,14 @@ for i = 8, #ARGV do
             while number < max and moved < limit do
                 local raws = redis.call('RPOP', list_of(queue, step), max - number)
                 if not raws then break end
-                for _, raw in ipairs(raws) do take(raw, queue, step) end
+                for _, raw in ipairs(raws) do
+                    -- The messages after it have left their list, so nothing that one of them holds may end this.
+                    local fine, why = pcall(take, raw, queue, step)
+                    if not fine then
+                        moved = moved + 1
+                        bury(raw, queue, nil, 'undecodable', type(why) == 'table' and why.err or tostring(why))
+                    end
+                end
             end
         end
     end
@@ -63,6 +70,8 @@ local function consider(key)
     local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]
     if first and not (next_due and next_due <= tonumber(first)) then next_due = tonumber(first) end
 end
+-- What was moved away may have stood before messages that are ready.
+if moved >= limit then next_due = now end
 consider(leases)
 for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do consider(delayed_of(queue)) end
 

@@ -20,16 +20,17 @@ local function among(raws)
     for _, raw in ipairs(raws) do
         if raw:find(needle, 1, true) then
             local facts = facts_of(raw)
-            if facts and facts.id == id then return raw end
+            if facts and facts.id == id then return raw, facts.due end
         end
     end
 end
 
-local function ready_in(list, of_queue, raw)
+local function ready_in(list, of_queue, raw, due)
     if cancels then
         redis.call('LREM', list, 1, raw)
         forget(id)
     end
+    if due and due > now then return { 'delayed', raw, of_queue, deliveries, attempts, due, '' } end
     return { 'ready', raw, of_queue, deliveries, attempts, 0, '' }
 end
 
@@ -53,8 +54,8 @@ elseif state == 'd' then
 elseif state == 'r' then
     local list = list_of(queue, step)
     local raws = redis.call('LRANGE', list, start, start + slice - 1)
-    local raw = among(raws)
-    if raw then return ready_in(list, queue, raw) end
+    local raw, due = among(raws)
+    if raw then return ready_in(list, queue, raw, due) end
     return #raws == slice and { 'more' } or false
 end
 
@@ -62,8 +63,8 @@ end
 for _, of_queue in ipairs(redis.call('SMEMBERS', own .. 'queues')) do
     for of_step = 0, #cfg.suffixes - 1 do
         local list = list_of(of_queue, of_step)
-        local raw = among(redis.call('LRANGE', list, -slice, -1))
-        if raw then return ready_in(list, of_queue, raw) end
+        local raw, due = among(redis.call('LRANGE', list, -slice, -1))
+        if raw then return ready_in(list, of_queue, raw, due) end
     end
 end
 return false

@@ -1,6 +1,7 @@
 //! The connection on which scripts are called: it comes back by itself, and no call waits for ever.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Link {
     deadline: Duration,
     /// Connected by whoever needs it first, while the others wait for that.
     current: tokio::sync::Mutex<Option<Numbered>>,
+    /// How often it was connected.
+    connections: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -40,7 +43,13 @@ struct Late(Duration);
 impl Link {
     /// Makes a link that connects when it is first used.
     pub(super) fn new(client: Client, deadline: Duration) -> Self {
-        Self { client, deadline, current: tokio::sync::Mutex::default() }
+        let connections = AtomicU64::new(0);
+        Self { client, deadline, current: tokio::sync::Mutex::default(), connections }
+    }
+
+    /// Counts the connections so far: what was told to the server before the last may be gone with it.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Asks the server, within the deadline.
@@ -88,7 +97,8 @@ impl Link {
         loop {
             match connect(&self.client, AsyncConnectionConfig::new(), self.deadline).await {
                 Ok(connection) => {
-                    let numbered = Numbered { number: rand::random(), connection };
+                    let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+                    let numbered = Numbered { number, connection };
                     *current = Some(numbered.clone());
                     return Ok(numbered);
                 }

@@ -1,15 +1,16 @@
 //! Where Redis is, and how its queue is laid out there.
 
+use std::fmt;
 use std::time::Duration;
 
-use celeriac_protocol::{DEFAULT_PRIORITY, MAX_PRIORITY};
+use celeriac_protocol::MAX_PRIORITY;
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 
 use super::PRODUCT;
 use crate::BrokerError;
 
 /// Says where Redis is and how the queue is laid out there. The defaults are Celery's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RedisOptions {
     /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the web's certificate
     /// authorities, `redis+socket:///path?virtual_host=db` for a Unix socket.
@@ -21,8 +22,9 @@ pub struct RedisOptions {
     pub priority_steps: Vec<u8>,
     /// Stands between a queue's name and its step: Celery's `sep`.
     pub separator: String,
-    /// Where a message without a priority stands, 0 to 9. Python's senders put theirs at 9, the
-    /// highest, so a fleet that shares its queues with them may prefer that to our middle.
+    /// Where a message without a priority stands, 0 to 9. Python's senders put theirs where 9 is, in
+    /// the list that has the queue's plain name, and so do we: else those of one side would wait for
+    /// all of the other's. A fleet of ours alone may put them in the middle.
     pub unset_priority: u8,
     /// How long each call may take, a new connection included.
     pub deadline: Duration,
@@ -35,6 +37,15 @@ pub struct RedisOptions {
     pub server_time: bool,
 }
 
+impl fmt::Debug for RedisOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, key_prefix, priority_steps, .. } = self;
+        // The URL may hold a password.
+        let mut shown = f.debug_struct("RedisOptions");
+        shown.field("key_prefix", key_prefix).field("priority_steps", priority_steps).finish_non_exhaustive()
+    }
+}
+
 impl RedisOptions {
     /// Takes Celery's defaults for the server at `url`.
     pub fn at(url: impl Into<String>) -> Self {
@@ -43,7 +54,7 @@ impl RedisOptions {
             key_prefix: String::new(),
             priority_steps: vec![0, 3, 6, 9],
             separator: "\x06\x16".to_owned(),
-            unset_priority: DEFAULT_PRIORITY,
+            unset_priority: MAX_PRIORITY,
             deadline: Duration::from_secs(5),
             memory: Duration::from_hours(24 * 14),
             server_time: true,
@@ -62,6 +73,8 @@ impl RedisOptions {
             "priority steps end at 9"
         } else if self.separator.is_empty() {
             "the separator of priority steps is empty"
+        } else if self.unset_priority > MAX_PRIORITY {
+            "the place of messages without a priority is 0 to 9"
         } else if self.deadline.is_zero() || self.memory.is_zero() {
             "deadline and memory are longer than nothing"
         } else {
@@ -112,6 +125,12 @@ mod tests {
         let lists: Vec<usize> = (0..=9).map(|priority| options.step_of(priority)).collect();
         assert_eq!(lists, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3]);
         assert_eq!(options.suffixes(), ["", "\x06\x163", "\x06\x166", "\x06\x169"]);
+    }
+
+    #[test]
+    fn password_is_not_shown() {
+        let options = RedisOptions::at("redis://:secret@host/0");
+        assert!(!format!("{options:?}").contains("secret"));
     }
 
     #[test]

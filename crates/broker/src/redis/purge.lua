@@ -13,6 +13,7 @@ local function out(raw, due)
         return
     end
     local counts = redis.call('HMGET', record_of(facts.id), 'd', 'a')
+    if not due and facts.due and facts.due > now then due = facts.due end
     purged[#purged + 1] = { raw, due, tonumber(counts[1]) or 0, tonumber(counts[2]) or 0 }
     forget(facts.id)
 end

@@ -18,6 +18,7 @@ pub(super) static PUBLISH: LazyLock<Script> = script!("publish.lua");
 pub(super) static FETCH: LazyLock<Script> = script!("fetch.lua");
 pub(super) static SETTLE: LazyLock<Script> = script!("settle.lua");
 pub(super) static RENEW: LazyLock<Script> = script!("renew.lua");
+pub(super) static LEAVE: LazyLock<Script> = script!("leave.lua");
 pub(super) static FIND: LazyLock<Script> = script!("find.lua");
 pub(super) static PURGE: LazyLock<Script> = script!("purge.lua");
 pub(super) static DEPTHS: LazyLock<Script> = script!("depths.lua");

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use celeriac_broker::{Broker, Notice, Publication, RedisOptions, Renewal, Settled};
+use celeriac_broker::{
+    Broker, FetchRequest, MessageState, Notice, Publication, RedisOptions, Renewal, Settled,
+};
 use celeriac_peers::shared::redis_corner;
 use celeriac_protocol::{Clock, Content, Envelope, Timestamp};
 
-use super::support::{CAPTURED, CAPTURED_ID, Corner, LEASE, MIDDLE, ack, ids, job, message};
+use super::support::{CAPTURED, CAPTURED_ID, Corner, LEASE, ack, ids, job, message};
 
 /// What Celery's own fields say of the captured message.
 fn captured() -> Envelope {
@@ -16,7 +18,6 @@ fn captured() -> Envelope {
         CAPTURED[begin..begin + CAPTURED[begin..].find(to).unwrap()].to_owned()
     };
     Envelope {
-        priority: Some(9),
         content: Content {
             headers: part("\"headers\": ", ", \"properties\""),
             properties: format!("{{{}}}", part("\"properties\": {", ", \"delivery_info\"")),
@@ -58,7 +59,9 @@ async fn priorities_lie_in_celerys_lists() {
     for (id, priority) in [("a", Some(9)), ("b", Some(6)), ("c", None), ("d", Some(3)), ("e", Some(0))] {
         on.publish(Envelope { priority, ..message(id) }).await;
     }
-    for (list, length) in [("celery", 1), (MIDDLE, 2), ("celery\x06\x166", 1), ("celery\x06\x169", 1)] {
+    for (list, length) in
+        [("celery", 2), ("celery\x06\x163", 1), ("celery\x06\x166", 1), ("celery\x06\x169", 1)]
+    {
         assert_eq!(on.say::<i64>("LLEN", &[list]).await, length, "{list:?}");
     }
 }
@@ -83,7 +86,10 @@ async fn message_pushed_by_python_is_run_and_acknowledged() {
     let mut left: Vec<String> = on.say("KEYS", &["*"]).await;
     left.sort();
     let bindings = ["_kombu.binding.celery", "_kombu.binding_permanent.celery"];
-    assert_eq!(left, [&bindings[..], &["celeriac:last", "celeriac:queues", "celeriac:room"]].concat());
+    assert_eq!(
+        left,
+        [&bindings[..], &["celeriac:last", "celeriac:queues", "celeriac:served:celery"]].concat()
+    );
 }
 
 #[tokio::test]
@@ -110,7 +116,7 @@ async fn message_that_a_python_peer_restored_belongs_to_its_next_holder() {
     parts[0]["properties"]["delivery_info"]["redelivered"] = true.into();
     on.say::<i64>("ZREM", &["unacked_index", &tag]).await;
     on.say::<i64>("HDEL", &["unacked", &tag]).await;
-    on.say::<i64>("RPUSH", &[MIDDLE, &parts[0].to_string()]).await;
+    on.say::<i64>("RPUSH", &["celery", &parts[0].to_string()]).await;
     assert_eq!(on.broker.renew(&[late.tag], LEASE).await.unwrap(), [Renewal::Lost]);
     let next = on.fetch_one().await;
     assert_eq!((next.envelope.id.as_str(), next.delivery, next.attempt), ("a", 2, 2));
@@ -197,7 +203,7 @@ async fn push_of_a_python_client_wakes_who_waits() {
 async fn message_that_a_python_worker_took_does_not_keep_its_id() {
     let on = Corner::open().await;
     on.publish(message("a")).await;
-    assert_eq!(on.say::<Vec<String>>("RPOP", &[MIDDLE, "1"]).await.len(), 1);
+    assert_eq!(on.say::<Vec<String>>("RPOP", &["celery", "1"]).await.len(), 1);
     assert_eq!(on.broker.publish(vec![message("a")]).await.unwrap(), [Publication::Accepted]);
 }
 
@@ -207,7 +213,7 @@ async fn message_that_a_python_worker_took_does_not_keep_its_unique_key() {
     let keyed = |id: &str| Envelope { unique_key: Some("k".into()), ..message(id) };
     on.publish(keyed("a")).await;
     assert_eq!(on.broker.publish(vec![keyed("b")]).await.unwrap(), [Publication::Duplicate(job("a"))]);
-    on.say::<Vec<String>>("RPOP", &[MIDDLE, "1"]).await;
+    on.say::<Vec<String>>("RPOP", &["celery", "1"]).await;
     assert_eq!(on.broker.publish(vec![keyed("b")]).await.unwrap(), [Publication::Accepted]);
     assert_eq!(on.broker.publish(vec![keyed("c")]).await.unwrap(), [Publication::Duplicate(job("b"))]);
 }
@@ -235,4 +241,74 @@ async fn key_prefix_stands_before_everything() {
     assert_eq!(ids(&on.fetch(5).await), ["a"]);
     let keys: Vec<String> = on.say("KEYS", &["*"]).await;
     assert!(keys.len() > 5 && keys.iter().all(|key| key.starts_with("pfx:")), "{keys:?}");
+}
+
+/// A message that is due later, as our client sends it: Celery's header tells its time.
+fn later(id: &str, due: Timestamp) -> Envelope {
+    let content = message(id).content;
+    let headers = content.headers.replace('}', &format!(", \"eta\": \"{due}\"}}"));
+    Envelope { due_at: Some(due), content: Content { headers, ..content }, ..message(id) }
+}
+
+#[tokio::test]
+async fn delayed_message_goes_to_the_list_where_python_alone_takes_from() {
+    let on = Corner::open().await;
+    let due = on.clock.now() + Duration::from_secs(90);
+    on.publish(later("a", due)).await;
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 1);
+    let found = on.admin().find(&job("a")).await.unwrap().unwrap();
+    assert_eq!(found.state, MessageState::Delayed { until: due });
+    // The first worker of ours lets it wait, and from then on others go there at once.
+    assert!(on.fetch(5).await.is_empty());
+    on.publish(later("b", due + Duration::from_secs(1))).await;
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 0);
+    on.clock.advance(Duration::from_secs(91));
+    assert_eq!(ids(&on.fetch(5).await), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn last_worker_to_leave_puts_delayed_messages_where_python_finds_them() {
+    let on = Corner::open().await;
+    let queues = ["celery".to_owned()];
+    let due = on.clock.now() + Duration::from_secs(90);
+    for holder in ["one", "other"] {
+        let request = FetchRequest { queues: &queues, max: 1, lease: LEASE, holder };
+        on.broker.fetch(&request).await.unwrap();
+    }
+    on.publish(later("a", due)).await;
+    on.publish(later("b", due + Duration::from_secs(1))).await;
+    on.broker.leave(&queues, "one").await.unwrap();
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 0);
+    on.broker.leave(&queues, "other").await.unwrap();
+    let lying: Vec<String> = on.say("LRANGE", &["celery", "0", "-1"]).await;
+    assert!(lying.len() == 2 && lying[1].contains("\"id\": \"a\""), "{lying:?}");
+    assert!(on.fetch(5).await.is_empty());
+    on.clock.advance(Duration::from_secs(91));
+    assert_eq!(ids(&on.fetch(5).await), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn worker_that_was_killed_does_not_hold_delayed_messages_for_ever() {
+    let on = Corner::open().await;
+    assert!(on.fetch(1).await.is_empty());
+    on.clock.advance(Duration::from_secs(61));
+    on.publish(later("a", on.clock.now() + Duration::from_secs(90))).await;
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 1);
+}
+
+#[tokio::test]
+async fn odd_message_takes_none_of_its_neighbours_with_it() {
+    let on = Corner::open().await;
+    let mark = |due: &str| {
+        let raw = CAPTURED
+            .replace("\"priority\": 0", &format!("\"priority\": 0, \"celeriac\": {{\"due_at\": {due}}}"));
+        raw.replace(CAPTURED_ID, "odd")
+    };
+    for odd in [mark("Infinity"), mark("NaN"), mark("1e300"), mark("\"soon\"")] {
+        on.say::<i64>("LPUSH", &["celery", &odd]).await;
+    }
+    on.say::<i64>("LPUSH", &["celery", &CAPTURED.replace(CAPTURED_ID, "good")]).await;
+    assert!(ids(&on.fetch(9).await).contains(&"good"));
+    assert_eq!(on.admin().dead_letters(None, 9).await.unwrap().letters.len(), 4);
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 0);
 }

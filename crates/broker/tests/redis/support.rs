@@ -13,9 +13,6 @@ use redis::{FromRedisValue, ToRedisArgs};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 
-/// The list of messages without a priority, on our scale the middle.
-pub(super) const MIDDLE: &str = "celery\x06\x163";
-
 /// What Celery 5.7 pushed for `add.delay(2, 3)`.
 pub(super) const CAPTURED: &str = concat!(
     r#"{"body": "W1syLCAzXSwge30sIHsiY2FsbGJhY2tzIjogbnVsbCwgImVycmJhY2tzIjogbnVsbCwgImNoYWluIjogbnVsbCwgImNob3JkIjogbnVsbH1d", "#,
