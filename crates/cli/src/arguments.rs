@@ -32,6 +32,9 @@ pub(crate) struct Global {
     /// Use this database: a path, or sqlite:PATH
     #[arg(long, short = 'd', global = true, value_name = "URL", alias = "db")]
     pub(crate) database: Option<String>,
+    /// Use this queue: database, or redis://HOST:PORT/DB
+    #[arg(long, short = 'b', global = true, value_name = "URL")]
+    pub(crate) broker: Option<String>,
     /// Set any key of the configuration
     #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
@@ -57,6 +60,7 @@ impl Global {
     pub(crate) fn flags(&self) -> Vec<Flag> {
         let named = [
             ("--database", "database.url", &self.database),
+            ("--broker", "broker.url", &self.broker),
             ("--log-level", "log.level", &self.log_level),
             ("--log-format", "log.format", &self.log_format),
         ];

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
+mod broker;
 pub(crate) mod celery;
 mod collect;
 mod database;
@@ -21,12 +22,15 @@ mod log;
 mod origin;
 mod period;
 mod records;
+mod redis;
 mod scheduler;
+pub(crate) mod secret;
 mod size;
 mod tasks;
 mod worker;
 mod workflow;
 
+pub(crate) use broker::{BrokerSection, BrokerUrl};
 pub(crate) use collect::CollectSection;
 pub(crate) use database::{DatabaseSection, DatabaseUrl};
 pub(crate) use environment::FILE_VARIABLE;
@@ -49,6 +53,7 @@ pub(crate) const DEFAULT_TEXT: &str = include_str!("config/default.toml");
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) database: DatabaseSection,
+    pub(crate) broker: BrokerSection,
     pub(crate) worker: WorkerSection,
     pub(crate) tasks: TasksSection,
     pub(crate) records: RecordsSection,
@@ -109,6 +114,7 @@ impl Config {
 
     fn validate(&self) -> Result<(), Invalid> {
         self.database.validate()?;
+        self.broker.validate()?;
         self.worker.validate()?;
         self.records.validate()?;
         self.workflow.validate()?;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, SqliteBroker};
+use celeriac_broker::{Broker, Gravity, RedisBroker, SqliteBroker};
 use celeriac_control::{AppParts, Environment, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, SqliteOptions, StorageFault};
 use celeriac_engine::{Client, ClientParts, EventHub, States};
-use celeriac_protocol::Clock;
+use celeriac_protocol::{Clock, error_text};
 
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 
 /// What a command works on.
 pub(crate) struct Platform {
@@ -70,9 +70,8 @@ impl Context {
             Use::Creating => open_for_writing(self, options).await?,
         };
         self.opened.add(&database);
-        let broker = SqliteBroker::new(database.clone(), Arc::clone(&self.clock));
         let parts = ClientParts {
-            broker: Arc::new(broker),
+            broker: self.open_broker(&database).await?,
             recorder: Arc::new(StoreRecorder::new(database.clone())),
             clock: Arc::clone(&self.clock),
             registry: self.app.registry.clone(),
@@ -80,6 +79,42 @@ impl Context {
             origin: origin(),
         };
         Ok(Platform { database, client: Client::new(parts) })
+    }
+
+    /// Opens the queue: in the database, or in the server that the settings name.
+    async fn open_broker(&self, database: &Database) -> Result<Arc<dyn Broker>> {
+        match self.open_redis().await? {
+            Some(redis) => Ok(Arc::new(redis)),
+            None => Ok(Arc::new(SqliteBroker::new(database.clone(), Arc::clone(&self.clock)))),
+        }
+    }
+
+    /// Connects to the queue in Redis, where it is there.
+    ///
+    /// # Errors
+    /// The server can't be reached, or does not let us in.
+    pub(crate) async fn open_redis(&self) -> Result<Option<RedisBroker>> {
+        let broker = &self.loaded.config.broker;
+        let Some(options) = broker.redis() else { return Ok(None) };
+        let opened = RedisBroker::open(options, Arc::clone(&self.clock)).await;
+        opened.map(Some).map_err(|error| CliError::from(error).at(&broker.url.shown()))
+    }
+}
+
+impl Platform {
+    /// Logs what in the server's settings or state would lose jobs.
+    pub(crate) async fn warn_of_dangers(&self) {
+        match self.broker().admin().dangers().await {
+            Ok(dangers) => {
+                for danger in dangers {
+                    match danger.gravity {
+                        Gravity::Serious => tracing::error!(advice = danger.advice, "{}", danger.what),
+                        Gravity::Rare => tracing::warn!(advice = danger.advice, "{}", danger.what),
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(error = error_text(&error), "the queue's server can't be examined"),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Redis.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,9 @@ const SERVER: &str = "Redis";
 
 /// How many databases it has, so that each test may take one for itself.
 pub(crate) const DATABASES: u32 = 4_096;
+
+/// How long it may take to answer a line.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The name of its Unix socket, in its folder.
 const SOCKET: &str = "redis.sock";
@@ -109,6 +112,20 @@ impl Redis {
         format!("redis+socket://{}?virtual_host={database}", self.folder.path().join(SOCKET).display())
     }
 
+    /// Sets one of its settings, as an operator would.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub fn configure(&self, setting: &str, value: &str) -> Result<(), PeerError> {
+        let answer = ask(&format!("127.0.0.1:{}", self.port), &format!("CONFIG SET {setting} \"{value}\""));
+        let fail = |source| PeerError::System { server: SERVER, action: "change a setting", source };
+        let answer = answer.map_err(fail)?;
+        if answer == "+OK" {
+            return Ok(());
+        }
+        Err(PeerError::Refused { server: SERVER, action: "change a setting", told: answer })
+    }
+
     /// Kills it as a crash would.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -163,26 +180,22 @@ fn serve(folder: &Path, port: u16, keeps: Keeps) -> Result<Process, PeerError> {
 
 /// Asks for a sign of life; a server that still loads its file says something else.
 fn answers(port: u16) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut connection = TcpStream::connect(("127.0.0.1", port))?;
-        connection.set_read_timeout(Some(Duration::from_secs(1)))?;
-        connection.write_all(b"PING\r\n")?;
-        let mut answer = [0; 5];
-        connection.read_exact(&mut answer)?;
-        Ok(&answer == b"+PONG")
-    };
-    ask().unwrap_or(false)
+    ask(&format!("127.0.0.1:{port}"), "PING").is_ok_and(|answer| answer == "+PONG")
 }
 
 /// Takes the next database that nobody has had; the first one holds the count.
 pub(crate) fn next_database(address: &str) -> std::io::Result<u32> {
-    let mut connection = TcpStream::connect(address)?;
-    connection.write_all(b"INCR celeriac-test-databases\r\n")?;
-    let (mut answer, mut byte) = (String::new(), [0; 1]);
-    while !answer.ends_with("\r\n") {
-        connection.read_exact(&mut byte)?;
-        answer.push(char::from(byte[0]));
-    }
-    let number = answer.trim().strip_prefix(':').and_then(|number| number.parse::<u32>().ok());
+    let answer = ask(address, "INCR celeriac-test-databases")?;
+    let number = answer.strip_prefix(':').and_then(|number| number.parse::<u32>().ok());
     number.filter(|number| *number < DATABASES).ok_or_else(|| std::io::Error::other(answer))
+}
+
+/// Sends one line and returns the first of the answer.
+fn ask(address: &str, line: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(ANSWERS_WITHIN))?;
+    connection.write_all(format!("{line}\r\n").as_bytes())?;
+    let mut answer = String::new();
+    BufReader::new(connection).read_line(&mut answer)?;
+    Ok(answer.trim_end().to_owned())
 }

@@ -65,7 +65,8 @@ impl RedisOptions {
     ///
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
-    pub(super) fn validate(&self) -> Result<(), BrokerError> {
+    pub fn validate(&self) -> Result<(), BrokerError> {
+        self.connection()?;
         let steps = &self.priority_steps;
         let wrong = if steps.first() != Some(&0) || !steps.is_sorted_by(|one, next| one < next) {
             "priority steps begin at 0 and go up"

@@ -14,6 +14,7 @@ use celeriac_engine::{States, Worker, WorkerOptions};
 use celeriac_protocol::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::BrokerUrl;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -103,10 +104,12 @@ pub(super) enum Ended {
 impl Session {
     /// Opens the database, adds the domains that are not known yet, and puts back those that ended in *error*:
     /// whoever names a site again has mended what stood in the way, or wants to know whether it still does.
+    /// The queue of such a session is in that database, since nobody else is to run its jobs.
     ///
     /// # Errors
     /// What stands in the way.
     pub(super) async fn open(context: &mut Context, addresses: &[String]) -> Result<Self> {
+        context.loaded.config.broker.url = BrokerUrl::Database;
         let platform = context.open(Use::Creating).await?;
         let states = platform.make_states(context).await?;
         let collector = states.get::<Collector>().expect("the app that was installed makes it");

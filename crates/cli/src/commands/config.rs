@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::secret::shown;
 use crate::config::{COLLECTING, DEFAULT_FILE, Origin, commented_defaults, is_of_collecting, show};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
@@ -43,7 +44,7 @@ impl ConfigArgs {
 #[derive(Serialize)]
 struct SettingView<'a> {
     key: &'a str,
-    value: &'a Value,
+    value: Value,
     origin: &'a Origin,
 }
 
@@ -73,7 +74,7 @@ fn print(context: &Context, wanted: Option<&str>) -> Result {
     let views: Vec<SettingView<'_>> = layers
         .entries()
         .filter(|entry| fits(entry.key))
-        .map(|entry| SettingView { key: entry.key, value: entry.value, origin: entry.origin })
+        .map(|entry| SettingView { key: entry.key, value: shown(entry.value), origin: entry.origin })
         .collect();
     if let (true, Some(wanted)) = (views.is_empty(), wanted) {
         let error = CliError::failed_to(Code::ConfigUnknownKey, format_args!("show \"{wanted}\""))
@@ -94,7 +95,7 @@ fn table(views: &[SettingView<'_>]) -> Table {
         let paint = if *view.origin == Origin::Default { Paint::Faint } else { Paint::Strong };
         table.row([
             Cell::new(view.key),
-            Cell::painted(paint, show(view.value)),
+            Cell::painted(paint, show(&view.value)),
             Cell::painted(Paint::Faint, view.origin.to_string()),
         ]);
     }

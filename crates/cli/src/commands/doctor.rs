@@ -8,6 +8,7 @@ use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::output::{ByteSize, Output};
 
+mod broker;
 mod database;
 mod finding;
 mod jobs;
@@ -35,7 +36,8 @@ pub(crate) struct DoctorArgs {
 /// Checks everything that can be checked.
 pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
     let mut findings = vec![settings(context)];
-    database::check(context, args, &mut findings).await;
+    let has_broker = broker::check(context, &mut findings).await;
+    database::check(context, args, has_broker, &mut findings).await;
     report(&context.output, &findings, args.strict)
 }
 

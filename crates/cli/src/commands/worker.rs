@@ -81,6 +81,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let driver = loops::driver(&context.loaded.config, &platform, &states, own_loops)?;
     let worker = Worker::new(platform.client.clone(), registry.clone(), states, options.clone())?;
     announce(&context, &platform, &registry, &options)?;
+    platform.warn_of_dangers().await;
     readiness::tell(readiness::READY);
     let exit = until_stopped(&context.output, worker, driver, shutdown, &options).await;
     say(&context.output, "stopped", &registry, &options)?;
@@ -208,6 +209,7 @@ fn banner(context: &Context, platform: &Platform, registry: &Registry, options: 
         ("queues", options.queues.join(", ")),
         ("concurrency", options.concurrency.to_string()),
         ("tasks", some_of(&names)),
+        ("broker", context.loaded.config.broker.url.shown()),
         ("database", platform.database.path().display().to_string()),
     ] {
         text.push_str(&format!("  {} {value}\n", output.paint_stderr(Paint::Faint, &format!("{label:<11}"))));

@@ -20,13 +20,66 @@ pub(super) const HONOURED: &[Honoured] = &[
     Honoured { variable: "CELERY_WORKER_QUEUES", key: "worker.queues", translate: same },
     Honoured { variable: "CELERY_WORKER_HOSTNAME", key: "worker.name", translate: same },
     Honoured { variable: "CELERY_WORKER_LOGLEVEL", key: "log.level", translate: level },
+    Honoured { variable: "CELERY_BROKER_URL", key: "broker.url", translate: same },
     Honoured { variable: "CELERY_TASK_ALWAYS_EAGER", key: "tasks.always_eager", translate: truth },
 ];
 
-/// Variables that mean something to Celery and nothing to this version, with the reason.
-pub(super) const IGNORED: &[(&str, &str)] = &[
-    ("CELERY_BROKER_URL", "the queue is kept in the database of `database.url`"),
-    ("CELERY_RESULT_BACKEND", "results are kept in the database of `database.url`"),
+/// A variable that means something to Celery and nothing to this version.
+pub(super) struct Ignored {
+    /// Its name.
+    pub(super) variable: &'static str,
+    /// What is done in place of it.
+    pub(super) reason: &'static str,
+    /// Values that ask for what is done anyway, in small letters.
+    pub(super) fits: &'static [&'static str],
+}
+
+/// Variables that mean something to Celery and nothing to this version.
+pub(super) const IGNORED: &[Ignored] = &[
+    Ignored {
+        variable: "CELERY_RESULT_BACKEND",
+        reason: "results are kept in the database of `database.url`",
+        fits: &[],
+    },
+    Ignored { variable: "CELERY_TASK_SERIALIZER", reason: "messages are written as JSON", fits: &["json"] },
+    Ignored { variable: "CELERY_RESULT_SERIALIZER", reason: "results are written as JSON", fits: &["json"] },
+    Ignored {
+        variable: "CELERY_ACCEPT_CONTENT",
+        reason: "only JSON is accepted",
+        fits: &["json", "application/json", "[\"json\"]", "['json']", "[\"application/json\"]"],
+    },
+    Ignored {
+        variable: "CELERY_WORKER_PREFETCH_MULTIPLIER",
+        reason: "a worker takes as many jobs as it has free slots",
+        fits: &["1"],
+    },
+    Ignored {
+        variable: "CELERY_TASK_DEFAULT_QUEUE",
+        reason: "jobs go to the queue of their task, else to `celery`",
+        fits: &["celery"],
+    },
+    Ignored {
+        variable: "CELERY_TASK_ACKS_LATE",
+        reason: "tasks say so themselves, and all do that say nothing",
+        fits: &["1", "yes", "true", "on"],
+    },
+    Ignored {
+        variable: "CELERY_BROKER_TRANSPORT_OPTIONS",
+        reason: "the section `[broker]` has them",
+        fits: &["{}"],
+    },
+    Ignored {
+        variable: "CELERY_BROKER_USE_SSL",
+        reason: "`rediss://` in `broker.url` asks for it",
+        fits: &["0", "no", "false", "off"],
+    },
+    Ignored { variable: "CELERY_TIMEZONE", reason: "times are written in UTC", fits: &["utc", "etc/utc"] },
+    Ignored {
+        variable: "CELERY_ENABLE_UTC",
+        reason: "times are written in UTC",
+        fits: &["1", "yes", "true", "on"],
+    },
+    Ignored { variable: "CELERY_TASK_COMPRESSION", reason: "messages are not compressed", fits: &["none"] },
 ];
 
 fn same(value: &str) -> String {
@@ -63,8 +116,15 @@ mod tests {
             let row = row(honoured.variable).expect(honoured.variable);
             assert!(row.ends_with(&format!("| `{}` |", honoured.key)), "{row}");
         }
-        for (variable, _) in IGNORED {
-            assert!(row(variable).expect(variable).contains("none yet"));
+        for ignored in IGNORED {
+            let row = row(ignored.variable).expect(ignored.variable);
+            assert!(row.ends_with(&format!("| none: {} |", ignored.reason)), "{row}");
+        }
+        for (variable, key) in super::super::redis::DATABASES {
+            assert!(row(variable).expect(variable).contains(&format!("`{key}`")));
+        }
+        for variable in super::super::redis::SERVER {
+            assert!(row(variable).is_some(), "{variable}");
         }
     }
 }

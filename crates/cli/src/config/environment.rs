@@ -1,7 +1,7 @@
 //! Settings from the environment: `CELERIAC_SECTION__KEY`, and below them Celery's own names and those
 //! of schedulers.
 
-use super::{Given, Layers, Origin, celery, scheduler};
+use super::{Given, Layers, Origin, celery, redis, scheduler};
 use crate::error::Result;
 
 /// What all of our variables begin with.
@@ -15,8 +15,9 @@ const TEST_PREFIX: &str = "CELERIAC_TEST_";
 
 /// Takes settings out of the environment; returns what was found and is not used, in words.
 pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Result<Vec<String>> {
+    redis::apply(layers, variables)?;
     for honoured in celery::HONOURED {
-        let found = variables.iter().find(|(name, _)| name == honoured.variable);
+        let found = variables.iter().find(|(name, value)| name == honoured.variable && !value.is_empty());
         if let Some((name, value)) = found {
             let value = Given::Text((honoured.translate)(value));
             layers.set(honoured.key, value, &Origin::Env { variable: name.clone() })?;
@@ -37,9 +38,12 @@ pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Resu
 }
 
 fn ignored(variables: &[(String, String)]) -> Vec<String> {
-    let set = |wanted: &str| variables.iter().any(|(name, value)| name == wanted && !value.is_empty());
-    let found = celery::IGNORED.iter().filter(|(name, _)| set(name));
-    found.map(|(name, reason)| format!("{name} is set and not used: {reason}")).collect()
+    let asks = |ignored: &celery::Ignored| {
+        let set = variables.iter().find(|(name, value)| name == ignored.variable && !value.is_empty());
+        set.is_some_and(|(_, value)| !ignored.fits.contains(&value.to_ascii_lowercase().as_str()))
+    };
+    let found = celery::IGNORED.iter().filter(|ignored| asks(ignored));
+    found.map(|ignored| format!("{} is set and not used: {}", ignored.variable, ignored.reason)).collect()
 }
 
 /// Returns the variable that sets a key.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::environment::variable_of;
+use super::secret::without_password;
 use super::{Config, Invalid, Origin};
 use crate::error::{CliError, Code};
 use crate::suggest::{closest, did_you_mean, likest};
@@ -95,6 +96,9 @@ impl Layers {
     /// # Errors
     /// There is no such key, or it can't have this value.
     pub(crate) fn set(&mut self, key: &str, given: Given, origin: &Origin) -> Result<(), CliError> {
+        // `broker = "redis://…"` is as clear as `broker.url`.
+        let url = format!("{key}.url");
+        let key = if find(&self.defaults, &url).is_some() { url.as_str() } else { key };
         let default = match find(&self.defaults, key) {
             Some(default) if !default.is_object() => default,
             _ => return Err(self.unknown(key, origin)),
@@ -183,11 +187,11 @@ fn write(config: &Config) -> Value {
     serde_json::to_value(config).expect("settings can be written as JSON")
 }
 
-/// Writes a value as people do: text without quotes, lists with commas.
+/// Writes a value as people do: text without quotes, lists with commas, URLs without passwords.
 pub(crate) fn show(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => without_password(text).into_owned(),
         Value::Array(items) => items.iter().map(show).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
@@ -213,13 +217,18 @@ fn readings(given: Given, default: &Value) -> Vec<Value> {
     let as_text = Value::from(text.as_str());
     match default {
         Value::Number(_) | Value::Bool(_) => vec![literal.unwrap_or(as_text)],
-        Value::Array(_) => vec![literal.filter(Value::is_array).unwrap_or_else(|| list_of(&text))],
+        Value::Array(items) => {
+            let of_numbers = items.first().is_some_and(Value::is_number);
+            vec![literal.filter(Value::is_array).unwrap_or_else(|| list_of(&text, of_numbers))]
+        }
         _ => std::iter::once(as_text).chain(literal).collect(),
     }
 }
 
-fn list_of(text: &str) -> Value {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
+fn list_of(text: &str, of_numbers: bool) -> Value {
+    let number = |item: &str| item.parse::<u64>().ok().filter(|_| of_numbers).map(Value::from);
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.map(|item| number(item).unwrap_or_else(|| Value::from(item))).collect()
 }
 
 /// Says in plain words what a key wants, where its default tells.

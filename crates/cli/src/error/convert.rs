@@ -79,9 +79,11 @@ impl From<BrokerError> for CliError {
         match error {
             BrokerError::Database { action, source } => Self::from(source).while_asked_to(action),
             BrokerError::Unavailable { .. } => {
-                Self::failed_to(Code::Unavailable, "use the queue").caused_by(&error)
+                Self::failed_to(Code::BrokerUnreachable, "use the queue").caused_by(&error)
             }
-            BrokerError::Refused { .. } => Self::failed_to(Code::Usage, "use the queue").caused_by(&error),
+            BrokerError::Refused { .. } => {
+                Self::failed_to(Code::BrokerRefused, "use the queue").caused_by(&error)
+            }
         }
     }
 }
@@ -200,6 +202,12 @@ impl From<WorkerError> for CliError {
 }
 
 impl CliError {
+    /// Says where that is which can't be used.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        self.headline = format!("{} at {place}", self.headline);
+        self
+    }
+
     /// Says what was being done in place of "use", and the rest after it.
     fn while_asked_to(mut self, action: &str) -> Self {
         let headline = std::mem::replace(&mut self.headline, format!("failed to {action}"));

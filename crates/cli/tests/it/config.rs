@@ -138,7 +138,12 @@ fn defaults_print_whatever_the_file_in_use_says_and_read_back() {
 fn celerys_variables_that_mean_nothing_here_are_warned_of() {
     let bed = Bed::new();
     let mut command = bed.command(&["tasks", "--log-format", "human"]);
-    let outcome = Outcome::of(command.env("CELERY_BROKER_URL", "redis://me:secret@host"));
-    assert!(outcome.stderr.contains("CELERY_BROKER_URL is set and not used"), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("secret"));
+    command.env("CELERY_RESULT_BACKEND", "redis://me:secret@host");
+    command.env("CELERY_TASK_SERIALIZER", "pickle").env("CELERY_ENABLE_UTC", "True");
+    let Outcome { stderr, .. } = Outcome::of(&mut command);
+    for variable in ["CELERY_RESULT_BACKEND", "CELERY_TASK_SERIALIZER"] {
+        assert!(stderr.contains(&format!("{variable} is set and not used")), "{stderr}");
+    }
+    // What asks for what is done anyway is no news.
+    assert!(!stderr.contains("secret") && !stderr.contains("CELERY_ENABLE_UTC"), "{stderr}");
 }

@@ -23,6 +23,8 @@ mod output;
 #[cfg(test)]
 mod queues;
 #[cfg(test)]
+mod redis;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;

@@ -14,8 +14,13 @@ const NEED_FILE: [&str; 5] = ["write", "schema", "disk", "log", "clock"];
 /// The checks that need its tables.
 const NEED_TABLES: [&str; 3] = ["queues", "dead", "running"];
 
-/// Checks the database, and then what is in it.
-pub(super) async fn check(context: &Context, args: &DoctorArgs, findings: &mut Vec<Finding>) {
+/// Checks the database, and then what is in it, for which the queue has to be there, too.
+pub(super) async fn check(
+    context: &Context,
+    args: &DoctorArgs,
+    has_broker: bool,
+    findings: &mut Vec<Finding>,
+) {
     let options = context.loaded.config.database.options();
     let database = match Database::open_read_only(options.clone()).await {
         Ok(database) => database,
@@ -35,6 +40,9 @@ pub(super) async fn check(context: &Context, args: &DoctorArgs, findings: &mut V
     database.close().await;
     if !is_current {
         return skip(findings, &["clock", "queues", "dead", "running"], "the schema is not current");
+    }
+    if !has_broker {
+        return skip(findings, &["clock", "queues", "dead", "running"], "the queue can't be used");
     }
     match context.open(Use::Reading).await {
         Ok(platform) => jobs::check(context, &platform, args, findings).await,

@@ -1,0 +1,164 @@
+//! Where the queue is, and how it is laid out there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use celeriac_broker::{BrokerError, RedisOptions};
+use celeriac_protocol::error_text;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::secret::without_password;
+use super::{Invalid, Period};
+
+/// Where the queue is, and how it is laid out there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BrokerSection {
+    pub(crate) url: BrokerUrl,
+    pub(crate) key_prefix: String,
+    pub(crate) separator: String,
+    pub(crate) priority_steps: Vec<u8>,
+    pub(crate) unset_priority: u8,
+    pub(crate) deadline: Period,
+}
+
+impl Default for BrokerSection {
+    fn default() -> Self {
+        let RedisOptions { key_prefix, separator, priority_steps, unset_priority, deadline, .. } =
+            RedisOptions::at("");
+        let (url, deadline) = (BrokerUrl::Database, Period(deadline));
+        Self { url, key_prefix, separator, priority_steps, unset_priority, deadline }
+    }
+}
+
+impl BrokerSection {
+    /// Returns where in Redis the queue is, if it is there.
+    pub(crate) fn redis(&self) -> Option<RedisOptions> {
+        let BrokerUrl::Redis(url) = &self.url else { return None };
+        Some(RedisOptions {
+            key_prefix: self.key_prefix.clone(),
+            separator: self.separator.clone(),
+            priority_steps: self.priority_steps.clone(),
+            unset_priority: self.unset_priority,
+            deadline: self.deadline.0,
+            ..RedisOptions::at(url)
+        })
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        let options = self.redis().unwrap_or_else(|| RedisOptions {
+            separator: self.separator.clone(),
+            priority_steps: self.priority_steps.clone(),
+            unset_priority: self.unset_priority,
+            deadline: self.deadline.0,
+            ..RedisOptions::at("redis://localhost")
+        });
+        options.validate().map_err(|error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) })
+    }
+}
+
+/// Returns what is wrong, without who says so.
+fn reason_of(error: &BrokerError) -> String {
+    match error {
+        BrokerError::Refused { source, .. } => source.to_string(),
+        other => error_text(other),
+    }
+}
+
+/// Names where the queue is.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum BrokerUrl {
+    /// In the database, beside the records.
+    Database,
+    /// In Redis, in the words of its URL.
+    Redis(String),
+}
+
+/// What a URL of Redis may begin with.
+const REDIS: [&str; 4] = ["redis", "rediss", "redis+socket", "unix"];
+
+impl FromStr for BrokerUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || text == "database" {
+            return Ok(Self::Database);
+        }
+        match text.split_once("://") {
+            Some((scheme, _)) if REDIS.contains(&scheme) => {
+                RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
+                Ok(Self::Redis(text.to_owned()))
+            }
+            Some((scheme, _)) => Err(format!(
+                "brokers of type \"{scheme}\" are not supported by this version; write \"database\" or redis://HOST:PORT/DB"
+            )),
+            None => Err("write \"database\" or redis://HOST:PORT/DB".to_owned()),
+        }
+    }
+}
+
+impl BrokerUrl {
+    /// Writes it for people, without a password.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Database => "database".to_owned(),
+            Self::Redis(url) => without_password(url).into_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for BrokerUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Database => serializer.serialize_str("database"),
+            Self::Redis(url) => serializer.serialize_str(url),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BrokerUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_and_every_form_of_redis_are_understood() {
+        assert_eq!("database".parse(), Ok(BrokerUrl::Database));
+        assert_eq!("".parse(), Ok(BrokerUrl::Database));
+        for url in [
+            "redis://localhost",
+            "redis://:secret@host:6380/3",
+            "rediss://user:secret@host/1",
+            "redis+socket:///run/redis.sock?virtual_host=2",
+        ] {
+            assert_eq!(url.parse(), Ok(BrokerUrl::Redis(url.to_owned())));
+        }
+    }
+
+    #[test]
+    fn other_brokers_are_refused_by_name_and_without_their_password() {
+        for (url, word) in [
+            ("amqp://guest:secret@host//", "\"amqp\""),
+            ("redis://:secret@host/one", "database"),
+            ("celeriac.db", "database"),
+        ] {
+            let refusal = url.parse::<BrokerUrl>().unwrap_err();
+            assert!(refusal.contains(word) && !refusal.contains("secret"), "{refusal}");
+        }
+        let url: BrokerUrl = "redis://:secret@host/3".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "redis://:***@host/3");
+    }
+}

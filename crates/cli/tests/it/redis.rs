@@ -1,0 +1,210 @@
+//! The queue in Redis, from the settings to a server that dies under its workers.
+
+use celeriac_peers::Redis;
+use celeriac_peers::shared::redis_corner;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{Bed, Outcome, lines_of};
+
+/// Makes a bed whose queue is in Redis.
+fn bed_at(url: &str) -> Bed {
+    let bed = Bed::new();
+    bed.write("celeriac.toml", format!("broker = \"{url}\"\n"));
+    bed
+}
+
+fn bed() -> Bed {
+    bed_at(&redis_corner().unwrap())
+}
+
+#[test]
+fn job_goes_its_whole_way_and_is_recorded_in_the_database() {
+    let bed = bed();
+    let id = bed.enqueue(&["greet", "Ada"]);
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["message"]["state"]), (&json!("pending"), &json!("ready")));
+    assert_eq!(bed.json(&["queues"])[0]["ready"], 1);
+    let worker = bed.worker(&[]);
+    assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"Hello, Ada!\"\n");
+    worker.stop();
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["attempt"]), (&json!("completed"), &json!(1)));
+    assert_eq!(bed.json(&["queues"]), Vec::<Value>::new());
+}
+
+#[test]
+fn waiting_jobs_are_cancelled_and_delayed_ones_wait() {
+    let bed = bed();
+    let id = bed.enqueue(&["greet", "Ada", "--countdown", "1h"]);
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["message"]["state"]), (&json!("scheduled"), &json!("delayed")));
+    bed.ok(&["jobs", "cancel", &id]);
+    let record = bed.job(&id);
+    assert_eq!((&record["status"], &record["message"]), (&json!("cancelled"), &Value::Null));
+}
+
+#[test]
+fn dead_letters_are_listed_retried_and_dropped() {
+    let bed = bed();
+    let id = bed.enqueue(&["fail", "no"]);
+    bed.work_until_ended(&id);
+    assert_eq!(bed.json(&["dead", "list"])[0]["id"], json!(id));
+    bed.ok(&["dead", "retry", &id]);
+    bed.work_until_ended(&id);
+    assert_eq!(bed.job(&id)["generation"], 1);
+    bed.ok(&["dead", "drop", &id]);
+    assert_eq!(bed.json(&["dead", "list"]), Vec::<Value>::new());
+}
+
+#[test]
+fn every_way_to_name_redis_names_the_same_queue() {
+    let server = Redis::start().unwrap();
+    let (url, bed) = (server.url(3), Bed::new());
+    let (start, socket) = (url.trim_end_matches("/3").to_owned(), server.socket_url(3));
+    let port = start.rsplit(':').next().unwrap().to_owned();
+    let ways: [(&[(&str, &str)], &[&str]); 7] = [
+        (&[("CELERY_BROKER_URL", &url)], &[]),
+        (&[("CELERIAC_BROKER", &url)], &[]),
+        (&[("CELERIAC_BROKER__URL", &url), ("CELERY_BROKER_URL", "redis://127.0.0.1:1")], &[]),
+        (&[("REDIS_URL", &start), ("REDIS_CELERY_BROKER_DB", "3")], &[]),
+        (&[("REDIS_HOST", "127.0.0.1"), ("REDIS_PORT", &port), ("REDIS_CELERY_BROKER_DB", "3")], &[]),
+        (&[], &["-b", &url]),
+        (&[], &["--broker", &socket]),
+    ];
+    let arguments = ["enqueue", "greet", "Ada"];
+    for (environment, flags) in ways {
+        let mut command = bed.command(&[&arguments[..], flags].concat());
+        Outcome::of(command.envs(environment.iter().copied())).ok();
+    }
+    assert_eq!(bed.json(&["queues", "-b", &url])[0]["ready"], ways.len());
+    // Where Redis is does not say that the queue is to be there.
+    let mut command = bed.command(&arguments);
+    Outcome::of(command.env("REDIS_URL", &url)).ok();
+    assert_eq!(bed.json(&["queues"])[0]["ready"], 1);
+}
+
+#[test]
+fn key_prefix_parts_apps_that_share_a_database() {
+    let url = redis_corner().unwrap();
+    let bed = bed_at(&url);
+    bed.write("celeriac.toml", format!("[broker]\nurl = \"{url}\"\nkey_prefix = \"house:\"\n"));
+    bed.enqueue(&["greet", "Ada"]);
+    assert_eq!(bed.json(&["queues"])[0]["ready"], 1);
+    assert_eq!(bed.json(&["queues", "--set", "broker.key_prefix=other:"]), Vec::<Value>::new());
+}
+
+#[test]
+fn password_is_shown_nowhere() {
+    let bed = bed_at("redis://:secret@127.0.0.1:1/0");
+    for arguments in
+        [&["config", "show", "broker"][..], &["config", "show", "--json"], &["worker"], &["doctor"]]
+    {
+        let Outcome { stdout, stderr, .. } = bed.run(arguments);
+        let said = stdout + &stderr;
+        assert!(!said.contains("secret"), "{said}");
+        assert!(said.contains(":***@127.0.0.1:1/0"), "{said}");
+    }
+    let wrong = bed.run(&["queues", "-b", "amqp://me:secret@host//"]).refused(2);
+    assert!(wrong.contains("\"amqp\"") && !wrong.contains("secret"), "{wrong}");
+}
+
+#[test]
+fn server_that_is_away_or_refuses_is_said_at_once() {
+    let bed = bed_at("redis://127.0.0.1:1/0");
+    let error = bed.run(&["worker", "--json"]).refused_as(4, "broker_unreachable");
+    assert!(error["message"].as_str().unwrap().contains("redis://127.0.0.1:1/0"), "{error}");
+    let server = Redis::start().unwrap();
+    server.configure("requirepass", "right").unwrap();
+    let url = server.url(0);
+    let with = |password: &str| url.replace("redis://", &format!("redis://:{password}@"));
+    for wrong in [with("wrong"), url.clone(), with("right").replace("/0", "/99999")] {
+        bed.run(&["worker", "--json", "-b", &wrong]).refused_as(2, "broker_refused");
+    }
+    bed.ok(&["enqueue", "greet", "Ada", "-b", &with("right")]);
+}
+
+/// Returns verdict and detail of what the doctor says of the broker.
+fn doctor(bed: &Bed, url: &str) -> (String, String) {
+    let outcome = bed.run(&["doctor", "--json", "-b", url]);
+    let findings = lines_of(&outcome.stdout);
+    let finding = findings.iter().find(|finding| finding["check"] == "broker").unwrap();
+    let word = |name: &str| finding[name].as_str().unwrap().to_owned();
+    (word("verdict"), word("detail"))
+}
+
+#[test]
+fn doctor_says_what_would_lose_jobs() {
+    let (mut server, bed) = (Redis::start().unwrap(), Bed::new());
+    let url = server.url(0);
+    let check = |verdict: &str, words: &str| {
+        let (found, detail) = doctor(&bed, &url);
+        assert!(found == verdict && detail.contains(words), "{found}: {detail}");
+    };
+    check("ok", "redis://127.0.0.1");
+    server.configure("maxmemory", "100mb").unwrap();
+    server.configure("maxmemory-policy", "allkeys-lru").unwrap();
+    check("failed", "jobs are evicted when the memory is full");
+    server.configure("maxmemory-policy", "noeviction").unwrap();
+    server.configure("appendonly", "no").unwrap();
+    check("failed", "a restart of the server loses every job");
+    server.configure("save", "3600 1").unwrap();
+    check("warning", "loses the jobs since the last");
+    server.configure("requirepass", "secret").unwrap();
+    check("failed", "NOAUTH");
+    server.kill();
+    check("failed", "refused");
+}
+
+#[test]
+fn worker_warns_at_its_start_of_what_would_lose_jobs() {
+    let server = Redis::start().unwrap();
+    server.configure("appendonly", "no").unwrap();
+    let mut worker = bed_at(&server.url(0)).worker(&[]);
+    worker.hear("a restart of the server loses every job");
+    worker.stop();
+}
+
+#[test]
+fn worker_goes_on_when_the_server_comes_back() {
+    let mut server = Redis::start().unwrap();
+    let bed = bed_at(&server.url(0));
+    let line = bed.line();
+    let (running, before) = (bed.enqueue(&["hold", line.address()]), bed.enqueue(&["greet", "Ada"]));
+    let worker = bed.worker(&["-c", "1"]);
+    let call = line.called();
+    bed.until_running(&running);
+    server.kill();
+    call.answer("through it all");
+    bed.run(&["queues", "--set", "broker.deadline=300ms"]).refused(4);
+    server.restart().unwrap();
+    let after = bed.enqueue(&["greet", "Bob"]);
+    for (id, answer) in
+        [(running, "\"through it all\"\n"), (before, "\"Hello, Ada!\"\n"), (after, "\"Hello, Bob!\"\n")]
+    {
+        assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "10s"]), answer);
+        assert_eq!(bed.job(&id)["attempt"], 1);
+    }
+    // The same with nothing to do.
+    server.kill();
+    server.restart().unwrap();
+    let idle = bed.enqueue(&["greet", "Eve"]);
+    assert_eq!(bed.ok(&["jobs", "wait", &idle, "--timeout", "10s"]), "\"Hello, Eve!\"\n");
+    worker.stop();
+}
+
+#[test]
+fn killed_workers_job_is_taken_up_when_its_lease_ends() {
+    let bed = bed();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    let killed = bed.worker(&["--set", "worker.lease=2s"]);
+    let job = line.called();
+    bed.until_running(&id);
+    killed.signal(Signal::KILL);
+    job.hung_up();
+    let next = bed.worker(&[]);
+    line.called().answer("after all");
+    assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"after all\"\n");
+    next.stop();
+}
