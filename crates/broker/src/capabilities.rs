@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub unique_keys: bool,
     /// It can look a message up by id, and count exactly.
     pub lookup: bool,
+    /// Workers that are none of ours may take from its queues, and say nothing of what they hold.
+    pub shared: bool,
     /// How many priorities it tells apart, [`MAX_PRIORITY`](celeriac_protocol::MAX_PRIORITY) + 1 at most.
     pub priorities: u8,
     /// It writes inside the caller's own database transaction ([`crate::SqlBroker`]).

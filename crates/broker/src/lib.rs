@@ -10,6 +10,7 @@ mod error;
 mod memory;
 mod notifier;
 mod redis;
+mod results;
 mod sqlite;
 
 pub use admin::{
@@ -21,5 +22,6 @@ pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
 pub use error::{BrokerError, Cause};
 pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
-pub use redis::{RedisBroker, RedisOptions};
+pub use redis::{RedisBroker, RedisOptions, RedisResults};
+pub use results::{KeptResult, ResultStore};
 pub use sqlite::SqliteBroker;

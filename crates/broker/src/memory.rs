@@ -274,6 +274,7 @@ impl Broker for MemoryBroker {
             delivery_count: true,
             unique_keys: true,
             lookup: true,
+            shared: false,
             priorities: MAX_PRIORITY + 1,
             transactional: false,
             durable: false,

@@ -28,10 +28,12 @@ mod ear;
 mod link;
 mod notify;
 mod options;
+mod results;
 mod script;
 mod wire;
 
 pub use self::options::RedisOptions;
+pub use self::results::RedisResults;
 
 /// The server's name in errors.
 const PRODUCT: &str = "Redis";
@@ -300,6 +302,7 @@ impl Broker for RedisBroker {
             delivery_count: true,
             unique_keys: true,
             lookup: true,
+            shared: true,
             priorities: u8::try_from(self.options.priority_steps.len()).unwrap_or(u8::MAX),
             transactional: false,
             durable: true,

@@ -128,6 +128,7 @@ impl Broker for SqliteBroker {
             delivery_count: true,
             unique_keys: true,
             lookup: true,
+            shared: false,
             priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,

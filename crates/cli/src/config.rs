@@ -23,6 +23,7 @@ mod origin;
 mod period;
 mod records;
 mod redis;
+mod results;
 mod scheduler;
 pub(crate) mod secret;
 mod size;
@@ -40,6 +41,7 @@ pub(crate) use log::{LogFormat, LogSection};
 pub(crate) use origin::Origin;
 pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
+pub(crate) use results::{ResultsSection, ResultsUrl};
 use size::Size;
 pub(crate) use tasks::TasksSection;
 pub(crate) use worker::WorkerSection;
@@ -57,6 +59,7 @@ pub(crate) struct Config {
     pub(crate) worker: WorkerSection,
     pub(crate) tasks: TasksSection,
     pub(crate) records: RecordsSection,
+    pub(crate) results: ResultsSection,
     pub(crate) workflow: WorkflowSections,
     pub(crate) collect: CollectSection,
     pub(crate) log: LogSection,

@@ -142,8 +142,8 @@ codes! {
     ConfigFileUnreadable "config_file_unreadable" Config Usage None;
     /// The app's parts don't fit together.
     AppInvalid "app_invalid" Config Usage None;
-    /// The queue's server does not let us in, or lacks what is needed.
-    BrokerRefused "broker_refused" Config Usage Some("look at user, password and database number in `broker.url`");
+    /// The server of the queue or the results does not let us in, or lacks what is needed.
+    BrokerRefused "broker_refused" Config Usage Some("look at user, password and database number in `broker.url` or `results.url`");
     /// A migration has no way down.
     MigrationIrreversible "migration_irreversible" Config Usage Some("restore a backup instead");
 
@@ -173,8 +173,8 @@ codes! {
     DatabaseNewer "database_newer" Unavailable Unavailable Some("install the newer version; this one does not know that schema");
     /// The database takes too long.
     DatabaseSlow "database_slow" Unavailable Unavailable Some("look at the load of the machine and its disk, then try again");
-    /// The queue's server can't be reached, or can't answer now.
-    BrokerUnreachable "broker_unreachable" Unavailable Unavailable Some("start the server, or name the right one in `broker.url`; what was asked may have been done");
+    /// The server of the queue or the results can't be reached, or can't answer now.
+    BrokerUnreachable "broker_unreachable" Unavailable Unavailable Some("start the server, or name the right one in `broker.url` or `results.url`; what was asked may have been done");
     /// Somebody else serves at the address.
     AddressInUse "address_in_use" Unavailable Unavailable Some("name another one with --port, or leave it out for one that is free");
     /// A demonstration is running in that place already.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
-use celeriac_control::{Driver, LoopMakers, Pruner, Rescuer, RescuerSettings};
+use celeriac_control::{Driver, LoopMakers, Pruner, Rescuer, RescuerSettings, ResultReader};
 use celeriac_engine::States;
 
 use crate::config::Config;
@@ -24,6 +24,9 @@ pub(crate) fn driver(
         let rescuer =
             Rescuer::new(platform.client.clone(), platform.database.clone(), rescuer(config.worker.lease.0))?;
         driver = driver.with(pruner)?.with(rescuer)?;
+        if let Some(results) = &platform.results {
+            driver = driver.with(ResultReader::new(results.clone(), platform.client.clone()))?;
+        }
     }
     Ok(own.add_to(driver, &platform.environment())?)
 }

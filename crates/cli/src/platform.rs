@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, Gravity, RedisBroker, SqliteBroker};
-use celeriac_control::{AppParts, Environment, StoreRecorder};
+use celeriac_broker::{Broker, Gravity, RedisBroker, RedisResults, SqliteBroker};
+use celeriac_control::{AppParts, Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, SqliteOptions, StorageFault};
-use celeriac_engine::{Client, ClientParts, EventHub, States};
+use celeriac_engine::{Client, ClientParts, EventHub, Recorder, States};
 use celeriac_protocol::{Clock, error_text};
 
+use crate::config::ResultsUrl;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -17,6 +18,8 @@ pub(crate) struct Platform {
     pub(crate) database: Database,
     /// Asks for jobs and looks after them.
     pub(crate) client: Client,
+    /// Keeps results where Celery's clients look for them, if that is wanted.
+    pub(crate) results: Option<ResultRecorder>,
 }
 
 /// How a command uses the database.
@@ -70,15 +73,20 @@ impl Context {
             Use::Creating => open_for_writing(self, options).await?,
         };
         self.opened.add(&database);
+        let results = self.open_results(&database).await?;
+        let recorder: Arc<dyn Recorder> = match &results {
+            Some(results) => Arc::new(results.clone()),
+            None => Arc::new(StoreRecorder::new(database.clone())),
+        };
         let parts = ClientParts {
             broker: self.open_broker(&database).await?,
-            recorder: Arc::new(StoreRecorder::new(database.clone())),
+            recorder,
             clock: Arc::clone(&self.clock),
             registry: self.app.registry.clone(),
             events: EventHub::default(),
             origin: origin(),
         };
-        Ok(Platform { database, client: Client::new(parts) })
+        Ok(Platform { database, client: Client::new(parts), results })
     }
 
     /// Opens the queue: in the database, or in the server that the settings name.
@@ -89,6 +97,23 @@ impl Context {
         }
     }
 
+    async fn open_results(&self, database: &Database) -> Result<Option<ResultRecorder>> {
+        let settings = self.loaded.config.results.settings();
+        let store = self.open_result_store().await?;
+        Ok(store.map(|store| ResultRecorder::new(database.clone(), Arc::new(store), settings)))
+    }
+
+    /// Connects to where results are kept for Celery's clients, if that is wanted.
+    ///
+    /// # Errors
+    /// The server can't be reached, or does not let us in.
+    pub(crate) async fn open_result_store(&self) -> Result<Option<RedisResults>> {
+        let (results, broker) = (&self.loaded.config.results, &self.loaded.config.broker);
+        let ResultsUrl::Redis(url) = &results.url else { return Ok(None) };
+        let store = RedisResults::open(url, &results.key_prefix, broker.deadline.0).await;
+        store.map(Some).map_err(|error| CliError::from(error).used_for("results", &results.url.shown()))
+    }
+
     /// Connects to the queue in Redis, where it is there.
     ///
     /// # Errors
@@ -97,7 +122,7 @@ impl Context {
         let broker = &self.loaded.config.broker;
         let Some(options) = broker.redis() else { return Ok(None) };
         let opened = RedisBroker::open(options, Arc::clone(&self.clock)).await;
-        opened.map(Some).map_err(|error| CliError::from(error).at(&broker.url.shown()))
+        opened.map(Some).map_err(|error| CliError::from(error).used_for("queue", &broker.url.shown()))
     }
 }
 

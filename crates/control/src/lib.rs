@@ -7,6 +7,7 @@ mod r#loop;
 mod pruner;
 mod recorder;
 mod rescuer;
+mod results;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
@@ -16,3 +17,4 @@ pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 pub use pruner::{Pruner, PrunerSettings};
 pub use recorder::StoreRecorder;
 pub use rescuer::{Rescuer, RescuerSettings};
+pub use results::{ResultReader, ResultRecorder, ResultSettings};

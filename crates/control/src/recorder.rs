@@ -80,7 +80,7 @@ fn snapshot_from(progress: JobProgress) -> JobSnapshot {
     }
 }
 
-fn refused(error: StoreError) -> RecordError {
+pub(crate) fn refused(error: StoreError) -> RecordError {
     match error {
         StoreError::Database { source, .. } => RecordError::Database(source),
         StoreError::Corrupt { job, column, reason } => {

@@ -22,8 +22,9 @@ pub struct RescuerSettings {
     pub look_after: Duration,
     /// How long a job must have been silent before it is given up because its message is gone.
     pub give_up_after: Duration,
-    /// The same for tasks whose messages are acknowledged before they run (`acks_late = false`):
-    /// while these run, there is no message to be found.
+    /// The same for tasks whose messages are acknowledged before they run (`acks_late = false`), and
+    /// for all where workers that are none of ours take from the queues: while such a job runs, there
+    /// is no message to be found.
     pub give_up_early_acked_after: Duration,
     /// How often it looks.
     pub period: Duration,
@@ -152,7 +153,10 @@ impl Rescuer {
         let task = self.client.registry().find(&job.task);
         // Of a task that is not known here it may be so, too.
         let acks_early = task.is_none_or(|task| !task.options.acks_late);
+        // Python workers let go of a message before they run it, and say nothing more.
+        let is_shared = self.client.broker().capabilities().shared;
         let patience = match job.status {
+            _ if is_shared => self.settings.give_up_early_acked_after,
             JobStatus::Running if acks_early => self.settings.give_up_early_acked_after,
             _ => self.settings.give_up_after,
         };

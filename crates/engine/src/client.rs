@@ -213,7 +213,7 @@ impl Client {
             let event =
                 |found: &Found| self.cancelled(&found.envelope, found.delivery, found.attempt, reason);
             let events: Vec<JobEvent> = found.iter().map(event).collect();
-            self.inner.recorder.record(&recorded(&events)).await?;
+            self.record(&events).await?;
             self.inner.events.tell(&events);
         }
     }
@@ -243,7 +243,7 @@ impl Client {
             let (envelope, event) = self.next_generation(message, &known);
             let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
             let event = matches!(revived, Some(Publication::Accepted)).then_some(event);
-            self.inner.recorder.record(&recorded(event.as_slice())).await?;
+            self.record(event.as_slice()).await?;
             event
         };
         self.inner.events.tell(event.as_slice());
@@ -255,6 +255,11 @@ impl Client {
     pub(crate) fn shared_database(&self) -> Option<&dyn SqlBroker> {
         let (broker, recorder) = (self.inner.broker.sql()?, self.inner.recorder.sql()?);
         (broker.database().path() == recorder.database().path()).then_some(broker)
+    }
+
+    async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
+        let recorder = &self.inner.recorder;
+        recorder.record(&recorded(events, |event| recorder.keeps(event))).await
     }
 
     /// Returns the transport.
@@ -313,7 +318,7 @@ impl Client {
         let cancellation = self.inner.broker.admin().cancel(id, reason).await?;
         let event = self.cancellation(&cancellation, reason);
         if event.is_some() {
-            self.inner.recorder.record(&recorded(event.as_slice())).await?;
+            self.record(event.as_slice()).await?;
         }
         Ok((cancellation, event))
     }
@@ -328,7 +333,7 @@ impl Client {
         let cancellation = sql.cancel_in(tx, id, reason).await?;
         let event = self.cancellation(&cancellation, reason);
         if let (Some(event), Some(recorder)) = (&event, self.inner.recorder.sql()) {
-            recorder.record_in(tx, &recorded(std::slice::from_ref(event))).await?;
+            recorder.record_in(tx, &recorded(std::slice::from_ref(event), JobEvent::is_recorded)).await?;
         }
         Ok((cancellation, event))
     }
@@ -353,7 +358,7 @@ impl Client {
         if sql.revive_in(tx, key, envelope).await? != Some(Publication::Accepted) {
             return Ok(None);
         }
-        recorder.record_in(tx, &recorded(std::slice::from_ref(&event))).await?;
+        recorder.record_in(tx, &recorded(std::slice::from_ref(&event), JobEvent::is_recorded)).await?;
         Ok(Some(event))
     }
 
@@ -392,17 +397,22 @@ impl Client {
 }
 
 /// Returns those events that are recorded; mostly that is all of them.
-fn recorded(events: &[JobEvent]) -> Cow<'_, [JobEvent]> {
-    if events.iter().all(JobEvent::is_recorded) {
+fn recorded(events: &[JobEvent], keeps: impl Fn(&JobEvent) -> bool) -> Cow<'_, [JobEvent]> {
+    if events.iter().all(&keeps) {
         return Cow::Borrowed(events);
     }
-    Cow::Owned(events.iter().filter(|event| event.is_recorded()).cloned().collect())
+    Cow::Owned(events.iter().filter(|event| keeps(event)).cloned().collect())
 }
 
 /// Returns what is known of a job, with what its task's options add.
 pub(crate) fn facts_of(registry: &Registry, message: &TaskMessage) -> JobFacts {
     match registry.find(&message.task) {
-        Some(task) => message.facts(task.job_type(), task.options.retry.max_retries, task.options.record),
+        Some(task) => {
+            let options = &task.options;
+            let facts = message.facts(task.job_type(), options.retry.max_retries, options.record);
+            let ignore_result = message.ignore_result.unwrap_or(options.ignore_result);
+            JobFacts { ignore_result, ..facts }
+        }
         None => message.facts(&message.task, None, RecordLevel::All),
     }
 }

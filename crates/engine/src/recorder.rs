@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
+use celeriac_broker::BrokerError;
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_protocol::{JobError, JobEvent, JobId, JobStatus, RawValue};
 
@@ -16,6 +17,11 @@ pub use memory::MemoryRecorder;
 /// and an older one never sets a record back.
 #[async_trait]
 pub trait Recorder: Send + Sync + 'static {
+    /// Says whether anything is kept of an event; what is not need not be handed in.
+    fn keeps(&self, event: &JobEvent) -> bool {
+        event.is_recorded()
+    }
+
     /// Writes events, all or none; returns once they are durable.
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError>;
 
@@ -71,6 +77,9 @@ pub enum RecordError {
     /// The database failed.
     #[error("use the job records")]
     Database(#[from] DbError),
+    /// The results that others wait for could not be written or read.
+    #[error("use the results")]
+    Results(#[source] BrokerError),
     /// What is stored can't be read back.
     #[error("read the record of job {id}: {reason}")]
     Corrupt {
@@ -86,6 +95,7 @@ impl RecordError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Database(e) => e.is_retryable(),
+            Self::Results(e) => e.is_retryable(),
             Self::Corrupt { .. } => false,
         }
     }

@@ -40,12 +40,16 @@ pub struct JobFacts {
     pub root_id: Option<JobId>,
     /// The job that enqueued this one.
     pub parent_id: Option<JobId>,
+    /// The group it belongs to.
+    pub group: Option<String>,
     /// When the message was made, where it says so.
     pub created_at: Option<Timestamp>,
     /// Not to run before.
     pub eta: Option<Timestamp>,
     /// Not to run after.
     pub expires: Option<Timestamp>,
+    /// Whether nobody is to be told its result.
+    pub ignore_result: bool,
     /// Retries allowed, where the task or the message says so.
     pub max_retries: Option<u32>,
     /// Raised each time a finished job is revived, or its id is enqueued again.

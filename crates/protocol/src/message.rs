@@ -103,6 +103,8 @@ impl TaskMessage {
             kwargs: self.args.named.clone(),
             root_id: self.root_id.clone(),
             parent_id: self.parent_id.clone(),
+            group: self.group.clone(),
+            ignore_result: self.ignore_result.unwrap_or(false),
             created_at: self.celeriac.sent_at,
             eta: self.eta,
             expires: self.expires,

@@ -96,6 +96,8 @@ impl JobRecord {
             kwargs: self.kwargs.clone(),
             root_id: self.root_id.clone(),
             parent_id: self.parent_id.clone(),
+            group: None,
+            ignore_result: false,
             created_at: Some(job.created_at),
             eta: job.scheduled_for,
             expires: job.expires_at,

@@ -34,6 +34,29 @@ local function ready_in(list, of_queue, raw, due)
     return { 'ready', raw, of_queue, deliveries, attempts, 0, '' }
 end
 
+-- How many tags of other workers are looked through.
+local OTHERS = 10000
+
+-- Finds a message in the hands of a Python worker, which can't be told to let go of it.
+local function held_by_another()
+    if cancels or redis.call('HLEN', unacked) > OTHERS then return false end
+    local all = redis.call('HGETALL', unacked)
+    for i = 1, #all, 2 do
+        local value = all[i + 1]
+        if value:find(needle, 1, true) and redis.call('HEXISTS', held, all[i]) == 0 then
+            local raw, key = value:match('^%[(.*), "[^"]*", "([^"]*)"%]$')
+            local facts = raw and facts_of(raw)
+            if facts and facts.id == id then
+                local since = tonumber(redis.call('ZSCORE', unacked_index, all[i]) or nil) or now / 1000000
+                -- Celery gives such a worker an hour before others take its message.
+                local ends = math.floor((since + 3600) * 1000000)
+                return { 'held', raw, queue or key, deliveries, attempts, ends, 'a worker of Celery' }
+            end
+        end
+    end
+    return false
+end
+
 if state == 'h' then
     local holds = holding(place)
     local raw = holds and message_under(place, holds)
@@ -56,7 +79,8 @@ elseif state == 'r' then
     local raws = redis.call('LRANGE', list, start, start + slice - 1)
     local raw, due = among(raws)
     if raw then return ready_in(list, queue, raw, due) end
-    return #raws == slice and { 'more' } or false
+    if #raws == slice then return { 'more' } end
+    return held_by_another()
 end
 
 -- Of what others have pushed nothing is known before it is fetched: the oldest of each queue are looked through.

@@ -134,6 +134,22 @@ async fn what_a_python_worker_holds_is_none_of_our_business() {
     on.clock.advance(Duration::from_hours(24));
     assert!(on.fetch(5).await.is_empty());
     assert_eq!(on.say::<String>("HGET", &["unacked", "theirs"]).await, value);
+    let found = on.admin().find(&job(CAPTURED_ID)).await.unwrap();
+    assert!(found.is_none(), "nothing is known of a job that nobody of ours has sent: {found:?}");
+}
+
+#[tokio::test]
+async fn message_of_ours_is_found_in_the_hands_of_a_python_worker() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    let raw: Vec<String> = on.say("RPOP", &["celery", "1"]).await;
+    assert!(on.admin().find(&job("a")).await.unwrap().is_none());
+    on.say::<i64>("HSET", &["unacked", "theirs", &format!("[{}, \"\", \"celery\"]", raw[0])]).await;
+    on.say::<i64>("ZADD", &["unacked_index", "1000", "theirs"]).await;
+    let found = on.admin().find(&job("a")).await.unwrap().unwrap();
+    let until = Timestamp::from_millis(4_600_000);
+    assert_eq!(found.state, MessageState::Held { holder: "a worker of Celery".into(), until });
+    assert_eq!(found.envelope, message("a"));
 }
 
 #[tokio::test]

@@ -34,6 +34,7 @@ pub(super) struct Corner {
     pub(super) broker: RedisBroker,
     pub(super) clock: ManualClock,
     pub(super) peer: MultiplexedConnection,
+    pub(super) url: String,
 }
 
 impl Corner {
@@ -46,8 +47,9 @@ impl Corner {
         let clock = ManualClock::default();
         let client = redis::Client::open(options.url.as_str()).unwrap();
         let peer = client.get_multiplexed_async_connection().await.unwrap();
+        let url = options.url.clone();
         let broker = RedisBroker::open(options, Arc::new(clock.clone())).await.unwrap();
-        Self { broker, clock, peer }
+        Self { broker, clock, peer, url }
     }
 
     /// Sends one command as a peer.

@@ -14,7 +14,7 @@ use celeriac_engine::{States, Worker, WorkerOptions};
 use celeriac_protocol::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::BrokerUrl;
+use crate::config::{BrokerUrl, ResultsUrl};
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -110,6 +110,7 @@ impl Session {
     /// What stands in the way.
     pub(super) async fn open(context: &mut Context, addresses: &[String]) -> Result<Self> {
         context.loaded.config.broker.url = BrokerUrl::Database;
+        context.loaded.config.results.url = ResultsUrl::Database;
         let platform = context.open(Use::Creating).await?;
         let states = platform.make_states(context).await?;
         let collector = states.get::<Collector>().expect("the app that was installed makes it");

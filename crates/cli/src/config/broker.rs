@@ -59,7 +59,7 @@ impl BrokerSection {
 }
 
 /// Returns what is wrong, without who says so.
-fn reason_of(error: &BrokerError) -> String {
+pub(super) fn reason_of(error: &BrokerError) -> String {
     match error {
         BrokerError::Refused { source, .. } => source.to_string(),
         other => error_text(other),
@@ -78,6 +78,11 @@ pub(crate) enum BrokerUrl {
 /// What a URL of Redis may begin with.
 const REDIS: [&str; 4] = ["redis", "rediss", "redis+socket", "unix"];
 
+/// Says whether a URL names a database of Redis.
+pub(super) fn is_redis(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| REDIS.contains(&scheme))
+}
+
 impl FromStr for BrokerUrl {
     type Err = String;
 
@@ -87,7 +92,7 @@ impl FromStr for BrokerUrl {
             return Ok(Self::Database);
         }
         match text.split_once("://") {
-            Some((scheme, _)) if REDIS.contains(&scheme) => {
+            Some(_) if is_redis(text) => {
                 RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
                 Ok(Self::Redis(text.to_owned()))
             }

@@ -1,5 +1,7 @@
 //! Names that Celery's own command line and its users' projects give to settings in the environment.
 
+use super::ResultsUrl;
+
 /// A variable of Celery's that sets one of our keys.
 pub(super) struct Honoured {
     /// Its name.
@@ -9,6 +11,26 @@ pub(super) struct Honoured {
     /// Turns its value into ours.
     pub(super) translate: fn(&str) -> String,
 }
+
+/// A variable that sets one of our keys where its value means something here.
+pub(super) struct Partly {
+    /// Its name.
+    pub(super) variable: &'static str,
+    /// Our key.
+    pub(super) key: &'static str,
+    /// Says whether a value means something here.
+    pub(super) understands: fn(&str) -> bool,
+    /// What is done in place of another.
+    pub(super) reason: &'static str,
+}
+
+/// Variables that set one of our keys where their value means something here.
+pub(super) const PARTLY: &[Partly] = &[Partly {
+    variable: "CELERY_RESULT_BACKEND",
+    key: "results.url",
+    understands: ResultsUrl::understands,
+    reason: "only results in Redis are understood; those of `database.url` are always kept",
+}];
 
 /// Variables that set one of our keys; one of our own names wins over them.
 ///
@@ -21,6 +43,9 @@ pub(super) const HONOURED: &[Honoured] = &[
     Honoured { variable: "CELERY_WORKER_HOSTNAME", key: "worker.name", translate: same },
     Honoured { variable: "CELERY_WORKER_LOGLEVEL", key: "log.level", translate: level },
     Honoured { variable: "CELERY_BROKER_URL", key: "broker.url", translate: same },
+    Honoured { variable: "CELERY_RESULT_EXPIRES", key: "results.expires", translate: same },
+    Honoured { variable: "CELERY_RESULT_EXTENDED", key: "results.extended", translate: truth },
+    Honoured { variable: "CELERY_TASK_TRACK_STARTED", key: "results.track_started", translate: truth },
     Honoured { variable: "CELERY_TASK_ALWAYS_EAGER", key: "tasks.always_eager", translate: truth },
 ];
 
@@ -36,11 +61,6 @@ pub(super) struct Ignored {
 
 /// Variables that mean something to Celery and nothing to this version.
 pub(super) const IGNORED: &[Ignored] = &[
-    Ignored {
-        variable: "CELERY_RESULT_BACKEND",
-        reason: "results are kept in the database of `database.url`",
-        fits: &[],
-    },
     Ignored { variable: "CELERY_TASK_SERIALIZER", reason: "messages are written as JSON", fits: &["json"] },
     Ignored { variable: "CELERY_RESULT_SERIALIZER", reason: "results are written as JSON", fits: &["json"] },
     Ignored {
@@ -119,6 +139,10 @@ mod tests {
         for ignored in IGNORED {
             let row = row(ignored.variable).expect(ignored.variable);
             assert!(row.ends_with(&format!("| none: {} |", ignored.reason)), "{row}");
+        }
+        for partly in PARTLY {
+            let row = row(partly.variable).expect(partly.variable);
+            assert!(row.contains(&format!("`{}`", partly.key)) && row.contains(partly.reason), "{row}");
         }
         for (variable, key) in super::super::redis::DATABASES {
             assert!(row(variable).expect(variable).contains(&format!("`{key}`")));

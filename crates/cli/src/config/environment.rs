@@ -24,6 +24,19 @@ pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Resu
         }
     }
     let mut warnings = scheduler::apply(layers, variables)?;
+    for partly in celery::PARTLY {
+        match variables.iter().find(|(name, value)| name == partly.variable && !value.is_empty()) {
+            Some((name, value)) if (partly.understands)(value) => {
+                layers.set(
+                    partly.key,
+                    Given::Text(value.clone()),
+                    &Origin::Env { variable: name.clone() },
+                )?;
+            }
+            Some((name, _)) => warnings.push(format!("{name} is set and not used: {}", partly.reason)),
+            None => {}
+        }
+    }
     for (name, value) in variables {
         if let Some(rest) = name.strip_prefix(PREFIX)
             && name != FILE_VARIABLE

@@ -5,7 +5,8 @@ use super::{Given, Layers, Origin};
 use crate::error::Result;
 
 /// Variables that name a database of Redis, and the key whose URL each makes.
-pub(super) const DATABASES: [(&str, &str); 1] = [("REDIS_CELERY_BROKER_DB", "broker.url")];
+pub(super) const DATABASES: [(&str, &str); 2] =
+    [("REDIS_CELERY_BROKER_DB", "broker.url"), ("REDIS_CELERY_RESULT_DB", "results.url")];
 
 /// Variables that say where Redis is. Alone they ask for nothing: it may be there for something else.
 pub(super) const SERVER: [&str; 4] = ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"];

@@ -117,6 +117,7 @@ impl From<RecordError> for CliError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Database(source) => source.into(),
+            RecordError::Results(source) => Self::from(source).while_asked_to("use the results"),
             RecordError::Corrupt { .. } => {
                 Self::failed_to(Code::RecordCorrupt, "use the job records").caused_by(&error)
             }
@@ -202,9 +203,9 @@ impl From<WorkerError> for CliError {
 }
 
 impl CliError {
-    /// Says where that is which can't be used.
-    pub(crate) fn at(mut self, place: &str) -> Self {
-        self.headline = format!("{} at {place}", self.headline);
+    /// Says what it is that can't be used, and where it is.
+    pub(crate) fn used_for(mut self, what: &str, place: &str) -> Self {
+        self.headline = format!("failed to use the {what} at {place}");
         self
     }
 

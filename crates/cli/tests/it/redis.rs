@@ -208,3 +208,79 @@ fn killed_workers_job_is_taken_up_when_its_lease_ends() {
     assert_eq!(bed.ok(&["jobs", "wait", &id, "--timeout", "20s"]), "\"after all\"\n");
     next.stop();
 }
+
+/// Asks a server as a peer would.
+fn redis_cli(url: &str, words: &[&str]) -> String {
+    let mut command = std::process::Command::new("redis-cli");
+    Outcome::of(command.args(["-u", url]).args(words)).ok().trim().to_owned()
+}
+
+/// Makes a bed whose queue and results are in Redis.
+fn bed_with_results(url: &str) -> Bed {
+    let bed = Bed::new();
+    bed.write(
+        "celeriac.toml",
+        format!("broker = \"{url}\"\nresults = \"{url}\"\n[worker]\nqueues = [\"celery\", \"math\"]\n"),
+    );
+    bed
+}
+
+#[test]
+fn results_lie_where_celerys_clients_look_for_them() {
+    let url = redis_corner().unwrap();
+    let bed = bed_with_results(&url);
+    let worker = bed.worker(&[]);
+    let result = |id: &str| -> Value {
+        serde_json::from_str(&redis_cli(&url, &["GET", &format!("celery-task-meta-{id}")])).unwrap()
+    };
+    let good = bed.enqueue(&["math.add", "2", "3"]);
+    bed.ok(&["jobs", "wait", &good, "--timeout", "20s"]);
+    let kept = result(&good);
+    assert_eq!(
+        (&kept["status"], &kept["result"], &kept["task_id"]),
+        (&json!("SUCCESS"), &json!(5), &json!(good))
+    );
+    let left: u64 = redis_cli(&url, &["TTL", &format!("celery-task-meta-{good}")]).parse().unwrap();
+    assert!((86_000..=86_400).contains(&left), "{left}");
+    let bad = bed.enqueue(&["fail", "no"]);
+    bed.run(&["jobs", "wait", &bad, "--timeout", "20s"]);
+    let kept = result(&bad);
+    assert_eq!((&kept["status"], &kept["result"]["exc_message"]), (&json!("FAILURE"), &json!(["no"])));
+    let ignored = bed.enqueue(&["silent"]);
+    let last = bed.enqueue(&["silent"]);
+    while bed.json(&["queues"]) != Vec::<Value>::new() {}
+    worker.stop();
+    for id in [ignored, last] {
+        // A task that leaves no record leaves its result all the same.
+        assert_eq!(result(&id)["status"], "SUCCESS");
+    }
+}
+
+#[test]
+fn what_a_python_worker_made_of_a_job_reaches_its_record() {
+    let url = redis_corner().unwrap();
+    let bed = bed_with_results(&url);
+    let worker = bed.worker(&["-Q", "nothing"]);
+    let write = |id: &str, text: &str| redis_cli(&url, &["SET", &format!("celery-task-meta-{id}"), text]);
+    let id = bed.enqueue(&["greet", "Ada"]);
+    write(&id, r#"{"status": "STARTED", "result": {"pid": 1, "hostname": "celery@there"}, "children": []}"#);
+    bed.until_running(&id);
+    assert_eq!(bed.job(&id)["worker"], "celery@there");
+    write(&id, r#"{"status": "PROGRESS", "result": {"current": 1, "total": 4}, "children": []}"#);
+    while bed.job(&id)["progress"] != 25 {}
+    write(
+        &id,
+        r#"{"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": ["boom"], "exc_module": "builtins"}, "traceback": "Traceback", "children": [], "date_done": "2026-11-22T03:45:28.463338+00:00"}"#,
+    );
+    while bed.job(&id)["status"] != "failed" {}
+    let record = bed.job(&id);
+    assert_eq!(
+        (&record["error"]["type"], &record["error"]["message"]),
+        (&json!("ValueError"), &json!("boom"))
+    );
+    worker.stop();
+    // Whoever waits reads it himself.
+    let other = bed.enqueue(&["math.add", "2", "3"]);
+    write(&other, r#"{"status": "SUCCESS", "result": 5, "traceback": null, "children": []}"#);
+    assert_eq!(bed.ok(&["jobs", "wait", &other, "--timeout", "10s"]), "5\n");
+}

@@ -202,6 +202,8 @@ fn enqueued(id: &str) -> JobEvent {
         kwargs: raw("{}"),
         root_id: None,
         parent_id: None,
+        group: None,
+        ignore_result: false,
         created_at: None,
         eta: None,
         expires: None,

@@ -32,7 +32,7 @@ impl Client {
             follow(&mut prepared, &known);
             let (envelopes, events) = split(prepared);
             let published = keep_accepted(&broker.publish(envelopes).await?, events);
-            recorder.record(&recorded(&published.1)).await?;
+            self.record(&published.1).await?;
             published
         };
         self.inner.events.tell(&events);
@@ -73,7 +73,7 @@ async fn publish_in(
     let (envelopes, events) = split(prepared);
     let published = keep_accepted(&broker.publish_in(tx, envelopes).await?, events);
     if let Some(recorder) = recorder {
-        recorder.record_in(tx, &recorded(&published.1)).await?;
+        recorder.record_in(tx, &recorded(&published.1, JobEvent::is_recorded)).await?;
     }
     Ok(published)
 }

@@ -19,7 +19,7 @@ use self::news::Newsroom;
 use self::refused::Refused;
 use super::executor::Finished;
 use super::{Checkpoints, Shared};
-use crate::RecordError;
+use crate::{RecordError, Recorder};
 
 mod batch;
 mod news;
@@ -153,20 +153,20 @@ struct Written {
 async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError> {
     let told = || part.events().iter().flatten().chain(part.early_events());
     let republished = part.republished();
-    if !told().any(JobEvent::is_recorded) && republished.is_empty() {
+    let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
+    if !told().any(|event| recorder.keeps(event)) && republished.is_empty() {
         return settle_only(shared, part).await;
     }
     if let Some(sql) = shared.client.shared_database() {
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
-    let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
-    recorder.record(&recorded(told())).await?;
+    recorder.record(&recorded(&**recorder, told())).await?;
     shared.reach(Checkpoints::RECORDED);
     let mut written = Written::default();
     if !republished.is_empty() {
         written.more = part.not_taken(&broker.publish(republished).await?, shared.clock().now());
-        recorder.record(&recorded(&written.more)).await?;
+        recorder.record(&recorded(&**recorder, &written.more)).await?;
     }
     if !part.settlements().is_empty() {
         let settled = broker.settle(part.settlements()).await?;
@@ -201,7 +201,7 @@ async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, Se
     if !republished.is_empty() {
         written.more = part.not_taken(&sql.publish_in(tx, republished).await?, shared.clock().now());
     }
-    let events = recorded(written.events(part));
+    let events = recorded(&**shared.client.recorder(), written.events(part));
     if !events.is_empty() {
         recorder.record_in(tx, &events).await?;
     }
@@ -217,8 +217,8 @@ impl Written {
     }
 }
 
-fn recorded<'e>(events: impl IntoIterator<Item = &'e JobEvent>) -> Vec<JobEvent> {
-    events.into_iter().filter(|event| event.is_recorded()).cloned().collect()
+fn recorded<'e>(recorder: &dyn Recorder, events: impl IntoIterator<Item = &'e JobEvent>) -> Vec<JobEvent> {
+    events.into_iter().filter(|event| recorder.keeps(event)).cloned().collect()
 }
 
 fn tell(shared: &Shared, part: &Part, written: &Written) {

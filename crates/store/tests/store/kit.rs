@@ -59,6 +59,8 @@ pub(crate) fn facts(id: &str) -> JobFacts {
         kwargs: raw(r#"{"account_key": "shop-1"}"#),
         root_id: None,
         parent_id: None,
+        group: None,
+        ignore_result: false,
         created_at: None,
         eta: None,
         expires: None,

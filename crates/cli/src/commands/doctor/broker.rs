@@ -1,4 +1,4 @@
-//! The server that the queue is in, where that is not the database.
+//! The servers that queue and results are in, where that is not the database.
 
 use celeriac_broker::{BrokerAdmin, Danger, Gravity};
 
@@ -6,8 +6,21 @@ use super::finding::Finding;
 use crate::context::Context;
 use crate::error::CliError;
 
-/// Checks that the server can be reached and keeps what it is given; says whether the queue can be used.
+/// Checks both; says whether they can be used.
 pub(super) async fn check(context: &Context, findings: &mut Vec<Finding>) -> bool {
+    let has_queue = queue(context, findings).await;
+    let has_results = match context.open_result_store().await {
+        Ok(None) => return has_queue,
+        Ok(Some(_)) => Finding::ok("results", context.loaded.config.results.url.shown()),
+        Err(error) => Finding::failed("results", &error),
+    };
+    let is_well = has_results.is_ok();
+    findings.push(has_results);
+    has_queue && is_well
+}
+
+/// Checks that the server can be reached and keeps what it is given; says whether the queue can be used.
+async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
     let dangers = match context.open_redis().await {
         Ok(None) => return true,
         Ok(Some(redis)) => redis.dangers().await,

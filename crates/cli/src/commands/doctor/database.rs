@@ -42,7 +42,11 @@ pub(super) async fn check(
         return skip(findings, &["clock", "queues", "dead", "running"], "the schema is not current");
     }
     if !has_broker {
-        return skip(findings, &["clock", "queues", "dead", "running"], "the queue can't be used");
+        return skip(
+            findings,
+            &["clock", "queues", "dead", "running"],
+            "the queue or the results can't be used",
+        );
     }
     match context.open(Use::Reading).await {
         Ok(platform) => jobs::check(context, &platform, args, findings).await,

@@ -47,6 +47,11 @@ impl Finding {
         Self { check, verdict: Verdict::Failed, detail: error.to_string(), hint }
     }
 
+    /// Says whether all is well.
+    pub(super) fn is_ok(&self) -> bool {
+        self.verdict == Verdict::Ok
+    }
+
     /// It could not be looked at, because of what was found before.
     pub(super) fn skipped(check: &'static str, reason: &'static str) -> Self {
         Self { check, verdict: Verdict::Skipped, detail: reason.to_owned(), hint: None }

@@ -77,6 +77,6 @@ async fn tell_all(shared: &Shared, news: Vec<News>) -> bool {
 }
 
 async fn record(shared: &Shared, news: &[News]) -> Result<(), RecordError> {
-    let events: Vec<JobEvent> = recorded(news.iter().map(|news| &news.event));
+    let events: Vec<JobEvent> = recorded(&**shared.client.recorder(), news.iter().map(|news| &news.event));
     if events.is_empty() { Ok(()) } else { shared.client.recorder().record(&events).await }
 }

@@ -1,0 +1,31 @@
+//! Where the results of jobs are kept for whoever waits for them, beside their records.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_protocol::JobId;
+
+use crate::BrokerError;
+
+/// Keeps the results of jobs, as text, and tells who waits for one.
+///
+/// It knows nothing of what a result says but whether it is the last word.
+#[async_trait]
+pub trait ResultStore: Send + Sync + 'static {
+    /// Keeps results, in the given order. A job that is known to have ended well keeps that result.
+    async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError>;
+
+    /// Returns what is kept of each of these jobs, in the given order.
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError>;
+}
+
+/// A result to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResult {
+    /// The job.
+    pub id: JobId,
+    /// What became of it, in the words of whoever reads it.
+    pub text: String,
+    /// How long it is kept; for ever where nothing is said.
+    pub keep: Option<Duration>,
+}

@@ -1,0 +1,70 @@
+//! Results under Celery's keys.
+
+use std::time::Duration;
+
+use celeriac_broker::{KeptResult, RedisResults, ResultStore};
+use tokio::sync::mpsc;
+
+use super::support::{Corner, job};
+
+const SUCCESS: &str = r#"{"status": "SUCCESS", "result": 5}"#;
+
+fn kept(id: &str, text: &str) -> KeptResult {
+    KeptResult { id: job(id), text: text.to_owned(), keep: Some(Duration::from_secs(60)) }
+}
+
+async fn open(on: &Corner, prefix: &str) -> RedisResults {
+    RedisResults::open(&on.url, prefix, Duration::from_secs(5)).await.unwrap()
+}
+
+#[tokio::test]
+async fn result_is_kept_for_its_time_and_read_back() {
+    let on = Corner::open().await;
+    let results = open(&on, "").await;
+    let forever = KeptResult { keep: None, ..kept("b", "2") };
+    results.put(&[kept("a", "1"), forever]).await.unwrap();
+    assert_eq!(on.say::<String>("GET", &["celery-task-meta-a"]).await, "1");
+    assert!((50..=60).contains(&on.say::<i64>("TTL", &["celery-task-meta-a"]).await));
+    assert_eq!(on.say::<i64>("TTL", &["celery-task-meta-b"]).await, -1);
+    let found = results.get(&[job("a"), job("none"), job("b")]).await.unwrap();
+    assert_eq!(found, [Some(b"1".to_vec()), None, Some(b"2".to_vec())]);
+}
+
+#[tokio::test]
+async fn success_is_kept_whatever_comes_later() {
+    let on = Corner::open().await;
+    let results = open(&on, "").await;
+    for success in [SUCCESS, r#"{"status":"SUCCESS","result":5}"#] {
+        results.put(&[kept("a", r#"{"status": "STARTED"}"#), kept("a", success)]).await.unwrap();
+        results.put(&[kept("a", r#"{"status": "RETRY"}"#)]).await.unwrap();
+        assert_eq!(results.get(&[job("a")]).await.unwrap(), [Some(success.as_bytes().to_vec())]);
+        on.say::<i64>("DEL", &["celery-task-meta-a"]).await;
+    }
+    // A failure is not the last word: the job may be revived.
+    results.put(&[kept("a", r#"{"status": "FAILURE"}"#), kept("a", SUCCESS)]).await.unwrap();
+    assert_eq!(results.get(&[job("a")]).await.unwrap(), [Some(SUCCESS.as_bytes().to_vec())]);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_result_is_told_it() {
+    let on = Corner::open().await;
+    let results = open(&on, "app").await;
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    let config = redis::AsyncConnectionConfig::new().set_push_sender(sender);
+    let client = redis::Client::open(format!("{}?protocol=resp3", on.url)).unwrap();
+    let mut waiter = client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
+    // The number makes it this test's own: channels belong to no database.
+    let id = format!("wait-{}", on.url.rsplit('/').next().unwrap());
+    waiter.subscribe(format!("app_celery-task-meta-{id}")).await.unwrap();
+    results.put(&[kept(&id, SUCCESS)]).await.unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(10), async {
+        loop {
+            let push: redis::PushInfo = heard.recv().await.unwrap();
+            if push.kind == redis::PushKind::Message {
+                break push.data;
+            }
+        }
+    });
+    let told = told.await.expect("it is told");
+    assert_eq!(told.last(), Some(&redis::Value::BulkString(SUCCESS.into())));
+}

@@ -1,0 +1,105 @@
+//! Where results are kept for Celery's clients, and what they say.
+
+use std::fmt;
+use std::str::FromStr;
+
+use celeriac_broker::RedisOptions;
+use celeriac_control::ResultSettings;
+use celeriac_protocol::ResultStyle;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::broker::{is_redis, reason_of};
+use super::records::Keep;
+use super::secret::without_password;
+
+/// Where results are kept for Celery's clients, and what they say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ResultsSection {
+    pub(crate) url: ResultsUrl,
+    pub(crate) key_prefix: String,
+    pub(crate) expires: Keep,
+    pub(crate) extended: bool,
+    pub(crate) track_started: bool,
+}
+
+/// How long Celery keeps results.
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+
+impl Default for ResultsSection {
+    fn default() -> Self {
+        let (url, expires) = (ResultsUrl::Database, Keep(Some(DAY)));
+        Self { url, key_prefix: String::new(), expires, extended: false, track_started: false }
+    }
+}
+
+impl ResultsSection {
+    /// Returns how results are written. Celery's 0 is for ever, too.
+    pub(crate) fn settings(&self) -> ResultSettings {
+        let process = std::process::id();
+        let style = ResultStyle { extended: self.extended, started: self.track_started, process };
+        ResultSettings { style, keep: self.expires.0.filter(|keep| !keep.is_zero()) }
+    }
+}
+
+/// Names where results are kept.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum ResultsUrl {
+    /// In the records alone.
+    Database,
+    /// In Redis, too, in the words of its URL.
+    Redis(String),
+}
+
+impl ResultsUrl {
+    /// Writes it for people, without a password.
+    pub(crate) fn shown(&self) -> String {
+        match self {
+            Self::Database => "database".to_owned(),
+            Self::Redis(url) => without_password(url).into_owned(),
+        }
+    }
+
+    /// Says whether a URL of Celery's is one that is understood here.
+    pub(super) fn understands(text: &str) -> bool {
+        text.parse::<Self>().is_ok() || is_redis(text)
+    }
+}
+
+impl FromStr for ResultsUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || text == "database" {
+            return Ok(Self::Database);
+        }
+        if !is_redis(text) {
+            return Err("write \"database\" or redis://HOST:PORT/DB".to_owned());
+        }
+        RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
+        Ok(Self::Redis(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for ResultsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Serialize for ResultsUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Database => serializer.serialize_str("database"),
+            Self::Redis(url) => serializer.serialize_str(url),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ResultsUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,243 @@
+//! Results where Celery's clients look for them: ours are written there, and those of Python workers
+//! reach the records from there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use celeriac_broker::{KeptResult, ResultStore};
+use celeriac_db::Database;
+use celeriac_engine::{Client, JobSnapshot, RecordError, Recorder};
+use celeriac_protocol::{JobEvent, JobId, JobStatus, ResultStyle, TaskResult, Timestamp, What, error_text};
+use celeriac_store::JobRecord;
+use celeriac_store::query::jobs;
+
+use crate::StoreRecorder;
+use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
+use crate::recorder::refused;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResultSettings {
+    /// What they say.
+    pub style: ResultStyle,
+    /// How long they are kept; for ever where nothing is said.
+    pub keep: Option<Duration>,
+}
+
+/// Keeps the record of jobs and writes their results where Celery's clients wait for them.
+///
+/// A result is written after the record and before the message is let go of. Since both can't change
+/// as one, it offers no transactional side. Cloning is cheap.
+#[derive(Clone)]
+pub struct ResultRecorder {
+    inner: StoreRecorder,
+    database: Database,
+    results: Arc<dyn ResultStore>,
+    settings: ResultSettings,
+}
+
+impl ResultRecorder {
+    /// Makes a recorder into `database` whose results go to `results`.
+    pub fn new(database: Database, results: Arc<dyn ResultStore>, settings: ResultSettings) -> Self {
+        Self { inner: StoreRecorder::new(database.clone()), database, results, settings }
+    }
+
+    fn result_of(&self, event: &JobEvent) -> Option<KeptResult> {
+        let result = TaskResult::after(event, self.settings.style)?;
+        Some(KeptResult { id: event.job.id.clone(), text: result.encode(), keep: self.settings.keep })
+    }
+
+    /// Returns what others have written of these jobs that is not recorded yet.
+    async fn learn(&self, ids: &[JobId], wanted: Wanted) -> Result<Vec<JobEvent>, RecordError> {
+        let found = self.results.get(ids).await.map_err(RecordError::Results)?;
+        let mut events = Vec::new();
+        for (id, bytes) in ids.iter().zip(found) {
+            let Some(result) = bytes.and_then(|bytes| read(id, &bytes)) else { continue };
+            let record = jobs::find(self.database.reader(), id).await.map_err(refused)?;
+            events.extend(record.and_then(|record| news_of(&record, &result, wanted)));
+        }
+        Ok(events)
+    }
+}
+
+/// What is learnt of jobs.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// How they have ended.
+    Ends,
+    /// That they have begun and how far they are, too; it is this time.
+    All(Timestamp),
+}
+
+/// Reads a result; one that can't be read is said once in the log for whoever looks for it.
+fn read(id: &JobId, bytes: &[u8]) -> Option<TaskResult> {
+    let result = TaskResult::decode(id, bytes);
+    result
+        .inspect_err(|error| tracing::debug!(job.id = %id, error = error_text(error), "result ignored"))
+        .ok()
+}
+
+/// Returns what a result tells that the record of the job does not say yet.
+fn news_of(record: &JobRecord, result: &TaskResult, wanted: Wanted) -> Option<JobEvent> {
+    let job = &record.summary;
+    let at = match (result.done_at, wanted) {
+        (Some(at), _) => at,
+        (None, Wanted::All(now)) => now,
+        (None, Wanted::Ends) => job.updated_at,
+    };
+    // What was written of the job before it was revived is over.
+    let is_over = result.state.is_final() && job.generation > 0 && at + SKEW < job.updated_at;
+    let is_asked_for = result.state.is_final() || matches!(wanted, Wanted::All(_));
+    if job.status.is_final() || is_over || !is_asked_for {
+        return None;
+    }
+    let what = result.happened(at)?;
+    let is_news = match &what {
+        What::Started { worker } => {
+            job.status != JobStatus::Running || job.worker.as_deref() != Some(&**worker)
+        }
+        What::Progressed { percent, message, .. } => {
+            (job.progress, &job.progress_message) != (*percent, message) && job.generation == 0
+        }
+        What::Retried { .. } => job.status != JobStatus::Retrying && job.generation == 0,
+        _ => true,
+    };
+    // The record may have come no further than that the job was asked for.
+    let (delivery, attempt) = (job.delivery.max(1), job.attempt.max(1));
+    is_news.then(|| JobEvent { at, job: Arc::new(record.facts()), delivery, attempt, what })
+}
+
+#[async_trait]
+impl Recorder for ResultRecorder {
+    fn keeps(&self, event: &JobEvent) -> bool {
+        event.is_recorded() || !event.job.ignore_result
+    }
+
+    async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
+        self.inner.record(events).await?;
+        let results: Vec<KeptResult> = events.iter().filter_map(|event| self.result_of(event)).collect();
+        if results.is_empty() {
+            return Ok(());
+        }
+        self.results.put(&newest(results)).await.map_err(RecordError::Results)
+    }
+
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        self.inner.generations(ids).await
+    }
+
+    async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
+        let snapshot = self.inner.snapshot(id).await?;
+        if snapshot.as_ref().is_some_and(|snapshot| snapshot.status.is_final()) {
+            return Ok(snapshot);
+        }
+        let Some(seen) = snapshot else { return Ok(None) };
+        let events = self.learn(std::slice::from_ref(id), Wanted::Ends).await?;
+        let Some(event) = events.last() else { return Ok(Some(seen)) };
+        // Whoever only reads can't record it; a worker's loop does so, too.
+        if let Err(error) = self.inner.record(&events).await {
+            tracing::debug!(job.id = %id, error = error_text(&error), "what a result tells was not recorded");
+        }
+        Ok(Some(after(seen, event)))
+    }
+}
+
+/// Returns where a job stands after it has ended.
+fn after(before: JobSnapshot, end: &JobEvent) -> JobSnapshot {
+    let ended = JobSnapshot { status: end.status(), attempt: end.attempt, ..before };
+    match &end.what {
+        What::Succeeded { result, .. } => {
+            JobSnapshot { percent: 100, result: result.clone(), error: None, ..ended }
+        }
+        What::Failed { error, .. } => JobSnapshot { error: Some(error.clone()), ..ended },
+        What::Cancelled { reason } => JobSnapshot { cancel_reason: Some(reason.clone()), ..ended },
+        _ => ended,
+    }
+}
+
+/// Keeps the last result of each job alone: what a job began with is of no use once it has ended.
+fn newest(results: Vec<KeptResult>) -> Vec<KeptResult> {
+    let mut last: HashMap<JobId, usize> = HashMap::with_capacity(results.len());
+    for (place, result) in results.iter().enumerate() {
+        last.insert(result.id.clone(), place);
+    }
+    let kept = results.into_iter().enumerate().filter(|(place, result)| last[&result.id] == *place);
+    kept.map(|(_, result)| result).collect()
+}
+
+/// How far the clocks of Python's workers may be behind ours.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// How long a job must have been silent before its result is looked for.
+const SILENT: Duration = Duration::from_secs(2);
+
+/// How often results are looked for.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// How many jobs of each open status one pass looks at.
+const BATCH: u64 = 500;
+
+/// The statuses that end by a result.
+const OPEN: [JobStatus; 4] =
+    [JobStatus::Running, JobStatus::Pending, JobStatus::Retrying, JobStatus::Scheduled];
+
+/// Is responsible for records of jobs that Python workers run: they say what became of one by its
+/// result alone.
+pub struct ResultReader {
+    recorder: ResultRecorder,
+    client: Client,
+    /// For each open status, the row behind which the next pass goes on; 0 is the beginning.
+    reached: [AtomicI64; OPEN.len()],
+}
+
+impl ResultReader {
+    /// Makes a reader of the results that `recorder` knows of; `client` tells whoever listens.
+    pub fn new(recorder: ResultRecorder, client: Client) -> Self {
+        Self { recorder, client, reached: Default::default() }
+    }
+
+    async fn next_open(&self, place: usize, now: Timestamp) -> Result<Vec<JobId>, LoopError> {
+        let (reader, reached) = (self.recorder.database.reader(), &self.reached[place]);
+        let after = reached.load(Ordering::Relaxed);
+        let silent = jobs::silent(reader, OPEN[place], now - SILENT, after, BATCH).await?;
+        let is_end = (silent.len() as u64) < BATCH;
+        reached.store(silent.last().map_or(0, |job| if is_end { 0 } else { job.seq }), Ordering::Relaxed);
+        Ok(silent.into_iter().map(|job| job.id).collect())
+    }
+}
+
+#[async_trait]
+impl Loop for ResultReader {
+    fn name(&self) -> &'static str {
+        "results"
+    }
+
+    fn describe(&self) -> &'static str {
+        "records what Python workers made of jobs"
+    }
+
+    fn period(&self) -> Duration {
+        PERIOD
+    }
+
+    async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
+        let (now, mut looked, mut learnt) = (ctx.now(), 0, 0);
+        for place in 0..OPEN.len() {
+            if ctx.is_stopping() {
+                break;
+            }
+            let open = self.next_open(place, now).await?;
+            looked += open.len() as u64;
+            let events = self.recorder.learn(&open, Wanted::All(now)).await?;
+            if !events.is_empty() {
+                self.recorder.inner.record(&events).await?;
+            }
+            learnt += events.len() as u64;
+            self.client.events().tell(&events);
+        }
+        Ok(PassReport::default().with("looked_at", looked).with("learnt", learnt))
+    }
+}
