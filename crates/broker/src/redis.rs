@@ -1,7 +1,7 @@
 //! A queue in Redis, laid out as Celery's, which Python clients and workers share with ours.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ pub struct RedisBroker {
     declared: Mutex<(u64, HashSet<String>)>,
     /// Which of its queues the next fetch asks first.
     turn: AtomicUsize,
+    /// When it was last looked for messages that Python workers hold for too long, in microseconds.
+    looked_at: AtomicI64,
 }
 
 impl RedisBroker {
@@ -89,7 +91,8 @@ impl RedisBroker {
         let hearing = ear.open().await.map_err(failed)?;
         let notifier = Arc::new(RedisNotifier::start(Arc::clone(&ear), hearing, Arc::clone(&link)));
         let (declared, turn) = (Mutex::default(), AtomicUsize::new(0));
-        let broker = Self { options, clock, link, ear, notifier, settings, declared, turn };
+        let looked_at = AtomicI64::new(i64::MIN);
+        let broker = Self { options, clock, link, ear, notifier, settings, declared, turn, looked_at };
         broker.check_version().await?;
         Ok(broker)
     }
@@ -250,12 +253,39 @@ impl RedisBroker {
         }
     }
 
+    /// Puts back what Python workers hold for too long, now and then.
+    async fn restore(&self) {
+        let (now, before) = (self.clock.now().as_micros(), self.looked_at.load(Ordering::Relaxed));
+        if now.checked_sub(before).is_some_and(|passed| passed < BETWEEN_RESTORES) {
+            return;
+        }
+        // Of several fetches at a time one looks.
+        if self.looked_at.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let steps = format!("{:?}", self.options.priority_steps);
+        let arguments = self.arguments().with(lease_micros(self.options.visibility_timeout)).with(RESTORED);
+        match self.call(&script::RESTORE, &arguments.with(steps)).await {
+            Ok(Value::Int(0)) => {}
+            Ok(count) => {
+                tracing::warn!(?count, "messages put back that Python workers have held for too long");
+            }
+            Err(error) => tracing::debug!(%error, "what Python workers hold was not looked at"),
+        }
+    }
+
     /// Begins with another queue each time.
     fn rotated<'q>(&self, queues: &'q [String]) -> impl Iterator<Item = &'q String> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
         queues.iter().cycle().skip(turn).take(queues.len())
     }
 }
+
+/// How often messages are looked for that Python workers hold for too long, in microseconds.
+const BETWEEN_RESTORES: i64 = 10_000_000;
+
+/// How many of them are put back at a time.
+const RESTORED: usize = 100;
 
 /// How many calls a worker that leaves makes at most, of [`MOVED`] messages each.
 const LONGEST_FAREWELL: usize = 1_000;
@@ -329,6 +359,7 @@ impl Broker for RedisBroker {
         }
         self.declare(request.queues.iter().map(String::as_str)).await?;
         self.ear.watch(request.queues);
+        self.restore().await;
         let key = rand::random::<i64>() & i64::MAX;
         let mut arguments = self.arguments().with(stem(key)).with(request.max);
         arguments = arguments.with(lease_micros(request.lease)).with(request.holder).with(MOVED);

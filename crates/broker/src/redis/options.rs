@@ -26,6 +26,9 @@ pub struct RedisOptions {
     /// the list that has the queue's plain name, and so do we: else those of one side would wait for
     /// all of the other's. A fleet of ours alone may put them in the middle.
     pub unset_priority: u8,
+    /// How long a Python worker may hold a message before others put it back, us included: Celery's
+    /// `visibility_timeout`. It must not be shorter than that of the Python workers.
+    pub visibility_timeout: Duration,
     /// How long each call may take, a new connection included.
     pub deadline: Duration,
     /// How long it is kept in mind that a job waits, how often it was handed out, and its unique
@@ -55,6 +58,7 @@ impl RedisOptions {
             priority_steps: vec![0, 3, 6, 9],
             separator: "\x06\x16".to_owned(),
             unset_priority: MAX_PRIORITY,
+            visibility_timeout: Duration::from_hours(1),
             deadline: Duration::from_secs(5),
             memory: Duration::from_hours(24 * 14),
             server_time: true,
@@ -76,8 +80,8 @@ impl RedisOptions {
             "the separator of priority steps is empty"
         } else if self.unset_priority > MAX_PRIORITY {
             "the place of messages without a priority is 0 to 9"
-        } else if self.deadline.is_zero() || self.memory.is_zero() {
-            "deadline and memory are longer than nothing"
+        } else if self.deadline.is_zero() || self.memory.is_zero() || self.visibility_timeout.is_zero() {
+            "deadline, visibility timeout and memory are longer than nothing"
         } else {
             return Ok(());
         };

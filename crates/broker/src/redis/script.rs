@@ -19,6 +19,7 @@ pub(super) static FETCH: LazyLock<Script> = script!("fetch.lua");
 pub(super) static SETTLE: LazyLock<Script> = script!("settle.lua");
 pub(super) static RENEW: LazyLock<Script> = script!("renew.lua");
 pub(super) static LEAVE: LazyLock<Script> = script!("leave.lua");
+pub(super) static RESTORE: LazyLock<Script> = script!("restore.lua");
 pub(super) static FIND: LazyLock<Script> = script!("find.lua");
 pub(super) static PURGE: LazyLock<Script> = script!("purge.lua");
 pub(super) static DEPTHS: LazyLock<Script> = script!("depths.lua");
@@ -31,6 +32,7 @@ pub(super) static GRAVE: LazyLock<Script> = script!("grave.lua");
 pub(super) struct Settings<'s> {
     prefix: &'s str,
     suffixes: Vec<String>,
+    separator: &'s str,
     channel: &'s str,
     sender: &'s str,
     keep: u64,
@@ -42,6 +44,7 @@ impl<'s> Settings<'s> {
         Self {
             prefix: &options.key_prefix,
             suffixes: options.suffixes(),
+            separator: &options.separator,
             channel,
             sender,
             keep: u64::try_from(options.memory.as_millis()).unwrap_or(u64::MAX >> 16),

@@ -125,13 +125,65 @@ async fn message_that_a_python_peer_restored_belongs_to_its_next_holder() {
     assert!(on.fetch(5).await.is_empty());
 }
 
+/// Puts messages into the hands of Python workers, as kombu does.
+async fn hold_as_python_does(on: &Corner, held: &[(&str, &str, &str, &str)]) {
+    let now = format!("{:.6}", on.clock.now().as_micros() as f64 / 1e6);
+    for (tag, raw, exchange, key) in held {
+        on.say::<i64>("HSET", &["unacked", *tag, &format!("[{raw}, \"{exchange}\", \"{key}\"]")]).await;
+        on.say::<i64>("ZADD", &["unacked_index", now.as_str(), *tag]).await;
+    }
+}
+
 #[tokio::test]
-async fn what_a_python_worker_holds_is_none_of_our_business() {
+async fn what_a_dead_python_worker_held_is_put_back_as_python_does() {
+    let on = Corner::open().await;
+    let named = |id: &str| CAPTURED.replace(CAPTURED_ID, id);
+    on.say::<i64>("SADD", &["_kombu.binding.ex", "rk\x06\x16\x06\x16celery"]).await;
+    let low = named("low").replace("\"priority\": 0", "\"priority\": 7");
+    let bare = named("bare").replace("\"stamps\": {}}", "\"stamps\": {}, \"empty\": []}");
+    hold_as_python_does(
+        &on,
+        &[("one", &named("plain"), "", "celery"), ("two", &low, "", "celery"), ("three", &bare, "ex", "rk")],
+    )
+    .await;
+    on.say::<i64>("ZADD", &["unacked_index", "1", "acknowledged"]).await;
+    on.publish(message("ours")).await;
+    let ours = on.fetch_one().await;
+    on.clock.advance(Duration::from_secs(3_599));
+    on.broker.renew(&[ours.tag], Duration::from_hours(9)).await.unwrap();
+    assert!(on.fetch(9).await.is_empty());
+    // A Python worker at the same work is left alone.
+    on.say::<String>("SET", &["unacked_mutex", "theirs"]).await;
+    on.clock.advance(Duration::from_secs(11));
+    assert!(on.fetch(9).await.is_empty());
+    on.say::<i64>("DEL", &["unacked_mutex"]).await;
+    for _ in 0..9 {
+        // It is not looked for at every fetch.
+        on.clock.advance(Duration::from_secs(1));
+        assert!(on.fetch(9).await.is_empty());
+    }
+    on.clock.advance(Duration::from_secs(1));
+    let back = on.fetch(9).await;
+    let mut found = ids(&back);
+    assert_eq!(found.pop(), Some("low"));
+    found.sort();
+    assert_eq!(found, ["bare", "plain"]);
+    for delivery in &back {
+        let headers: serde_json::Value = serde_json::from_str(&delivery.envelope.content.headers).unwrap();
+        assert_eq!(headers["redelivered"], true);
+    }
+    // Ours are not touched, nor is anything else of theirs left.
+    assert_eq!(on.broker.settle(&ack(ours)).await.unwrap(), [Settled::Done]);
+    assert_eq!(on.say::<i64>("HLEN", &["unacked"]).await, 3);
+    assert_eq!(on.say::<i64>("ZCARD", &["unacked_index"]).await, 3);
+}
+
+#[tokio::test]
+async fn what_a_python_worker_holds_is_its_own_for_an_hour() {
     let on = Corner::open().await;
     let value = format!("[{CAPTURED}, \"\", \"celery\"]");
-    on.say::<i64>("HSET", &["unacked", "theirs", &value]).await;
-    on.say::<i64>("ZADD", &["unacked_index", "1", "theirs"]).await;
-    on.clock.advance(Duration::from_hours(24));
+    hold_as_python_does(&on, &[("theirs", CAPTURED, "", "celery")]).await;
+    on.clock.advance(Duration::from_mins(59));
     assert!(on.fetch(5).await.is_empty());
     assert_eq!(on.say::<String>("HGET", &["unacked", "theirs"]).await, value);
     let found = on.admin().find(&job(CAPTURED_ID)).await.unwrap();

@@ -20,15 +20,23 @@ pub(crate) struct BrokerSection {
     pub(crate) separator: String,
     pub(crate) priority_steps: Vec<u8>,
     pub(crate) unset_priority: u8,
+    pub(crate) visibility_timeout: Period,
     pub(crate) deadline: Period,
 }
 
 impl Default for BrokerSection {
     fn default() -> Self {
-        let RedisOptions { key_prefix, separator, priority_steps, unset_priority, deadline, .. } =
-            RedisOptions::at("");
-        let (url, deadline) = (BrokerUrl::Database, Period(deadline));
-        Self { url, key_prefix, separator, priority_steps, unset_priority, deadline }
+        let defaults = RedisOptions::at("");
+        let RedisOptions { key_prefix, separator, priority_steps, unset_priority, .. } = defaults;
+        Self {
+            url: BrokerUrl::Database,
+            key_prefix,
+            separator,
+            priority_steps,
+            unset_priority,
+            visibility_timeout: Period(defaults.visibility_timeout),
+            deadline: Period(defaults.deadline),
+        }
     }
 }
 
@@ -36,24 +44,23 @@ impl BrokerSection {
     /// Returns where in Redis the queue is, if it is there.
     pub(crate) fn redis(&self) -> Option<RedisOptions> {
         let BrokerUrl::Redis(url) = &self.url else { return None };
-        Some(RedisOptions {
+        Some(self.options(url))
+    }
+
+    fn options(&self, url: &str) -> RedisOptions {
+        RedisOptions {
             key_prefix: self.key_prefix.clone(),
             separator: self.separator.clone(),
             priority_steps: self.priority_steps.clone(),
             unset_priority: self.unset_priority,
+            visibility_timeout: self.visibility_timeout.0,
             deadline: self.deadline.0,
             ..RedisOptions::at(url)
-        })
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
-        let options = self.redis().unwrap_or_else(|| RedisOptions {
-            separator: self.separator.clone(),
-            priority_steps: self.priority_steps.clone(),
-            unset_priority: self.unset_priority,
-            deadline: self.deadline.0,
-            ..RedisOptions::at("redis://localhost")
-        });
+        let options = self.redis().unwrap_or_else(|| self.options("redis://localhost"));
         options.validate().map_err(|error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) })
     }
 }
