@@ -16,6 +16,7 @@ Usage: cargo xtask COMMAND
 
   test [--install] [FILTER]   run tidy, the workspace's tests and the doc tests;
                               --install first fetches what the tests need
+  test interop [--install]    run our client and worker beside real Celery, and print what holds
   peers                       start the servers that the tests talk to, and print where they are
   tidy                        check the rules of the house
   bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows

@@ -48,6 +48,52 @@ pub(crate) const TESTS: &[Need] = &[
     },
 ];
 
+/// The versions of Celery that are spoken to, each with what is installed into its environment.
+pub(crate) const CELERIES: [(&str, &[&str]); 2] = [
+    ("5.7", &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0"]),
+    ("5.3", &["celery[redis]==5.3.6", "kombu==5.3.7", "redis==5.0.8"]),
+];
+
+/// Everything that the tests beside real Celery need, apart from what all tests do.
+pub(crate) const INTEROP: &[Need] = &[
+    Need {
+        name: "Python",
+        what_for: "runs Celery",
+        by_hand: "apt-get install python3-venv",
+        is_there: |root| succeeds(root, &["python3", "-c", "import ensurepip, venv"]),
+        install: |root| apt(root, &["python3-venv"]),
+    },
+    Need {
+        name: "Celery",
+        what_for: "is the other side, in an environment of its own for each version",
+        by_hand: "python3 -m venv target/interop/celery-5.7 && target/interop/celery-5.7/bin/pip install \
+                  'celery[redis]==5.7.0'; the same for 5.3",
+        is_there: |root| CELERIES.iter().all(|(version, _)| python(root, version).is_file()),
+        install: install_celeries,
+    },
+];
+
+/// Returns the Python that has a version of Celery.
+pub(crate) fn python(root: &Path, celery: &str) -> PathBuf {
+    root.join(format!("target/interop/celery-{celery}/bin/python"))
+}
+
+/// Makes an environment for each version of Celery. One that was left half made is made anew.
+fn install_celeries(root: &Path) -> anyhow::Result<()> {
+    for (version, packages) in CELERIES {
+        let (folder, half) =
+            (format!("target/interop/celery-{version}"), format!("target/interop/half-{version}"));
+        if root.join(&folder).is_dir() {
+            continue;
+        }
+        run(root, &["python3", "-m", "venv", "--clear", &half])?;
+        let python = format!("{half}/bin/python");
+        run(root, &[&[python.as_str(), "-m", "pip", "install", "--quiet"], packages].concat())?;
+        std::fs::rename(root.join(&half), root.join(&folder)).context("put the environment in its place")?;
+    }
+    Ok(())
+}
+
 /// A real documentation tree of more than a thousand pages.
 pub(crate) const DOCUMENTATION: &[Need] = &[Need {
     name: "postgresql-doc-15",

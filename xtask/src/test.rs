@@ -1,6 +1,7 @@
 //! The `test` command: everything that is tested, in one run, with one count at its end.
 
 mod counts;
+mod interop;
 
 use std::io::{BufRead, BufReader, IsTerminal};
 use std::path::Path;
@@ -39,11 +40,10 @@ impl Options {
 ///
 /// The last line of the output is `N passed, N failed`, which CI reads.
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
-    let missing = needs::missing(needs::TESTS, root, options.install)?;
-    if !missing.is_empty() {
-        println!("The tests need more than Rust, and this is missing:\n");
-        needs::tell(&missing, "cargo xtask test --install");
-        println!("0 passed, {} failed", missing.len());
+    if options.filter.as_deref() == Some(interop::WORD) {
+        return interop::run(root, options.install);
+    }
+    if !has(needs::TESTS, root, options.install, "cargo xtask test --install")? {
         return Ok(false);
     }
     let mut counts = Counts::default();
@@ -62,6 +62,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
     }
     println!("\n{counts}");
     Ok(counts.are_good())
+}
+
+/// Says whether everything is there that is needed, and what lacks; with `install` it is fetched first.
+fn has(needs: &'static [needs::Need], root: &Path, install: bool, command: &str) -> anyhow::Result<bool> {
+    let missing = needs::missing(needs, root, install)?;
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    println!("The tests need more than Rust, and this is missing:\n");
+    needs::tell(&missing, command);
+    println!("0 passed, {} failed", missing.len());
+    Ok(false)
 }
 
 fn nextest(root: &Path, filter: Option<&str>, peers: &Shared) -> anyhow::Result<Counts> {

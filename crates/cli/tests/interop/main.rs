@@ -1,0 +1,63 @@
+//! Real Celery on the other side: Python's client to our worker, our client to Python's worker, and both
+//! workers on one queue.
+//!
+//! `cargo xtask test interop` makes a virtual environment for each version of Celery and runs these.
+
+#[cfg(test)]
+mod both;
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod to_ours;
+#[cfg(test)]
+mod to_python;
+
+/// Makes a test of every line with each version of Celery.
+#[cfg(test)]
+macro_rules! lines {
+    ($($side:ident: $($name:ident)*;)*) => {
+        $(lines!(@ $side "5.7" celery_5_7 $($name)*; "5.3" celery_5_3 $($name)*);)*
+    };
+    (@ $side:ident $($celery:literal $module:ident $($name:ident)*);*) => {
+        mod $side { $(mod $module { $(
+            #[test]
+            #[ignore = "needs Python with Celery: `cargo xtask test interop`"]
+            fn $name() {
+                crate::house::line($celery, stringify!($name), crate::$side::$name);
+            }
+        )* })* }
+    };
+}
+
+#[cfg(test)]
+mod redis {
+    lines! {
+        to_ours:
+            client_of_python_gets_the_result
+            client_of_python_gets_every_result_of_a_group
+            values_of_python_come_back_as_they_went
+            client_of_python_gets_the_failure
+            task_that_failed_once_is_retried_and_succeeds
+            progress_is_seen_by_python
+            particulars_of_a_result_are_seen_by_python
+            result_that_is_ignored_is_not_kept
+            late_job_is_revoked
+            delayed_job_waits_and_runs_once
+            priority_of_python_is_kept
+            task_that_nobody_knows_fails_as_in_celery
+            message_that_cannot_be_read_stops_no_worker;
+        to_python:
+            client_of_ours_gets_the_result
+            client_of_ours_gets_the_failure
+            retry_of_a_python_task_ends_in_its_success
+            delayed_job_of_ours_waits_in_python
+            progress_of_python_reaches_the_record
+            result_reaches_the_record_of_whoever_did_not_wait
+            priority_of_ours_is_kept;
+        both:
+            two_fleets_share_one_queue
+            job_of_a_killed_worker_of_ours_is_put_back_by_python
+            job_of_a_killed_python_worker_is_put_back_by_ours
+            delayed_jobs_outlive_the_last_worker_of_ours;
+    }
+}

@@ -1,0 +1,156 @@
+//! Python's client, our worker.
+
+use serde_json::json;
+
+use crate::house::House;
+
+pub(crate) fn client_of_python_gets_the_result(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "tell([send('house.add', 2, 3).get(timeout=20), send('house.add', 5).get(timeout=20), \
+         app.send_task('house.add', kwargs={'x': 1, 'y': 1}).get(timeout=20)])",
+    );
+    assert_eq!(told, json!([5, 15, 2]));
+    worker.stop();
+}
+
+pub(crate) fn client_of_python_gets_every_result_of_a_group(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "result = group(app.signature('house.add', (n, n)) for n in range(30)).apply_async()\n\
+         tell([result.get(timeout=20), result.successful()])",
+    );
+    let expected: Vec<i64> = (0..30).map(|n| n + n).collect();
+    assert_eq!(told, json!([expected, true]));
+    worker.stop();
+}
+
+pub(crate) fn values_of_python_come_back_as_they_went(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "import datetime, decimal, uuid\n\
+         values = ['ä€😀\\n\"', [1, -2.5, None, True], {'a': {'b': []}}, 2**63 + 1, datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, \
+         tzinfo=datetime.timezone.utc), datetime.date(2026, 1, 2), decimal.Decimal('1.50'), uuid.uuid4()]\n\
+         if int(celery.__version__.split('.')[1]) >= 5: values += [b'abc', b'\\xff\\xfe']\n\
+         tell([send('house.echo', value).get(timeout=20) == value for value in values])",
+    );
+    assert!(told.as_array().unwrap().iter().all(|same| same == true), "{told}");
+    worker.stop();
+}
+
+pub(crate) fn client_of_python_gets_the_failure(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python("tell(failure(send('house.fail', 'no way')))");
+    assert_eq!((&told[1], &told[2]), (&json!("no way"), &json!("FAILURE")), "{told}");
+    let told = house.python("tell(failure(send('house.add', 'x', 'y', 'z')))");
+    assert_eq!((&told[0], &told[2]), (&json!("TypeError"), &json!("FAILURE")), "{told}");
+    worker.stop();
+}
+
+pub(crate) fn task_that_failed_once_is_retried_and_succeeds(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "result = send('house.flaky')\n\
+         until(lambda: result.state == 'RETRY')\n\
+         tell([str(result.info), result.get(timeout=20)])",
+    );
+    assert_eq!(told, json!(["first", 2]));
+    worker.stop();
+}
+
+pub(crate) fn progress_is_seen_by_python(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(&format!(
+        "result = send('house.progress', {0:?})\n\
+         until(lambda: result.state == 'PROGRESS')\n\
+         info = result.info\n\
+         open({0:?}, 'w').close()\n\
+         tell([info, result.get(timeout=20)])",
+        house.path("go")
+    ));
+    assert_eq!(told, json!([{"current": 40, "total": 100, "message": "on it"}, "done"]));
+    worker.stop();
+}
+
+pub(crate) fn particulars_of_a_result_are_seen_by_python(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "result = send('house.add', 2, y=3) if False else app.send_task('house.add', (2,), {'y': 3})\n\
+         result.get(timeout=20)\n\
+         result = AsyncResult(result.id, app=app)\n\
+         tell([result.name, result.args, result.kwargs, result.queue, result.retries, result.children, result.date_done is not None])",
+    );
+    assert_eq!(told, json!(["house.add", [2], {"y": 3}, "celery", 0, [], true]));
+    worker.stop();
+}
+
+pub(crate) fn result_that_is_ignored_is_not_kept(house: &House) {
+    let worker = house.worker(&["-c", "1"]);
+    let told = house.python(
+        "ignored = send('house.add', 2, 3, ignore_result=True)\n\
+         send('house.add', 2, 3).get(timeout=20)\n\
+         tell([AsyncResult(ignored.id, app=app).state, app.backend.client.exists('celery-task-meta-' + ignored.id)])",
+    );
+    assert_eq!(told, json!(["PENDING", 0]));
+    worker.stop();
+}
+
+pub(crate) fn late_job_is_revoked(house: &House) {
+    let told = house.python("result = send('house.add', 1, expires=1)\ntime.sleep(1.2)\ntell(result.id)");
+    let worker = house.worker(&[]);
+    let id = told.as_str().unwrap();
+    let told = house.python(&format!("tell(failure(AsyncResult({id:?}, app=app)))"));
+    assert_eq!(
+        (&told[0], &told[1], &told[2]),
+        (&json!("TaskRevokedError"), &json!("expired"), &json!("REVOKED"))
+    );
+    worker.stop();
+}
+
+pub(crate) fn delayed_job_waits_and_runs_once(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(&format!(
+        "begun = time.monotonic()\n\
+         send('house.log', 'once', {:?}, countdown=2).get(timeout=20)\n\
+         tell(time.monotonic() - begun)",
+        house.path("log")
+    ));
+    let took = told.as_f64().unwrap();
+    assert!((1.9..10.0).contains(&took), "{took}");
+    assert_eq!(house.lines_of("log"), ["once"]);
+    worker.stop();
+}
+
+pub(crate) fn priority_of_python_is_kept(house: &House) {
+    house.python(&format!(
+        "for priority in (9, 0, 6, 3): send('house.log', str(priority), {:?}, priority=priority)\ntell(None)",
+        house.path("log")
+    ));
+    let worker = house.worker(&["-c", "1"]);
+    crate::house::until(|| house.lines_of("log").len() == 4);
+    // For Python's clients of Redis 0 is the first.
+    assert_eq!(house.lines_of("log"), ["0", "3", "6", "9"]);
+    worker.stop();
+}
+
+pub(crate) fn task_that_nobody_knows_fails_as_in_celery(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python("tell(failure(send('no.such', 1)))");
+    assert_eq!((&told[0], &told[2]), (&json!("NotRegistered"), &json!("FAILURE")), "{told}");
+    worker.stop();
+}
+
+pub(crate) fn message_that_cannot_be_read_stops_no_worker(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "client = app.backend.client\n\
+         for junk in ('no json', '{}', '[1]', json.dumps({'body': 'x', 'headers': {'task': 'house.add'}, 'properties': {}})):\n\
+         \x20   client.lpush('celery', junk)\n\
+         pickled = send('house.add', 1, serializer='pickle')\n\
+         zipped = send('house.add', 1, compression='gzip')\n\
+         tell([send('house.add', 2, 3).get(timeout=20), failure(pickled)[2], failure(zipped)[2]])",
+    );
+    assert_eq!(told, json!([5, "FAILURE", "FAILURE"]));
+    assert!(house.ok(&["dead", "list", "--json"]).lines().count() >= 2);
+    worker.stop();
+}
