@@ -1,11 +1,13 @@
 //! The queue in Redis, from the settings to a server that dies under its workers.
 
+use std::collections::BTreeSet;
+
 use celeriac_peers::Redis;
 use celeriac_peers::shared::redis_corner;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Bed, Outcome, lines_of};
+use crate::support::{Bed, Outcome, Running, lines_of};
 
 /// Makes a bed whose queue is in Redis.
 fn bed_at(url: &str) -> Bed {
@@ -283,4 +285,44 @@ fn what_a_python_worker_made_of_a_job_reaches_its_record() {
     let other = bed.enqueue(&["math.add", "2", "3"]);
     write(&other, r#"{"status": "SUCCESS", "result": 5, "traceback": null, "children": []}"#);
     assert_eq!(bed.ok(&["jobs", "wait", &other, "--timeout", "10s"]), "5\n");
+}
+
+#[test]
+fn no_job_is_lost_when_workers_are_killed_under_load() {
+    /// How many workers are killed, one after the other.
+    const KILLS: usize = 12;
+    let bed = bed();
+    let line = bed.line();
+    let mut ids = Vec::new();
+    for kill in 0..KILLS {
+        let names: Vec<String> = (0..50).map(|n| format!("greet-{kill}-{n}")).collect();
+        let calls = names.iter().map(|id| format!(r#"{{"args": ["Ada"], "id": "{id}"}}"#));
+        bed.write("calls.jsonl", calls.collect::<Vec<_>>().join("\n"));
+        bed.ok(&["enqueue", "greet", "--bulk", "calls.jsonl"]);
+        ids.extend(names);
+        ids.push(bed.enqueue(&["hold", line.address()]));
+    }
+    let start = || bed.worker(&["-c", "4", "--set", "worker.lease=1s", "--set", "worker.max_deliveries=100"]);
+    let mut workers = [start(), start()];
+    for kill in 0..KILLS {
+        // A job that has just begun says that its worker is in the midst of it; it hangs up when that is dead.
+        let call = line.called();
+        let slot = kill % workers.len();
+        std::mem::replace(&mut workers[slot], start()).signal(Signal::KILL);
+        drop(call);
+    }
+    let answering = std::thread::spawn(move || {
+        // Each job is begun again until it is answered once; calls of those who are dead wait here, too.
+        for _ in 0..KILLS * KILLS {
+            line.called().answer_if_it_lives("at last");
+        }
+    });
+    while bed.json(&["queues"]) != Vec::<Value>::new() {}
+    let records = bed.json(&["jobs", "list", "--status", "completed", "--limit", "1000"]);
+    let finished: BTreeSet<&str> = records.iter().map(|record| record["id"].as_str().unwrap()).collect();
+    let lost: Vec<&String> = ids.iter().filter(|id| !finished.contains(id.as_str())).collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    drop(answering);
+    workers.into_iter().for_each(Running::stop);
+    assert_eq!(bed.json(&["dead", "list"]), Vec::<Value>::new());
 }
