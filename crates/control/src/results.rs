@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use celeriac_broker::{KeptResult, ResultStore};
 use celeriac_db::Database;
-use celeriac_engine::{Client, JobSnapshot, RecordError, Recorder};
+use celeriac_engine::{Client, JobSnapshot, RecordError, Recorder, SqlRecorder};
 use celeriac_protocol::{JobEvent, JobId, JobStatus, ResultStyle, TaskResult, Timestamp, What, error_text};
 use celeriac_store::JobRecord;
 use celeriac_store::query::jobs;
@@ -30,7 +30,7 @@ pub struct ResultSettings {
 /// Keeps the record of jobs and writes their results where Celery's clients wait for them.
 ///
 /// A result is written after the record and before the message is let go of. Since both can't change
-/// as one, it offers no transactional side. Cloning is cheap.
+/// as one, it offers no transactional side but for jobs that are asked for. Cloning is cheap.
 #[derive(Clone)]
 pub struct ResultRecorder {
     inner: StoreRecorder,
@@ -127,6 +127,10 @@ impl Recorder for ResultRecorder {
 
     async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
         self.inner.generations(ids).await
+    }
+
+    fn sql_of_requests(&self) -> Option<&dyn SqlRecorder> {
+        self.inner.sql()
     }
 
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {

@@ -31,9 +31,14 @@ pub trait Recorder: Send + Sync + 'static {
     /// Reads where a job stands.
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError>;
 
-    /// Returns the transactional side, where the record lives in a database.
+    /// Returns the transactional side, where the record lives in a database and is all that is kept.
     fn sql(&self) -> Option<&dyn SqlRecorder> {
         None
+    }
+
+    /// Returns the side that takes part in the transaction in which a job is asked for.
+    fn sql_of_requests(&self) -> Option<&dyn SqlRecorder> {
+        self.sql()
     }
 }
 

@@ -47,7 +47,8 @@ impl Client {
     ) -> Result<Vec<JobId>, EnqueueError> {
         let transport = self.inner.broker.capabilities().name;
         let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
-        let recorder = self.shared_database().and_then(|_| self.inner.recorder.sql());
+        let is_here = |recorder: &&dyn SqlRecorder| recorder.database().path() == broker.database().path();
+        let recorder = self.inner.recorder.sql_of_requests().filter(is_here);
         if recorder.is_none() {
             let known = self.inner.recorder.generations(&named(&prepared)).await?;
             follow(&mut prepared, &known);
