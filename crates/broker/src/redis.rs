@@ -201,8 +201,10 @@ impl RedisBroker {
     /// Reads what a fetch gave. What can't be read is given up, to the dead letters.
     async fn deliveries(&self, key: i64, answer: Value) -> Result<Fetched, BrokerError> {
         let mut fields = Fields::of(answer)?;
-        let leased_until = Timestamp::from_micros(fields.number()?);
-        let next_due_at = fields.instant_or_nil()?;
+        let ahead = self.ahead_of(fields.number()?);
+        let here = |instant: i64| Timestamp::from_micros(instant.saturating_add(ahead));
+        let leased_until = here(fields.number()?);
+        let next_due_at = fields.number_or_nil()?.map(here);
         let (mut deliveries, mut unread) = (Vec::new(), self.arguments().with(WALK));
         let begun = unread.as_slice().len();
         for message in list(fields.next())? {
@@ -222,6 +224,12 @@ impl RedisBroker {
             }
         }
         Ok(Fetched { deliveries, next_due_at })
+    }
+
+    /// Returns how far this node's clock is ahead of the server's, whose time in microseconds was just
+    /// told: instants of its scripts are waited for here by a clock that goes differently.
+    fn ahead_of(&self, server: i64) -> i64 {
+        if self.options.server_time { self.clock.now().as_micros().saturating_sub(server) } else { 0 }
     }
 
     fn delivery(
@@ -389,7 +397,7 @@ impl Broker for RedisBroker {
         if tags.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = self.arguments().with(lease_micros(lease));
+        let mut arguments = self.arguments().with(lease_micros(lease)).with(MOVED);
         for tag in tags {
             arguments.push(tag_text(*tag));
         }

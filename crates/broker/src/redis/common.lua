@@ -31,8 +31,14 @@ local function record_of(id)
     return own .. 'job:' .. id
 end
 
+-- What lies here may have been put by a worker that was told of more steps: the last one takes it.
 local function list_of(queue, step)
-    return prefix .. queue .. cfg.suffixes[step + 1]
+    return prefix .. queue .. cfg.suffixes[math.min(step + 1, #cfg.suffixes)]
+end
+
+-- Fails here, before anything is written, where something else than a list has a queue's name.
+local function need_list(queue, step)
+    redis.call('LLEN', list_of(queue, step))
 end
 
 local function delayed_of(queue)
@@ -93,14 +99,20 @@ local function instant(value)
     return seconds * 1000000 + tonumber(fraction)
 end
 
+-- Reads JSON; returns whether it could be read, and what it says.
+local function decoded(json)
+    local read, value = pcall(cjson.decode, json)
+    if not read then
+        -- Python writes halves of surrogate pairs, which this decoder refuses; nothing of what is read here has any.
+        read, value = pcall(cjson.decode, (json:gsub('\\u[dD][89a-fA-F]%x%x', '\\ufffd')))
+    end
+    return read, value
+end
+
 -- Reads what the queue has to know of a message; `told` says that Celery's own header tells its time.
 -- Returns nil and a reason where it can't be read.
 local function facts_of(raw)
-    local read, message = pcall(cjson.decode, raw)
-    if not read then
-        -- Python writes halves of surrogate pairs, which this decoder refuses; nothing of what is read here has any.
-        read, message = pcall(cjson.decode, (raw:gsub('\\u[dD][89a-fA-F]%x%x', '\\ufffd')))
-    end
+    local read, message = decoded(raw)
     if not read or type(message) ~= 'table' then return nil, 'it is no JSON object' end
     local properties, headers = message.properties, message.headers
     if type(properties) ~= 'table' then return nil, 'it has no properties' end

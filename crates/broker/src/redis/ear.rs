@@ -80,8 +80,10 @@ impl Ear {
         let mut pause = FIRST_PAUSE;
         loop {
             if let Some(hearing) = hearing.take() {
-                pause = FIRST_PAUSE;
-                let error = self.hear_on(hearing).await;
+                let (error, has_heard) = self.hear_on(hearing).await;
+                if has_heard {
+                    pause = FIRST_PAUSE;
+                }
                 tracing::debug!(error, "the connection for wake-ups has ended, connecting again");
             }
             tokio::time::sleep(pause).await;
@@ -94,33 +96,35 @@ impl Ear {
         }
     }
 
-    async fn hear_on(&self, mut hearing: Hearing) -> &'static str {
+    /// Hears until the connection ends; returns why, and whether the server had answered before.
+    async fn hear_on(&self, mut hearing: Hearing) -> (&'static str, bool) {
         let mut changed = self.changed.subscribe();
         let mut heartbeat = tokio::time::interval(HEARTBEAT);
         let mut looks = tokio::time::interval(BETWEEN_LOOKS);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut blind = true;
+        let (mut blind, mut has_heard) = (true, false);
         loop {
             tokio::select! {
                 push = hearing.pushes.recv() => match push {
-                    Ok(push) if push.kind == PushKind::Disconnection => return "disconnected",
+                    Ok(push) if push.kind == PushKind::Disconnection => return ("disconnected", has_heard),
                     Ok(push) => blind |= self.pass_on(push),
                     Err(broadcast::error::RecvError::Lagged(_)) => {
                         blind = true;
                         self.wake_all();
                     }
-                    Err(broadcast::error::RecvError::Closed) => return "closed",
+                    Err(broadcast::error::RecvError::Closed) => return ("closed", has_heard),
                 },
                 _ = changed.changed() => blind = true,
                 _ = looks.tick(), if blind => {
                     blind = false;
                     if self.look(&mut hearing.connection).await.is_err() {
-                        return "no answer to a look at the lists";
+                        return ("no answer to a look at the lists", has_heard);
                     }
+                    has_heard = true;
                 }
                 _ = heartbeat.tick() => {
                     if redis::cmd("PING").query_async::<Value>(&mut hearing.connection).await.is_err() {
-                        return "no sign of life";
+                        return ("no sign of life", has_heard);
                     }
                 }
             }

@@ -1,6 +1,7 @@
 -- Leases messages. ARGV from 3: beginning of the tags, how many, lease in microseconds, holder, limit of what is
 -- moved beside it; then the queues in the order in which they are asked.
--- Returns the end of the leases, the next instant at which something falls due or nil, and for each message:
+-- Returns the time by which it went, the end of the leases, the next instant at which something falls due or nil, and
+-- for each message:
 -- { message, queue, number of its tag, hand-outs, attempts, lost holders, reason of a cancellation or nil }.
 
 local stem, max, lease = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -8,6 +9,9 @@ local holder, limit = ARGV[6], tonumber(ARGV[7])
 local until_then = now + lease
 local seconds = string.format('%.6f', now / 1000000)
 
+for i = 8, #ARGV do
+    for step = 0, #cfg.suffixes - 1 do need_list(ARGV[i], step) end
+end
 for i = 8, #ARGV do serve(ARGV[i], holder) end
 take_back(limit)
 promote(limit)
@@ -75,4 +79,4 @@ if moved >= limit then next_due = now end
 consider(leases)
 for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do consider(delayed_of(queue)) end
 
-return { until_then, next_due or false, taken }
+return { now, until_then, next_due or false, taken }

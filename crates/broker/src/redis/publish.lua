@@ -1,6 +1,8 @@
 -- Stores messages in the given order. ARGV from 3, seven for each: id, queue, step, due time or '', unique key or '',
 -- message, a fresh name. Returns for each the id of the job that is in the way, or nil.
 
+for i = 3, #ARGV, 7 do need_list(ARGV[i + 1], tonumber(ARGV[i + 2])) end
+
 local answers, woken = {}, {}
 for i = 3, #ARGV, 7 do
     local queue = ARGV[i + 1]

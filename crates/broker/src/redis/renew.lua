@@ -1,10 +1,11 @@
--- Lengthens leases. ARGV[3]: lease in microseconds; then the tags.
+-- Lengthens leases. ARGV[3]: lease in microseconds; ARGV[4]: limit of what is moved beside it; then the tags.
+-- Who renews may be too busy to fetch for long, so this hands on what is due, too.
 -- Returns for each nil if it was lost, else { 1, reason of a cancellation or nil }.
 
 local until_then = digits(now + tonumber(ARGV[3]))
 local seconds = string.format('%.6f', now / 1000000)
 local answers = {}
-for i = 4, #ARGV do
+for i = 5, #ARGV do
     local tag = ARGV[i]
     local holds = holding(tag)
     if holds and redis.call('HEXISTS', unacked, tag) == 1 then
@@ -19,4 +20,7 @@ for i = 4, #ARGV do
         answers[#answers + 1] = false
     end
 end
+-- Only now: what has just been renewed may have been overdue.
+take_back(tonumber(ARGV[4]))
+promote(tonumber(ARGV[4]))
 return answers

@@ -33,6 +33,21 @@ local function step_of(message)
     return found
 end
 
+-- Says whether a key of routing fits a binding, whose words may be `*` or `#` as kombu reads them.
+local function fits(bound, key)
+    local words = {}
+    for word in (bound .. '.'):gmatch('(.-)%.') do
+        if word == '*' then
+            words[#words + 1] = '.-[^%.]'
+        elseif word == '#' then
+            words[#words + 1] = '.-'
+        else
+            words[#words + 1] = (word:gsub('%p', '%%%0'))
+        end
+    end
+    return key:match('^' .. table.concat(words, '%.') .. '$') ~= nil
+end
+
 -- Returns the queues that an exchange leads to by this key; the exchange without a name leads to the queue of that name.
 local function queues_of(exchange, key)
     if exchange == '' then return { key } end
@@ -40,22 +55,27 @@ local function queues_of(exchange, key)
     for _, member in ipairs(redis.call('SMEMBERS', prefix .. '_kombu.binding.' .. exchange)) do
         local first = member:find(cfg.separator, 1, true)
         local second = first and member:find(cfg.separator, first + #cfg.separator, true)
-        if second and member:sub(1, first - 1) == key then
-            queues[#queues + 1] = member:sub(second + #cfg.separator)
+        if second then
+            local bound = member:sub(1, first - 1)
+            local is_topic = member:sub(first + #cfg.separator, second - 1) ~= ''
+            if bound == key or is_topic and fits(bound, key) then
+                queues[#queues + 1] = member:sub(second + #cfg.separator)
+            end
         end
     end
-    return #queues > 0 and queues or { key }
+    return queues
 end
 
 local count = 0
 for _, tag in ipairs(tags) do
     if redis.call('HEXISTS', held, tag) == 0 then
         local value = redis.call('HGET', unacked, tag)
-        local raw, exchange, key
-        if value then raw, exchange, key = value:match('^%[(.*), "([^"]*)", "([^"]*)"%]$') end
-        local read, message = pcall(cjson.decode, raw or '')
-        if read and type(message) == 'table' and key ~= '' then
-            for _, queue in ipairs(queues_of(exchange, key)) do
+        local read, triple = decoded(value or '')
+        local raw = read and value:match('^%[(.*), "[^"]*", "[^"]*"%]$')
+        local message, exchange, key = raw and triple[1], raw and text(triple[2]) or '', raw and text(triple[3]) or ''
+        local queues = type(message) == 'table' and key ~= '' and queues_of(exchange, key) or {}
+        if #queues > 0 then
+            for _, queue in ipairs(queues) do
                 redis.call('RPUSH', list_of(queue, step_of(message)), redelivered(raw))
                 wake(queue)
             end
@@ -63,7 +83,9 @@ for _, tag in ipairs(tags) do
             redis.call('HDEL', unacked, tag)
             redis.call('ZREM', unacked_index, tag)
         elseif value then
-            bury(value, key or '', nil, 'undecodable', 'a Python worker held it, and it can not be read')
+            local facts = raw and facts_of(raw)
+            local detail = facts and 'no queue is bound to its key' or 'it can not be read'
+            bury(raw or value, key, facts and facts.id, 'undecodable', 'a Python worker held it, and ' .. detail)
             redis.call('HDEL', unacked, tag)
             redis.call('ZREM', unacked_index, tag)
         else

@@ -179,6 +179,82 @@ async fn what_a_dead_python_worker_held_is_put_back_as_python_does() {
 }
 
 #[tokio::test]
+async fn what_a_dead_python_worker_held_goes_where_its_exchange_leads() {
+    let on = Corner::open().await;
+    let named = |id: &str| CAPTURED.replace(CAPTURED_ID, id);
+    on.say::<i64>("SADD", &["_kombu.binding.news", "mail.*\x06\x16^mail\\..*?[^\\.]$\x06\x16letters"]).await;
+    on.say::<i64>("SADD", &["_kombu.binding.news", "mail.#\x06\x16^mail\\..*?$\x06\x16archive"]).await;
+    on.say::<i64>("SADD", &["_kombu.binding.news", "post.*\x06\x16^post\\..*?[^\\.]$\x06\x16parcels"]).await;
+    // Python writes what is no ASCII as escapes.
+    let escaped = r"\u043f\u043e\u0447\u0442\u0430";
+    let halved = named("halved").replace("\"argsrepr\": \"(2, 3)\"", r#""argsrepr": "\ud83d""#);
+    hold_as_python_does(
+        &on,
+        &[
+            ("one", &named("topic"), "news", "mail.new"),
+            ("two", &named("unbound"), "news", "fax.new"),
+            ("three", &named("named"), "", escaped),
+            ("four", &halved, "", "halves"),
+        ],
+    )
+    .await;
+    on.clock.advance(Duration::from_secs(3_611));
+    assert!(on.fetch(9).await.is_empty());
+    for (queue, length) in [("letters", 1), ("archive", 1), ("parcels", 0), ("почта", 1), ("halves", 1)]
+    {
+        assert_eq!(on.say::<i64>("LLEN", &[queue]).await, length, "{queue}");
+    }
+    let unbound = on.admin().dead_letter(&job("unbound")).await.unwrap().unwrap();
+    assert!(unbound.detail.contains("no queue is bound"), "{}", unbound.detail);
+    assert_eq!(on.say::<i64>("HLEN", &["unacked"]).await, 0);
+}
+
+#[tokio::test]
+async fn delayed_message_is_handed_on_while_all_hands_are_full() {
+    let on = Corner::open().await;
+    on.publish(message("long")).await;
+    let long = on.fetch_one().await;
+    let due_at = Some(on.clock.now() + Duration::from_secs(5));
+    on.publish(Envelope { due_at, ..message("soon") }).await;
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 0);
+    on.clock.advance(Duration::from_secs(6));
+    on.broker.renew(&[long.tag], LEASE).await.unwrap();
+    // Whoever has a free hand finds it, a Python worker, too.
+    assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_named_and_nothing_is_taken_beside_it() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    on.say::<i64>("HSET", &["emails", "somebody", "else's"]).await;
+    let queues = ["celery".to_owned(), "emails".to_owned()];
+    for _ in 0..2 {
+        let request = FetchRequest { queues: &queues, max: 5, lease: LEASE, holder: "w" };
+        on.broker.fetch(&request).await.unwrap_err();
+    }
+    assert_eq!(on.say::<i64>("HLEN", &["unacked"]).await, 0);
+    let both = vec![message("b"), Envelope { queue: "emails".into(), ..message("c") }];
+    on.broker.publish(both).await.unwrap_err();
+    assert_eq!(ids(&on.fetch(5).await), ["a"]);
+}
+
+#[tokio::test]
+async fn what_falls_due_is_told_in_the_time_of_whoever_asks() {
+    let on = Corner::at(RedisOptions::at(redis_corner().unwrap())).await;
+    let server: (i64, i64) = on.say("TIME", &[""; 0]).await;
+    let due_at = Some(Timestamp::from_micros((server.0 + 60) * 1_000_000));
+    on.fetch(1).await;
+    on.publish(Envelope { due_at, ..message("later") }).await;
+    let queues = ["celery".to_owned()];
+    let request = FetchRequest { queues: &queues, max: 5, lease: LEASE, holder: "w" };
+    let next = on.broker.fetch(&request).await.unwrap().next_due_at.unwrap();
+    let ahead = next.as_micros() - on.clock.now().as_micros();
+    // This clock stands still at another time than the server's.
+    assert!((50_000_000..=60_000_000).contains(&ahead), "{ahead}");
+}
+
+#[tokio::test]
 async fn what_a_python_worker_holds_is_its_own_for_an_hour() {
     let on = Corner::open().await;
     let value = format!("[{CAPTURED}, \"\", \"celery\"]");
