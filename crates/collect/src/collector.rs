@@ -156,6 +156,6 @@ impl Collector {
 
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Collector").field("database", &self.database().path()).finish_non_exhaustive()
+        f.debug_struct("Collector").field("database", &self.database().name()).finish_non_exhaustive()
     }
 }

@@ -39,6 +39,6 @@ impl Environment {
 
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Environment").field("database", &self.database.path()).finish_non_exhaustive()
+        f.debug_struct("Environment").field("database", &self.database.name()).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DbErr, RuntimeErr};
+use sea_orm::sqlx::sqlite::SqliteError;
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+pub use self::server::ServerFault;
+
+mod server;
 
 /// What the file or its disk refused. Command lines make hints out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +78,27 @@ pub enum DbError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The server refused, or could not be reached.
+    #[error("database {database}: {fault}")]
+    Server {
+        /// What was in the way.
+        fault: ServerFault,
+        /// The database, without its password.
+        database: String,
+        /// What the server or the operating system said.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The server is older than the oldest version that is supported.
+    #[error("database {database}: PostgreSQL {found} is older than {needed}")]
+    PostgresTooOld {
+        /// The database, without its password.
+        database: String,
+        /// The version that it runs.
+        found: u32,
+        /// The version that is needed.
+        needed: u32,
+    },
     /// A statement failed.
     #[error("run statement")]
     Statement(#[source] DbErr),
@@ -82,7 +108,7 @@ pub enum DbError {
     /// A setting makes no sense.
     #[error("option {name} {reason}")]
     Option {
-        /// The field of [`crate::SqliteOptions`].
+        /// The field of the options.
         name: &'static str,
         /// What it must be.
         reason: &'static str,
@@ -119,7 +145,7 @@ pub enum DbError {
         /// The panic's message.
         message: String,
     },
-    /// SQLite gave the whole transaction up; nothing of it is stored.
+    /// The database gave the whole transaction up; nothing of it is stored.
     #[error("transaction lost during write \"{label}\": nothing of it is stored")]
     TransactionLost {
         /// The write during which it was lost (perhaps another caller's, of the same group).
@@ -134,11 +160,28 @@ pub enum DbError {
         #[source]
         source: Arc<DbError>,
     },
+    /// The connection broke while the server committed: what was written is stored, or nothing of it.
+    #[error("commit write \"{label}\": the connection broke, so it may be stored or not")]
+    InDoubt {
+        /// The write.
+        label: &'static str,
+        /// How it broke.
+        #[source]
+        source: Option<Box<DbError>>,
+    },
     /// The database was closed.
     #[error("database {path:?} is closed")]
     Closed {
-        /// The database file.
+        /// The database file, or the server's database without its password.
         path: PathBuf,
+    },
+    /// What was asked for is only there with the other engine.
+    #[error("{what}: {database} can't do that")]
+    WrongEngine {
+        /// What was asked for.
+        what: &'static str,
+        /// The database.
+        database: String,
     },
     /// The writer's thread could not be started.
     #[error("start the writer's thread")]
@@ -218,12 +261,28 @@ impl DbError {
         }
     }
 
+    /// Returns what the server refused or why it was not reached, wherever in the chain it was said.
+    pub fn server_fault(&self) -> Option<ServerFault> {
+        match self {
+            Self::Server { fault, .. } => Some(*fault),
+            Self::Statement(source) => ServerFault::of(source),
+            Self::Commit { source, .. } => source.server_fault(),
+            Self::InDoubt { source, .. } => source.as_ref()?.server_fault(),
+            Self::Migration { source, .. } => source.server_fault(),
+            _ => None,
+        }
+    }
+
     /// Returns whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::TransactionLost { .. } | Self::Commit { .. } => true,
+            Self::TransactionLost { .. } | Self::Commit { .. } | Self::InDoubt { .. } => true,
             other => {
-                matches!(other.fault(), Some(StorageFault::Locked | StorageFault::Full | StorageFault::Io))
+                other.server_fault().is_some_and(ServerFault::passes)
+                    || matches!(
+                        other.fault(),
+                        Some(StorageFault::Locked | StorageFault::Full | StorageFault::Io)
+                    )
             }
         }
     }
@@ -249,13 +308,17 @@ pub(crate) fn told(error: &dyn std::error::Error) -> String {
 
 /// Reads the storage fault out of SQLite's result code (<https://www.sqlite.org/rescode.html>).
 fn fault_of(error: &DbErr) -> Option<StorageFault> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error))
-    | DbErr::Query(RuntimeErr::SqlxError(error))
-    | DbErr::Conn(RuntimeErr::SqlxError(error))) = error
-    else {
-        return None;
-    };
-    fault_of_code(error.as_database_error()?.code()?.parse().ok()?)
+    let said = said_by_sqlx(error)?.as_database_error()?;
+    fault_of_code(said.try_downcast_ref::<SqliteError>().and(said.code())?.parse().ok()?)
+}
+
+fn said_by_sqlx(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error))
+        | DbErr::Conn(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
 }
 
 /// SQLite's SQLITE_IOERR_SHMSIZE: the file of shared memory can't grow, which is how a full disk

@@ -1,20 +1,25 @@
 #![doc = include_str!("../README.md")]
 
+mod database;
 mod direct;
 mod error;
 mod migrator;
 mod options;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod sqlite;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod tx;
 mod writer;
 
+pub use database::Database;
 pub use direct::DirectTx;
-pub use error::{DbError, StorageFault};
+pub use error::{DbError, ServerFault, StorageFault};
 pub use migrator::{Migration, MigrationSet, MigrationState, MigrationStatus, Step};
+#[cfg(feature = "postgres")]
+pub use options::postgres::PostgresOptions;
 pub use options::{Durability, SqliteOptions};
-pub use sqlite::Database;
 pub use tx::DbTx;
 
 /// SeaORM, whose connection and entity types are part of this interface on purpose: enqueueing and

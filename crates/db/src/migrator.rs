@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseConnection, DbErr};
 
+use crate::database::Database;
 use crate::error::DbError;
-use crate::sqlite::Database;
 use crate::tx::DbTx;
 
 mod ledger;
@@ -138,6 +138,7 @@ impl MigrationSet {
         let owner = self.owner;
         let made = db.write_within(migration.name, MIGRATION_LIMIT, async move |tx| {
             // Asked again inside of the transaction: another process may have been faster.
+            ledger::lock(tx).await?;
             if ledger::is_applied(tx, owner, migration.name).await? {
                 return Ok::<_, DbError>(false);
             }
@@ -154,6 +155,7 @@ impl MigrationSet {
             return Err(DbError::Irreversible { owner, name: migration.name });
         };
         let taken = db.write_within(migration.name, MIGRATION_LIMIT, async move |tx| {
+            ledger::lock(tx).await?;
             down(tx).await?;
             ledger::delete(tx, owner, migration.name).await?;
             Ok::<_, DbError>(())

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::error::DbError;
 
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+
 /// What a commit survives once its caller has been answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {

@@ -12,11 +12,12 @@ use std::time::Duration;
 use sea_orm::sqlx;
 use tokio::sync::{mpsc, oneshot};
 
-use self::call::Call;
-pub(crate) use self::call::{Waiting, call};
+pub(crate) use self::call::{Call, Waiting, call};
 use self::checkpoint::Checkpointer;
 pub(crate) use self::checkpoint::LONGEST_LOG;
 use self::group::Group;
+#[cfg(feature = "postgres")]
+pub(crate) use self::group::{message_of, run_hooks};
 pub(crate) use self::park::Stopwatch;
 use crate::error::{DbError, StorageFault, told};
 use crate::options::SqliteOptions;
@@ -27,7 +28,7 @@ use crate::tx::control::Control;
 mod call;
 mod checkpoint;
 mod group;
-mod park;
+pub(crate) mod park;
 
 /// First pause while another process holds the write lock; it doubles up to the longest.
 const SHORTEST_LOCK_PAUSE: Duration = Duration::from_micros(100);
@@ -45,7 +46,7 @@ pub(crate) enum Request {
 
 thread_local! {
     /// Which database's writer this thread is running a write for, and which write.
-    static RUNNING: Cell<Option<(u64, &'static str)>> = const { Cell::new(None) };
+    pub(crate) static RUNNING: Cell<Option<(u64, &'static str)>> = const { Cell::new(None) };
 }
 
 /// Returns the label of the write that this very code runs in, if it is one on database `id`.

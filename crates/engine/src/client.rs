@@ -254,7 +254,7 @@ impl Client {
     /// both can change as one.
     pub(crate) fn shared_database(&self) -> Option<&dyn SqlBroker> {
         let (broker, recorder) = (self.inner.broker.sql()?, self.inner.recorder.sql()?);
-        (broker.database().path() == recorder.database().path()).then_some(broker)
+        broker.database().is_same_as(recorder.database()).then_some(broker)
     }
 
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {

@@ -5,7 +5,8 @@ use super::workspace::{Crate, Finding, Workspace};
 
 /// The floors from the ground up; a crate uses floors below its own, never beside or above.
 const FLOORS: &[&[&str]] = &[
-    &["protocol", "db", "macros", "peers"],
+    &["peers"],
+    &["protocol", "db", "macros"],
     &["broker", "store"],
     &["engine"],
     &["control"],
@@ -41,7 +42,7 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
         &["db", "broker", "store", "control", "collect"],
         "the engine and what lies above `collect` name no table",
     ),
-    ("sqlx", &[], "the database is opened through `celeriac-db`"),
+    ("sqlx", &["db"], "the database is opened through `celeriac-db`"),
     (
         "rusqlite",
         &["db", "bench"],

@@ -3,8 +3,8 @@
 #![expect(unreachable_pub, reason = "the entity macro makes public types")]
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait, Query, SelectStatement};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, DeriveIden, QueryOrder, Schema};
+use sea_orm::sea_query::{ExprTrait, Func, Query, SelectStatement};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbBackend, DeriveIden, QueryOrder, Schema};
 
 use crate::error::DbError;
 use crate::tx::DbTx;
@@ -26,8 +26,14 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// Keeps other processes from migrating until the transaction ends.
+pub(super) async fn lock(tx: &DbTx) -> Result<(), DbError> {
+    Ok(tx.lock("migrations").await?)
+}
+
 /// Makes the table where it is missing.
 pub(super) async fn create(tx: &DbTx) -> Result<(), DbError> {
+    lock(tx).await?;
     let schema = Schema::new(tx.get_database_backend());
     tx.execute(schema.create_table_from_entity(Entity).if_not_exists()).await?;
     Ok(())
@@ -35,7 +41,7 @@ pub(super) async fn create(tx: &DbTx) -> Result<(), DbError> {
 
 /// Returns what was made of `owner`'s line; nothing where there is no ledger yet.
 pub(super) async fn applied(reader: &impl ConnectionTrait, owner: &str) -> Result<Vec<Model>, DbError> {
-    if reader.query_one(&table_exists()).await?.is_none() {
+    if reader.query_one(&table_exists(reader.get_database_backend())).await?.is_none() {
         return Ok(Vec::new());
     }
     Ok(Entity::find().filter(COLUMN.owner.eq(owner)).order_by_asc(Column::AppliedAt).all(reader).await?)
@@ -63,8 +69,20 @@ enum SqliteSchema {
     Name,
 }
 
-fn table_exists() -> SelectStatement {
+/// What PostgreSQL is asked.
+#[derive(DeriveIden)]
+enum Ask {
+    ToRegclass,
+}
+
+/// Returns a row where the table is there, in whichever schema a statement would find it.
+fn table_exists(backend: DbBackend) -> SelectStatement {
+    const LEDGER: &str = "celeriac_migrations";
     let mut query = Query::select();
+    if backend == DbBackend::Postgres {
+        let found = Expr::expr(Func::cust(Ask::ToRegclass).arg(LEDGER)).is_not_null();
+        return query.expr(Expr::val(1)).and_where(found).to_owned();
+    }
     query.column(SqliteSchema::Name).from(SqliteSchema::Table);
-    query.and_where(Expr::col(SqliteSchema::Name).eq("celeriac_migrations")).to_owned()
+    query.and_where(Expr::col(SqliteSchema::Name).eq(LEDGER)).to_owned()
 }

@@ -1,8 +1,6 @@
 //! Beginning, ending and dividing the transaction: the only statements of this crate that are text,
 //! because no builder writes them.
 
-use std::sync::atomic::Ordering;
-
 use super::DbTx;
 use crate::error::DbError;
 
@@ -40,9 +38,9 @@ impl DbTx {
     /// Begins, ends or divides the transaction.
     pub(crate) fn control(&self, control: Control) -> Result<(), DbError> {
         if control == Control::Begin {
-            self.health.rolled_back.store(false, Ordering::Release);
+            self.forget_loss();
         }
-        let view = self.connection.view();
+        let view = self.file()?.view();
         for statement in control.statements() {
             view.prepare_cached(statement)?.execute([])?;
         }
@@ -51,6 +49,6 @@ impl DbTx {
 
     /// Moves as much of the write-ahead log into the file as can be without stopping anybody.
     pub(crate) fn checkpoint(&self) -> Result<(), DbError> {
-        Ok(self.connection.view().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+        Ok(self.file()?.view().query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 }

@@ -157,7 +157,7 @@ enum Ended {
 }
 
 /// Runs the wake-ups; one that panics takes nobody's answer with it.
-fn run_hooks(tx: &DbTx) {
+pub(crate) fn run_hooks(tx: &DbTx) {
     for hook in tx.take_hooks() {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
             tracing::error!(message = message_of(&*panic), "hook panicked after commit");
@@ -165,7 +165,7 @@ fn run_hooks(tx: &DbTx) {
     }
 }
 
-fn message_of(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

@@ -9,6 +9,8 @@ mod migrator;
 #[cfg(test)]
 mod open;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod processes;
 #[cfg(test)]
 mod writer;

@@ -145,7 +145,7 @@ async fn unknown_target_and_one_way_migrations_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_openers_migrate_at_once_and_each_migration_is_made_once() {
     let db = TestDatabase::open().await.unwrap();
-    let second = Database::open(celeriac_db::SqliteOptions::at(db.path())).await.unwrap();
+    let second = db.again().await.unwrap();
     let (one, two) = tokio::join!(BOTH.up(&db, 1), BOTH.up(&second, 2));
     let made = one.unwrap().len() + two.unwrap().len();
     assert_eq!(made, 2);
