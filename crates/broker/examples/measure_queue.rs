@@ -1,7 +1,7 @@
-//! Measures the SQLite queue by itself, without an engine: put in, drained, and woken across processes.
+//! Measures the queue in a database by itself, without an engine: put in, drained, and woken across processes.
 //!
-//! `measure_queue FOLDER` runs everything; `measure_queue FILE fill`, `... FILE drain SLOTS` and `... FILE echo` are
-//! its parts, of use under a profiler.
+//! `measure_queue FOLDER` runs everything on SQLite, `measure_queue postgres://...` on a server, in an empty database;
+//! `measure_queue FILE fill`, `... FILE drain SLOTS` and `... FILE echo` are its parts, of use under a profiler.
 
 #![expect(clippy::disallowed_methods, reason = "a measurement reads the machine's clock and arguments")]
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use celeriac_broker::{Broker, Delivery, FetchRequest, Notice, Settle, Settlement, SqliteBroker};
-use celeriac_db::{Database, Durability, SqliteOptions};
+use celeriac_broker::{Broker, Delivery, FetchRequest, Notice, Settle, Settlement, sql};
+use celeriac_db::{Database, Durability, PostgresOptions, SqliteOptions};
 use celeriac_protocol::{Clock, Content, Envelope, JobId, Timestamp, WhenReached};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 const MESSAGES: usize = 100_000;
 const LEASE: Duration = Duration::from_secs(30);
 
+type Queue = Arc<dyn Broker>;
 type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
@@ -48,9 +49,11 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn measure(folder: &Path) -> Result<(), Failure> {
-    for durability in [Durability::Process, Durability::Power] {
+    // On a server durability is the server's.
+    let durabilities = if server(folder).is_some() { 1 } else { 2 };
+    for durability in [Durability::Process, Durability::Power].into_iter().take(durabilities) {
         println!("-- {durability:?}");
-        let broker = open(&folder.join(format!("measure-{durability:?}.db")), durability).await?;
+        let broker = open(&place(folder, &format!("measure-{durability:?}.db")), durability).await?;
         put_in(&broker, durability).await?;
         for slots in [1, 16, 128, 512] {
             let count = if slots == 1 { MESSAGES / 10 } else { MESSAGES };
@@ -73,7 +76,7 @@ async fn measure(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn put_in(broker: &SqliteBroker, durability: Durability) -> Result<(), Failure> {
+async fn put_in(broker: &Queue, durability: Durability) -> Result<(), Failure> {
     rate("publish in calls of 1000", MESSAGES, fill(broker, MESSAGES)).await?;
     for callers in [1, 16, 128] {
         let count = if durability == Durability::Power { 2_000 } else { 20_000 };
@@ -95,7 +98,7 @@ async fn put_in(broker: &SqliteBroker, durability: Durability) -> Result<(), Fai
     Ok(())
 }
 
-async fn fill(broker: &SqliteBroker, count: usize) -> Result<(), Failure> {
+async fn fill(broker: &Queue, count: usize) -> Result<(), Failure> {
     for start in (0..count).step_by(1_000) {
         let ids = start..(start + 1_000).min(count);
         broker.publish(ids.map(|number| message(&format!("job-{number:030}"))).collect()).await?;
@@ -103,7 +106,7 @@ async fn fill(broker: &SqliteBroker, count: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn drain(broker: &SqliteBroker, slots: usize, count: usize) -> Result<(), Failure> {
+async fn drain(broker: &Queue, slots: usize, count: usize) -> Result<(), Failure> {
     let mut done = 0;
     while done < count {
         let deliveries = fetch(broker, slots).await?;
@@ -114,7 +117,7 @@ async fn drain(broker: &SqliteBroker, slots: usize, count: usize) -> Result<(), 
 }
 
 /// As a worker does it: what was fetched is settled while the next is fetched.
-async fn drain_beside(broker: &SqliteBroker, slots: usize, count: usize) -> Result<(), Failure> {
+async fn drain_beside(broker: &Queue, slots: usize, count: usize) -> Result<(), Failure> {
     let (out, mut into) = mpsc::channel::<Delivery>(slots);
     let fetcher = async move {
         let mut fetched = 0;
@@ -138,7 +141,7 @@ async fn drain_beside(broker: &SqliteBroker, slots: usize, count: usize) -> Resu
 }
 
 async fn other_process_drains(folder: &Path) -> Result<(), Failure> {
-    let path = folder.join("measure-other.db");
+    let path = place(folder, "measure-other.db");
     for slots in [1, 16, 128] {
         let broker = open(&path, Durability::Process).await?;
         let count = if slots == 1 { MESSAGES / 10 } else { MESSAGES };
@@ -157,7 +160,7 @@ async fn other_process_drains(folder: &Path) -> Result<(), Failure> {
 /// One process publishes one by one while another drains: who waits for whom?
 async fn both_at_once(folder: &Path) -> Result<(), Failure> {
     for callers in [1, 16] {
-        let path = folder.join(format!("measure-both-{callers}.db"));
+        let path = place(folder, &format!("measure-both-{callers}.db"));
         let broker = open(&path, Durability::Process).await?;
         let mut child = Command::new(std::env::current_exe()?);
         let mut child = child.arg(&path).arg("follow").arg("16").spawn()?;
@@ -195,7 +198,7 @@ async fn drain_and_tell(path: &Path, slots: usize) -> Result<(), Failure> {
 
 /// Publishes 50 a second; the other process says when each arrived.
 async fn latency(folder: &Path) -> Result<(), Failure> {
-    let path = folder.join("measure-latency.db");
+    let path = place(folder, "measure-latency.db");
     let broker = open(&path, Durability::Process).await?;
     let mut child = Command::new(std::env::current_exe()?);
     let mut child = child.arg(&path).arg("echo").stdout(Stdio::piped()).spawn()?;
@@ -228,19 +231,34 @@ async fn echo(path: &Path) -> Result<(), Failure> {
     }
 }
 
-async fn open(path: &Path, durability: Durability) -> Result<SqliteBroker, Failure> {
-    let db = Database::open(SqliteOptions { durability, ..SqliteOptions::at(path) }).await?;
-    Ok(SqliteBroker::open(db, Arc::new(MachineClock)).await?)
+async fn open(path: &Path, durability: Durability) -> Result<Queue, Failure> {
+    let db = match server(path) {
+        Some(url) => Database::open_postgres(PostgresOptions::at(url)).await?,
+        None => Database::open(SqliteOptions { durability, ..SqliteOptions::at(path) }).await?,
+    };
+    Ok(sql::open(db, Arc::new(MachineClock)).await?)
 }
 
-async fn close(broker: SqliteBroker) -> Result<(), Failure> {
+/// Returns the server's address, if that is what the place is.
+fn server(place: &Path) -> Option<&str> {
+    place.to_str().filter(|place| place.starts_with("postgres"))
+}
+
+/// Names a file of its own in a folder, or the one database of a server.
+fn place(folder: &Path, name: &str) -> PathBuf {
+    server(folder).map_or_else(|| folder.join(name), PathBuf::from)
+}
+
+async fn close(broker: Queue) -> Result<(), Failure> {
     let database = broker.sql().ok_or("it is a database")?.database().clone();
     database.close().await;
-    std::fs::remove_file(database.path())?;
+    if let Some(path) = database.sqlite_path() {
+        std::fs::remove_file(path)?;
+    }
     Ok(())
 }
 
-async fn fetch(broker: &SqliteBroker, max: usize) -> Result<Vec<Delivery>, Failure> {
+async fn fetch(broker: &Queue, max: usize) -> Result<Vec<Delivery>, Failure> {
     let queues = ["celery".to_owned()];
     let request = FetchRequest { queues: &queues, max, lease: LEASE, holder: "measure" };
     Ok(broker.fetch(&request).await?.deliveries)

@@ -9,8 +9,11 @@ mod delivery;
 mod error;
 mod memory;
 mod notifier;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod redis;
 mod results;
+pub mod sql;
 mod sqlite;
 
 pub use admin::{
@@ -22,6 +25,8 @@ pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
 pub use error::{BrokerError, Cause};
 pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresBroker;
 pub use redis::{RedisBroker, RedisOptions, RedisResults};
 pub use results::{KeptResult, ResultStore};
 pub use sqlite::SqliteBroker;

@@ -20,7 +20,7 @@ pub trait Notifier: Send + Sync + 'static {
 pub type Notices = broadcast::Receiver<Notice>;
 
 /// What a notice can say.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Notice {
     /// Messages were put into this queue, or it was resumed.
     Queue(String),
