@@ -54,7 +54,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
     }
     println!("starting PostgreSQL, Redis and RabbitMQ for the tests");
     let peers = Shared::start()?;
-    counts += nextest(root, options.filter.as_deref(), &peers)?;
+    counts += nextest(root, options.filter.as_deref(), &peers, &["--workspace"], &[])?;
+    println!("the same on PostgreSQL, for what lies in a database");
+    counts += nextest(root, options.filter.as_deref(), &peers, ON_EITHER_ENGINE, ON_POSTGRES)?;
     drop(peers);
     counts += doctests(root, options.filter.as_deref())?;
     if options.filter.is_none() && counts.skipped() > 0 {
@@ -76,13 +78,26 @@ fn has(needs: &'static [needs::Need], root: &Path, install: bool, command: &str)
     Ok(false)
 }
 
-fn nextest(root: &Path, filter: Option<&str>, peers: &Shared) -> anyhow::Result<Counts> {
+/// The crates whose tests open a database of whichever engine the run asks for.
+const ON_EITHER_ENGINE: &[&str] =
+    &["-p", "celeriac-store", "-p", "celeriac-control", "-p", "celeriac-collect"];
+
+/// What asks for PostgreSQL.
+const ON_POSTGRES: &[(&str, &str)] = &[("CELERIAC_TEST_ENGINE", "postgres")];
+
+fn nextest(
+    root: &Path,
+    filter: Option<&str>,
+    peers: &Shared,
+    packages: &[&str],
+    environment: &[(&str, &str)],
+) -> anyhow::Result<Counts> {
     let mut command = coloured_cargo(root);
-    command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"]);
+    command.args(["nextest", "run", "--no-fail-fast", "--no-tests=pass"]).args(packages);
     if crate::is_ci() {
         command.args(["--profile", "ci"]);
     }
-    command.args(filter).envs(peers.variables());
+    command.args(filter).envs(peers.variables()).envs(environment.iter().copied());
     watch(command, counts::of_nextest_line)
 }
 

@@ -1,9 +1,10 @@
 //! How far the collecting of some domains has come, in numbers.
 
 use celeriac_control::workflow::WorkflowTable;
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, DatabaseConnection, DbErr, DeriveIden, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::domain::entity as domain;
@@ -193,6 +194,12 @@ pub async fn failed_rows(
     Ok(rows)
 }
 
+/// Names what rows are grouped by, once more: PostgreSQL does not see that two expressions are one.
+#[derive(DeriveIden)]
+enum Grouped {
+    Tried,
+}
+
 async fn tally<E: WorkflowTable>(reader: &DatabaseConnection, of_those: SimpleExpr) -> Result<Tally, DbErr> {
     let (c, words) = (E::columns(), E::STATUSES);
     let counted: Vec<(String, bool, i64, Option<i64>)> = E::find()
@@ -203,7 +210,7 @@ async fn tally<E: WorkflowTable>(reader: &DatabaseConnection, of_those: SimpleEx
         .column_as(c.attempts.sum(), "attempts")
         .filter(of_those)
         .group_by(c.status)
-        .group_by(c.attempts.gt(0))
+        .group_by(Expr::col(Grouped::Tried))
         .into_tuple()
         .all(reader)
         .await?;
@@ -227,10 +234,16 @@ async fn pages(reader: &DatabaseConnection, condition: Condition) -> Result<u64,
     number(reader, page::Column::Id.count(), condition).await
 }
 
+/// PostgreSQL sums up to a number without bounds.
+#[derive(DeriveIden)]
+enum Cast {
+    Bigint,
+}
+
 async fn number(reader: &DatabaseConnection, wanted: SimpleExpr, condition: Condition) -> Result<u64, DbErr> {
     let found: Option<Option<i64>> = page::Entity::find()
         .select_only()
-        .column_as(wanted, "number")
+        .column_as(wanted.cast_as(Cast::Bigint), "number")
         .filter(condition)
         .into_tuple()
         .one(reader)

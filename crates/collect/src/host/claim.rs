@@ -6,7 +6,7 @@ use celeriac_control::workflow::{ClaimRequest, Claimed, take_claim};
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use sea_orm::prelude::Expr;
-use sea_orm::sea_query::{ExprTrait, Query, SelectStatement, SubQueryStatement};
+use sea_orm::sea_query::{ExprTrait, LockBehavior, LockType, Query, SelectStatement, SubQueryStatement};
 use sea_orm::{
     ColumnTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, Select,
 };
@@ -46,6 +46,8 @@ pub(crate) async fn claim<T: HostTable>(
     policy: &HostPolicy,
     request: ClaimRequest,
 ) -> Result<Vec<Claimed<T::Model>>, DbErr> {
+    // What is in flight at a host is counted before it is added to.
+    tx.lock("claims at hosts").await?;
     let hosts = candidates::<T>(&request).into_model::<Candidate>().all(tx).await?;
     let mut given = Vec::new();
     let mut left = request.max;
@@ -202,7 +204,8 @@ async fn leave<T: HostTable>(
     Ok(())
 }
 
-/// Returns the hosts at which rows of the table may be had, longest ready first.
+/// Returns the hosts at which rows of the table may be had, longest ready first. Those that another
+/// transaction is just changing are passed over where the database can (`SKIP LOCKED`).
 fn candidates<T: HostTable>(request: &ClaimRequest) -> Select<host::Entity> {
     use host::Column as C;
     host::Entity::find()
@@ -223,6 +226,7 @@ fn candidates<T: HostTable>(request: &ClaimRequest) -> Select<host::Entity> {
         .filter(T::READY_AT.lte((request.now + HORIZON).as_micros()))
         .order_by_asc(T::READY_AT)
         .limit(request.max.max(HOSTS_MIN) as u64)
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
 }
 
 /// Counts the rows of all three tables that are claimed at the host of the outer query. The claims

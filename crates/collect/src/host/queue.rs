@@ -9,9 +9,10 @@ use celeriac_control::workflow::{RowsWaiting, WorkflowTable};
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use sea_orm::prelude::Expr;
-use sea_orm::sea_query::{ExprTrait, Query};
+use sea_orm::sea_query::{ExprTrait, LockType, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 use super::entity as host;
@@ -35,6 +36,7 @@ pub(crate) async fn note_waiting<T: HostTable>(
     host_id: i64,
     due_at: Timestamp,
 ) -> Result<bool, DbErr> {
+    lock(tx, host::Column::Id.eq(host_id)).await?;
     let updated = host::Entity::update_many()
         .col_expr(T::READY_AT, Expr::value(due_at.as_micros()))
         .filter(host::Column::Id.eq(host_id))
@@ -62,12 +64,24 @@ pub(crate) async fn update_waiting<T: HostTable>(tx: &DbTx, rows: RowsWaiting) -
     if matches!(rows, RowsWaiting::Reset { .. }) {
         forgive::<T>(tx).await?;
     }
+    lock(tx, of_those.clone()).await?;
     host::Entity::update_many()
         .col_expr(T::READY_AT, Expr::value(due_at.as_micros()))
         .filter(of_those)
         .filter(is_later::<T>(due_at))
         .exec(tx)
         .await?;
+    Ok(())
+}
+
+/// Waits for whoever has just looked at these hosts, and keeps others from looking: they would not see
+/// the rows that this transaction adds, and note that there are none. A SQLite file has one writer.
+async fn lock(tx: &DbTx, hosts: SimpleExpr) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        let ids = host::Entity::find().select_only().column(host::Column::Id).filter(hosts);
+        let ids = ids.order_by_asc(host::Column::Id).lock(LockType::NoKeyUpdate);
+        ids.into_tuple::<i64>().all(tx).await?;
+    }
     Ok(())
 }
 

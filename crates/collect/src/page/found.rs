@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use sea_orm::prelude::Expr;
-use sea_orm::sea_query::{ExprTrait, OnConflict, Query, Value};
+use sea_orm::sea_query::{ExprTrait, LockType, OnConflict, Query, Value};
 use sea_orm::{
     ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, DerivePartialModel, EntityTrait, QueryFilter,
     QuerySelect, Set,
@@ -192,6 +192,7 @@ async fn room(tx: &DbTx, domain_id: Option<i64>, pages_max: u64) -> Result<usize
     let found: Option<i64> = domain::Entity::find_by_id(id)
         .select_only()
         .column(domain::Column::PagesFound)
+        .lock(LockType::NoKeyUpdate)
         .into_tuple()
         .one(tx)
         .await?;

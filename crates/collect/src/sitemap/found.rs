@@ -3,7 +3,7 @@
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use sea_orm::prelude::Expr;
-use sea_orm::sea_query::{ExprTrait, OnConflict};
+use sea_orm::sea_query::{ExprTrait, LockType, OnConflict};
 use sea_orm::{ActiveValue::Set, ColumnTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use super::entity::{ActiveModel, Column, Entity, SitemapSource};
@@ -98,6 +98,7 @@ async fn room(tx: &DbTx, domain_id: Option<i64>, sitemaps_max: u64) -> Result<u6
     let found: Option<i64> = domain::Entity::find_by_id(id)
         .select_only()
         .column(domain::Column::SitemapsFound)
+        .lock(LockType::NoKeyUpdate)
         .into_tuple()
         .one(tx)
         .await?;

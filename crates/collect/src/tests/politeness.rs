@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use celeriac_db::{Database, SqliteOptions};
+use celeriac_db::testing::open_at;
 use celeriac_engine::SystemClock;
 use celeriac_protocol::Clock;
 
@@ -75,7 +75,7 @@ async fn the_pause_lies_between_all_requests_whoever_makes_them() {
 async fn two_workers_at_once_keep_the_pause_together() {
     let site = Site::start(slow_walk).await;
     let first = Rig::new(settings(&[&site])).await;
-    let database = Database::open(SqliteOptions::at(first.database().path())).await.unwrap();
+    let database = first.again().await;
     let second = Rig::on_database(database, settings(&[&site]));
     first.add_domain(&site.url("/")).await;
     for _ in 0..100 {
@@ -126,13 +126,13 @@ async fn a_killed_worker_loses_no_row_and_breaks_no_pause() {
     let rig = Rig::new(settings(&[&site])).await;
     rig.add_domain(&site.url("/")).await;
     for requests in [4, 9, 12] {
-        let mut worker = Worker::start(rig.database().path(), &site);
+        let mut worker = Worker::start(&rig.address(), &site);
         while site.hits().len() < requests && worker.is_running() {
             SystemClock.sleep(Duration::from_millis(5)).await;
         }
         worker.kill();
     }
-    let mut worker = Worker::start(rig.database().path(), &site);
+    let mut worker = Worker::start(&rig.address(), &site);
     assert_eq!(worker.said(), "done");
     let pages = rig.pages().await;
     assert!(pages.len() > 10 && pages.iter().all(|page| page.status == "completed"), "{pages:#?}");
@@ -153,14 +153,14 @@ async fn a_killed_worker_loses_no_row_and_breaks_no_pause() {
 struct Worker(Child);
 
 impl Worker {
-    fn start(database: &std::path::Path, site: &Site) -> Self {
+    fn start(database: &str, site: &Site) -> Self {
         let process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::politeness::works_until_nothing_is_left", "--ignored", "--nocapture"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn();
         let mut process = process.unwrap();
-        writeln!(process.stdin.take().unwrap(), "{} {}", site.address, database.display()).unwrap();
+        writeln!(process.stdin.take().unwrap(), "{} {database}", site.address).unwrap();
         Self(process)
     }
 
@@ -195,7 +195,7 @@ fn told() -> Option<(SocketAddr, String)> {
 #[ignore = "is a process that another test starts and kills"]
 async fn works_until_nothing_is_left() {
     let Some((site, path)) = told() else { return };
-    let database = Database::open(SqliteOptions::at(path)).await.unwrap();
+    let database = open_at(&path).await.unwrap();
     let guard = GuardPolicy::default().allow_socket(site);
     let mut settings = settings(&[]);
     settings.fetch.guard = guard;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::{Broker, MemoryBroker, Notice, Notices};
 use celeriac_control::workflow::{RunReport, WorkflowSettings, Workflows};
-use celeriac_db::testing::TestDatabase;
+use celeriac_db::testing::{TestDatabase, open_at};
 use celeriac_db::{Database, DbError};
 use celeriac_engine::{Client, Ctx, Registry, States, SystemClock, TaskError, eager_client, task};
 use celeriac_protocol::{Backoff, Clock};
@@ -70,6 +70,16 @@ impl Rig {
         let collector = Collector::new(parts, settings).unwrap();
         let workflows = collector.add_workflows(Workflows::default()).unwrap();
         Self { _test: None, database, collector, workflows, broker }
+    }
+
+    /// Opens the database once more, as another process would.
+    pub(crate) async fn again(&self) -> Database {
+        open_at(&self.address()).await.unwrap()
+    }
+
+    /// Returns what another process opens the database by.
+    pub(crate) fn address(&self) -> String {
+        self._test.as_ref().expect("the rig made its database").address()
     }
 
     pub(crate) fn database(&self) -> &Database {

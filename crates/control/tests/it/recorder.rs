@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use celeriac_broker::{Broker, BrokerError, KeptResult, MemoryBroker, ResultStore, SqliteBroker};
+use celeriac_broker::{Broker, BrokerError, KeptResult, MemoryBroker, ResultStore, sql};
 use celeriac_control::{ResultRecorder, ResultSettings, StoreRecorder};
 use celeriac_db::DbError;
 use celeriac_db::testing::TestDatabase;
@@ -45,8 +45,8 @@ fn client(db: &TestDatabase, registry: &Registry) -> Client {
 
 /// A client whose queue lies in the same database as the record.
 async fn client_of_one_database(db: &TestDatabase, registry: &Registry) -> Client {
-    let broker = SqliteBroker::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
-    client_on(db, registry, |_| Arc::new(broker))
+    let broker = sql::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
+    client_on(db, registry, |_| broker)
 }
 
 fn client_on(
@@ -254,9 +254,9 @@ async fn a_request_in_a_transaction_is_recorded_where_results_are_kept_elsewhere
     let registry = Registry::builder().task::<count>().build().unwrap();
     let results = Arc::new(Results::default());
     let recorder = ResultRecorder::new(db.database().clone(), results.clone(), ResultSettings::default());
-    let broker = SqliteBroker::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
+    let broker = sql::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
     let client = Client::new(ClientParts {
-        broker: Arc::new(broker),
+        broker,
         recorder: Arc::new(recorder),
         clock: Arc::new(SystemClock),
         registry,

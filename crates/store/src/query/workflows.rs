@@ -70,6 +70,8 @@ pub async fn take_slot(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSl
 }
 
 async fn take(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSlot>, DbErr> {
+    // Which slot is free is read before it is taken.
+    tx.lock(&format!("slots of {}", request.workflow)).await?;
     let held: Vec<workflow_slot::Model> = workflow_slot::Entity::find()
         .filter(workflow_slot::Column::Workflow.eq(request.workflow))
         .filter(workflow_slot::Column::HeldUntil.gt(Micros::from(request.now)))

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use celeriac_db::DbTx;
 use sea_orm::sea_query::{
-    Expr, ExprTrait, InsertStatement, IntoIden, OnConflict, Query, TableRef, UpdateStatement, Value,
-    ValueTuple,
+    Expr, ExprTrait, InsertStatement, IntoIden, LockType, OnConflict, Query, TableRef, UpdateStatement,
+    Value, ValueTuple,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, QueryFilter,
-    QuerySelect, QueryTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, Iterable,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
 };
 
 use super::attempts;
@@ -21,11 +21,20 @@ use crate::entity::{attempt, job};
 /// prepared costs memory by its rows.
 const ROWS_PER_STATEMENT: usize = 32;
 
+/// Keeps the rows that are read from being changed before they are written, always in the same order.
+/// A SQLite file has one writer.
+fn locked(tx: &DbTx, rows: Select<job::Entity>) -> Select<job::Entity> {
+    match tx.get_database_backend() {
+        DbBackend::Postgres => rows.order_by_asc(job::Column::Seq).lock(LockType::NoKeyUpdate),
+        _ => rows,
+    }
+}
+
 /// Reads what is known of the jobs that have a row.
 pub(super) async fn load(tx: &DbTx, ids: Vec<&str>) -> Result<HashMap<String, Known>, StoreError> {
     let mut rows = HashMap::with_capacity(ids.len());
     for ids in in_known_sizes(&ids) {
-        let found = job::Entity::find()
+        let found = locked(tx, job::Entity::find())
             .filter(job::Column::Id.is_in(ids.iter().copied()))
             .into_partial_model::<Known>()
             .all(tx)

@@ -186,21 +186,27 @@ async fn two_workers_never_hold_one_row_nor_share_a_turn() {
     assert!(gaps.map(|pair| pair[1].1.since(pair[0].1)).all(|gap| gap >= Duration::from_millis(20)));
 }
 
-/// Asks SQLite how it would run a statement.
+/// Asks the database how it would run a statement.
 #[expect(clippy::disallowed_methods, reason = "no builder makes this kind of statement")]
-async fn plan(database: &Database, statement: Statement) -> Vec<String> {
-    let explained = format!("EXPLAIN QUERY PLAN {}", statement.sql);
-    let statement = Statement { sql: explained, ..statement };
-    let rows = database.reader().query_all_raw(statement).await.unwrap();
-    rows.iter().map(|row| row.try_get("", "detail").unwrap()).collect()
+async fn plan(database: &Database, statement: &impl QueryTrait) -> Vec<String> {
+    let backend = database.reader().get_database_backend();
+    let statement = statement.build(backend);
+    let (explain, column) = match backend {
+        DbBackend::Sqlite => ("EXPLAIN QUERY PLAN", "detail"),
+        _ => ("EXPLAIN", "QUERY PLAN"),
+    };
+    let statement = Statement { sql: format!("{explain} {}", statement.sql), ..statement };
+    // A reader may not lock rows.
+    let rows = database.write("plan", async move |tx| Ok::<_, DbError>(tx.query_all_raw(statement).await?));
+    rows.await.unwrap().iter().map(|row| row.try_get("", column).unwrap()).collect()
 }
 
 #[tokio::test]
 async fn a_claim_reads_indexes_alone_with_fifty_thousand_rows_in_front() {
     let rig = waiting(&[("big.example", 50_000), ("small.example", 1)]).await;
     let request = ClaimRequest { max: 10, now: NOW, lease: Duration::from_secs(60), claim: 1 };
-    let hosts = plan(rig.database(), candidates::<page::Entity>(&request).build(DbBackend::Sqlite)).await;
-    let rows = plan(rig.database(), first_waiting::<page::Entity>(1, 10).build(DbBackend::Sqlite)).await;
+    let hosts = plan(rig.database(), &candidates::<page::Entity>(&request)).await;
+    let rows = plan(rig.database(), &first_waiting::<page::Entity>(1, 10)).await;
     for (steps, index) in [(&hosts, "celeriac_hosts_pages_ready"), (&rows, "celeriac_pages_waiting")] {
         assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");
     }

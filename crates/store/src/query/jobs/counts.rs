@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use celeriac_protocol::JobStatus;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ConnectionTrait, DeriveIden, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::StoreError;
 use crate::entity::count::{COLUMN, Column, Entity};
@@ -42,6 +42,12 @@ fn place(status: JobStatus) -> usize {
     JobStatus::ALL.iter().position(|other| *other == status).expect("ALL holds every status")
 }
 
+/// PostgreSQL sums up to a number without bounds.
+#[derive(DeriveIden)]
+enum Cast {
+    Bigint,
+}
+
 /// Counts all jobs, or one task's.
 ///
 /// # Errors
@@ -50,7 +56,7 @@ pub async fn counts(reader: &impl ConnectionTrait, task: Option<&str>) -> Result
     let mut query = Entity::find()
         .select_only()
         .column(Column::Standing)
-        .column_as(Expr::col(Column::Jobs).sum(), Column::Jobs)
+        .column_as(Expr::col(Column::Jobs).sum().cast_as(Cast::Bigint), Column::Jobs)
         .group_by(Column::Standing);
     if let Some(task) = task {
         query = query.filter(COLUMN.task.eq(task));

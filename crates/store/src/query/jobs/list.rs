@@ -1,9 +1,11 @@
 //! Lists of jobs, newest first, page by page.
 
 use celeriac_protocol::{JobStatus, JobVersion, Timestamp};
-use sea_orm::sea_query::{Condition, LikeExpr};
+use sea_orm::sea_query::extension::postgres::PgExpr as _;
+use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, LikeExpr, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use super::find::{job_id, small};
@@ -80,7 +82,7 @@ pub async fn list(
 ) -> Result<JobPage, StoreError> {
     let limit = limit.clamp(1, MAX_PAGE);
     let mut rows = Entity::find()
-        .filter(condition(filter, before))
+        .filter(condition(reader.get_database_backend(), filter, before))
         .order_by_desc(Column::Seq)
         .limit(limit + 1)
         .into_partial_model::<Row>()
@@ -96,7 +98,7 @@ pub async fn list(
     Ok(JobPage { jobs, next })
 }
 
-fn condition(filter: &JobFilter, before: Option<i64>) -> Condition {
+fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>) -> Condition {
     let text = |column: Column, wanted: &Option<String>| wanted.as_deref().map(|wanted| column.eq(wanted));
     Condition::all()
         .add_option(before.map(|before| COLUMN.seq.lt(before)))
@@ -108,7 +110,17 @@ fn condition(filter: &JobFilter, before: Option<i64>) -> Condition {
         .add_option(text(Column::AccountKey, &filter.account_key))
         .add_option(filter.since.map(|since| COLUMN.created_at.gte(Micros::from(since))))
         .add_option(filter.until.map(|until| COLUMN.created_at.lt(Micros::from(until))))
-        .add_option(filter.error_text.as_deref().map(|text| Column::ErrorMessage.like(containing(text))))
+        .add_option(filter.error_text.as_deref().map(|text| has_error_text(backend, text)))
+}
+
+/// Compares without regard to case, which SQLite does by itself (for the letters of ASCII).
+fn has_error_text(backend: DbBackend, text: &str) -> SimpleExpr {
+    let message = Expr::col((Entity, Column::ErrorMessage));
+    match backend {
+        // Its own escape is the same, and SeaORM can't say so here.
+        DbBackend::Postgres => message.ilike(LikeExpr::new(containing(text))),
+        _ => message.like(LikeExpr::new(containing(text)).escape(ESCAPE)),
+    }
 }
 
 fn status(filter: StatusFilter) -> Condition {
@@ -129,7 +141,7 @@ pub(super) fn is_in(statuses: &[JobStatus]) -> Condition {
 /// What escapes a wildcard in a pattern.
 const ESCAPE: char = '\\';
 
-fn containing(text: &str) -> LikeExpr {
+fn containing(text: &str) -> String {
     let mut pattern = String::from("%");
     for character in text.chars() {
         if matches!(character, '%' | '_' | ESCAPE) {
@@ -138,7 +150,7 @@ fn containing(text: &str) -> LikeExpr {
         pattern.push(character);
     }
     pattern.push('%');
-    LikeExpr::new(pattern).escape(ESCAPE)
+    pattern
 }
 
 /// What of a row a list reads: all but what can be very long.
