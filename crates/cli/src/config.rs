@@ -33,7 +33,7 @@ mod workflow;
 
 pub(crate) use broker::{BrokerSection, BrokerUrl};
 pub(crate) use collect::CollectSection;
-pub(crate) use database::{DatabaseSection, DatabaseUrl};
+pub(crate) use database::{DatabaseSection, DatabaseUrl, Opening};
 pub(crate) use environment::FILE_VARIABLE;
 pub(crate) use file::DEFAULT_FILE;
 pub(crate) use layers::{Given, Layers, show};

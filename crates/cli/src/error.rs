@@ -171,6 +171,32 @@ codes! {
     DatabaseIo "database_io" Unavailable Unavailable Some("look at the disk: `dmesg` says more");
     /// The database was migrated by a newer binary.
     DatabaseNewer "database_newer" Unavailable Unavailable Some("install the newer version; this one does not know that schema");
+    /// The schema of a database that others share is older than this binary.
+    DatabaseOlder "database_older" Unavailable Unavailable Some("make them with `migrate up`, once the older workers have stopped or can go on with it");
+    /// The server of the database cannot be reached.
+    ServerUnreachable "server_unreachable" Unavailable Unavailable Some("start it, or look at host and port in `database.url`");
+    /// What answers at the database's address is no PostgreSQL server.
+    ServerForeign "server_foreign" Unavailable Unavailable Some("look at host and port in `database.url`");
+    /// No encrypted connection to the database's server came about.
+    ServerTls "server_tls" Unavailable Unavailable Some("look at `sslmode` and `sslrootcert` in `database.url`");
+    /// The database's server does not accept the user or the password.
+    ServerLogin "server_login" Unavailable Unavailable Some("look at user and password in `database.url`, and at the server's pg_hba.conf");
+    /// The server has no such database.
+    ServerDatabaseMissing "server_database_missing" Unavailable Unavailable Some("create it with `createdb`, or name another one in `database.url`");
+    /// The user may not do this on the database's server.
+    ServerDenied "server_denied" Unavailable Unavailable Some("let the user create and change tables in its schema: GRANT ALL ON SCHEMA public TO the user");
+    /// The database's server takes no more connections.
+    ServerFull "server_full" Unavailable Unavailable Some("raise `max_connections`, let fewer processes run, or put a pooler before it and set `database.pooled`");
+    /// The database's server allows reading only.
+    ServerReadOnly "server_read_only" Unavailable Unavailable Some("name the primary in `database.url`; this is a standby, or its user may only read");
+    /// The database's server is starting or stopping.
+    ServerNotReady "server_not_ready" Unavailable Unavailable Some("try again in a moment");
+    /// The database's server is older than the oldest one that is supported.
+    ServerTooOld "server_too_old" Unavailable Unavailable Some("upgrade the server");
+    /// Other transactions on the database's server were in the way.
+    ServerBusy "server_busy" Unavailable Unavailable Some("try again; pg_stat_activity shows who holds a lock for long");
+    /// The disk of the database's server is full.
+    ServerDiskFull "server_disk_full" Unavailable Unavailable Some("free some space on it; nothing that was stored before is lost");
     /// The database takes too long.
     DatabaseSlow "database_slow" Unavailable Unavailable Some("look at the load of the machine and its disk, then try again");
     /// The server of the queue or the results can't be reached, or can't answer now.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, Gravity, RedisBroker, RedisResults, SqliteBroker};
-use celeriac_control::{AppParts, Environment, ResultRecorder, StoreRecorder};
-use celeriac_db::{Database, DbError, MigrationSet, SqliteOptions, StorageFault};
+use celeriac_broker::{Broker, Gravity, PostgresBroker, RedisBroker, RedisResults, SqliteBroker, sql};
+use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
+use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
 use celeriac_engine::{Client, ClientParts, EventHub, Recorder, States};
-use celeriac_protocol::{Clock, error_text};
+use celeriac_protocol::error_text;
 
-use crate::config::ResultsUrl;
+use crate::config::{Opening, ResultsUrl};
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{CliError, Code, Result};
 
 /// What a command works on.
 pub(crate) struct Platform {
@@ -66,11 +66,13 @@ impl Context {
     /// # Errors
     /// What stands in the way, each with its hint.
     pub(crate) async fn open(&self, used_for: Use) -> Result<Platform> {
-        let options = self.loaded.config.database.options();
-        let database = match used_for {
-            Use::Reading => open_for_reading(self, options).await?,
-            Use::Changing => open_for_writing(self, SqliteOptions { create: false, ..options }).await?,
-            Use::Creating => open_for_writing(self, options).await?,
+        let database = match (self.loaded.config.database.opening(), used_for) {
+            (Opening::File(options), Use::Reading) => open_for_reading(self, options).await?,
+            (Opening::File(options), Use::Changing) => {
+                open_for_writing(self, SqliteOptions { create: false, ..options }).await?
+            }
+            (Opening::File(options), Use::Creating) => open_for_writing(self, options).await?,
+            (Opening::Server(options), _) => open_server(self, options).await?,
         };
         self.opened.add(&database);
         let results = self.open_results(&database).await?;
@@ -93,7 +95,7 @@ impl Context {
     async fn open_broker(&self, database: &Database) -> Result<Arc<dyn Broker>> {
         match self.open_redis().await? {
             Some(redis) => Ok(Arc::new(redis)),
-            None => Ok(Arc::new(SqliteBroker::new(database.clone(), Arc::clone(&self.clock)))),
+            None => Ok(sql::broker(database.clone(), Arc::clone(&self.clock))),
         }
     }
 
@@ -144,15 +146,54 @@ impl Platform {
 }
 
 /// Returns all lines of migrations, in the order in which they are made.
-pub(crate) fn migration_lines(app: &AppParts) -> Vec<MigrationSet> {
-    let mut lines = vec![SqliteBroker::MIGRATIONS, celeriac_store::MIGRATIONS];
-    lines.extend(app.migrations.iter().copied());
+pub(crate) fn migration_lines(context: &Context) -> Vec<MigrationSet> {
+    let queue = match context.loaded.config.database.is_on_server() {
+        true => PostgresBroker::MIGRATIONS,
+        false => SqliteBroker::MIGRATIONS,
+    };
+    let mut lines = vec![queue, celeriac_store::MIGRATIONS];
+    lines.extend(context.app.migrations.iter().copied());
     lines
+}
+
+/// Opens the database for its schema's sake, making it where it is a file and `creates` says so.
+///
+/// # Errors
+/// What stands in the way.
+pub(crate) async fn open_bare(context: &Context, creates: bool) -> Result<Database> {
+    Ok(match context.loaded.config.database.opening() {
+        Opening::File(options) => Database::open(SqliteOptions { create: creates, ..options }).await?,
+        Opening::Server(options) => Database::open_postgres(options).await?,
+    })
+}
+
+/// Opens the database to look at its schema, as far as it can be looked at without being changed.
+///
+/// # Errors
+/// What stands in the way.
+pub(crate) async fn open_to_look(context: &Context) -> Result<Database> {
+    Ok(match context.loaded.config.database.opening() {
+        Opening::File(options) => Database::open_read_only(options).await?,
+        Opening::Server(options) => Database::open_postgres(options).await?,
+    })
+}
+
+/// Opens a database that others share: its schema is changed by who says so, and by nobody else.
+async fn open_server(context: &Context, options: PostgresOptions) -> Result<Database> {
+    let database = Database::open_postgres(options).await?;
+    let pending = pending(context, &database).await?;
+    if pending == 0 {
+        return Ok(database);
+    }
+    database.close().await;
+    let missing = format_args!("{pending} migrations are to be made first").to_string();
+    Err(CliError::failed_to(Code::DatabaseOlder, format_args!("use database {}", database.name()))
+        .because(missing))
 }
 
 async fn open_for_reading(context: &Context, options: SqliteOptions) -> Result<Database> {
     let database = Database::open_read_only(options.clone()).await?;
-    if pending(&context.app, &database).await? == 0 {
+    if pending(context, &database).await? == 0 {
         return Ok(database);
     }
     database.close().await;
@@ -162,15 +203,15 @@ async fn open_for_reading(context: &Context, options: SqliteOptions) -> Result<D
 async fn open_for_writing(context: &Context, options: SqliteOptions) -> Result<Database> {
     let database = Database::open(options).await?;
     // Looking first spares every command but the first a wait for the writer.
-    if pending(&context.app, &database).await? > 0 {
-        migrate(&context.app, &database, context.clock.as_ref()).await?;
+    if pending(context, &database).await? > 0 {
+        migrate(context, &database).await?;
     }
     Ok(database)
 }
 
-async fn pending(app: &AppParts, database: &Database) -> Result<usize> {
+async fn pending(context: &Context, database: &Database) -> Result<usize> {
     let mut count = 0;
-    for line in migration_lines(app) {
+    for line in migration_lines(context) {
         count += line.check(database.reader()).await.map_err(|error| on_file(database, error))?.len();
     }
     Ok(count)
@@ -178,17 +219,18 @@ async fn pending(app: &AppParts, database: &Database) -> Result<usize> {
 
 /// Makes all migrations that are pending and returns them as (owner, name).
 pub(crate) async fn migrate(
-    app: &AppParts,
+    context: &Context,
     database: &Database,
-    clock: &dyn Clock,
 ) -> Result<Vec<(&'static str, &'static str)>> {
     let mut made = Vec::new();
-    for line in migration_lines(app) {
-        let names =
-            line.up(database, clock.now().as_micros()).await.map_err(|error| on_file(database, error))?;
+    for line in migration_lines(context) {
+        let names = line
+            .up(database, context.clock.now().as_micros())
+            .await
+            .map_err(|error| on_file(database, error))?;
         made.extend(names.into_iter().map(|name| (line.owner, name)));
     }
-    tracing::debug!(database = %database.path().display(), migrations = made.len(), "database is up to date");
+    tracing::debug!(database = database.name(), migrations = made.len(), "database is up to date");
     Ok(made)
 }
 

@@ -1,5 +1,6 @@
 //! `collect`: collects sites, politely, in this process.
 
+use std::path::Path;
 use std::time::Duration;
 
 use celeriac_collect::fetch::HostPolicy;
@@ -29,8 +30,8 @@ pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit>
     let policy = settings.hosts;
     install(&mut context, settings)?;
     let session = Session::open(&mut context, &args.urls).await?;
-    let database = context.loaded.config.database.url.path().to_owned();
-    announce(&context, &session, &policy, &database.display().to_string());
+    let database = context.loaded.config.database.url.name();
+    announce(&context, &session, &policy, &database);
     let mut elapsed = Duration::ZERO;
     let ended = session.run(&context, &mut shutdown, Duration::ZERO, |so_far| elapsed = so_far).await?;
     if ended == Ended::Killed {
@@ -39,14 +40,14 @@ pub(super) async fn run(mut context: Context, args: CollectArgs) -> Result<Exit>
     let outcome = session.outcome().await?;
     let frame = Frame {
         addresses: &args.urls,
-        database: database.display().to_string(),
+        database: database.clone(),
         request_log: None,
         elapsed,
         starts: 1,
         before: *session.before(),
         pages_before: session.before().pages.ended(),
         is_complete: ended == Ended::Complete,
-        next: next(ended, &outcome, &super::quoted(&database)),
+        next: next(ended, &outcome, &super::quoted(Path::new(&database))),
     };
     outcome.print(&context.output, &frame)?;
     Ok(match ended.exit() {

@@ -195,7 +195,11 @@ impl Demo<'_> {
 fn place_of(context: &Context) -> Result<Place> {
     let by_flag = matches!(context.loaded.layers.origin("database.url"), Origin::Flag { .. });
     let database = if by_flag {
-        context.loaded.config.database.url.path().to_owned()
+        let refused = || {
+            let hint = "name a file with --database, or leave it out";
+            CliError::plain(Code::Usage, "the demonstration keeps its data in a file").hint(hint)
+        };
+        context.loaded.config.database.url.file().ok_or_else(refused)?.to_owned()
     } else {
         PathBuf::from(DEFAULT_DATABASE)
     };

@@ -1,6 +1,6 @@
 //! `migrate`: the database's tables, brought up to date or taken back.
 
-use celeriac_db::{Database, MigrationSet, MigrationState, SqliteOptions};
+use celeriac_db::{MigrationSet, MigrationState};
 use celeriac_protocol::Timestamp;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, ago};
-use crate::platform::{migrate, migration_lines};
+use crate::platform::{migrate, migration_lines, open_bare, open_to_look};
 use crate::suggest::did_you_mean;
 use crate::views::instant;
 
@@ -70,10 +70,9 @@ pub(super) async fn run(context: &Context, args: MigrateArgs) -> Result<Exit> {
 }
 
 async fn status(context: &Context) -> Result<Exit> {
-    let options = context.loaded.config.database.options();
-    let database = Database::open_read_only(options).await?;
+    let database = open_to_look(context).await?;
     let mut views = Vec::new();
-    for line in migration_lines(&context.app) {
+    for line in migration_lines(context) {
         for status in line.status(database.reader()).await? {
             views.push(view(line.owner, status.name, status.state));
         }
@@ -120,16 +119,15 @@ fn table(views: &[MigrationView], now: Timestamp) -> Table {
 }
 
 async fn up(context: &Context) -> Result<Exit> {
-    let database = Database::open(context.loaded.config.database.options()).await?;
-    let made = migrate(&context.app, &database, context.clock.as_ref()).await?;
+    let database = open_bare(context, true).await?;
+    let made = migrate(context, &database).await?;
     database.close().await;
     say(context, "made", &made)
 }
 
 async fn down(context: &Context, target: &Target) -> Result<Exit> {
     let (line, newest_left) = find_line(context, target)?;
-    let options = SqliteOptions { create: false, ..context.loaded.config.database.options() };
-    let database = Database::open(options).await?;
+    let database = open_bare(context, false).await?;
     let undone = line.down_to(&database, newest_left).await?;
     database.close().await;
     let undone: Vec<_> = undone.into_iter().map(|name| (line.owner, name)).collect();
@@ -137,7 +135,7 @@ async fn down(context: &Context, target: &Target) -> Result<Exit> {
 }
 
 fn find_line<'a>(context: &Context, target: &'a Target) -> Result<(MigrationSet, Option<&'a str>)> {
-    let lines = migration_lines(&context.app);
+    let lines = migration_lines(context);
     if let Some(name) = &target.to {
         let holds = |line: &MigrationSet| line.migrations.iter().any(|migration| migration.name == name);
         let names = lines.iter().flat_map(|line| line.migrations.iter().map(|migration| migration.name));

@@ -210,7 +210,7 @@ fn banner(context: &Context, platform: &Platform, registry: &Registry, options: 
         ("concurrency", options.concurrency.to_string()),
         ("tasks", some_of(&names)),
         ("broker", context.loaded.config.broker.url.shown()),
-        ("database", platform.database.path().display().to_string()),
+        ("database", platform.database.name().to_owned()),
     ] {
         text.push_str(&format!("  {} {value}\n", output.paint_stderr(Paint::Faint, &format!("{label:<11}"))));
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use celeriac_broker::BrokerError;
 use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
-use celeriac_db::{DbError, StorageFault};
+use celeriac_db::{DbError, ServerFault, StorageFault};
 use celeriac_engine::{EnqueueError, RecordError, WaitError, WorkerError};
 use celeriac_store::StoreError;
 
@@ -28,6 +28,16 @@ impl From<DbError> for CliError {
                     _ => named,
                 }
             }
+            DbError::Server { fault, database, source } => {
+                let named = Self::failed_to(code_of_server(*fault), format_args!("use database {database}"));
+                match source {
+                    Some(source) => named.because(fault).caused_by(source.as_ref()),
+                    None => named.because(fault),
+                }
+            }
+            DbError::PostgresTooOld { .. } => {
+                Self::failed_to(Code::ServerTooOld, "use the database").caused_by(&error)
+            }
             DbError::NewerDatabase { owner, name } => {
                 Self::failed_to(Code::DatabaseNewer, "use the database").because(format_args!(
                     "it is newer than this binary, which does not know migration {name:?} of {owner:?}"
@@ -42,7 +52,9 @@ impl From<DbError> for CliError {
             DbError::UnknownMigration { .. } => {
                 Self::failed_to(Code::UnknownMigration, "migrate").caused_by(&error)
             }
-            DbError::Migration { owner, name, source } if source.fault().is_none() => {
+            DbError::Migration { owner, name, source }
+                if source.fault().is_none() && source.server_fault().is_none() =>
+            {
                 Self::failed_to(Code::MigrationFailed, format_args!("make migration {name:?} of {owner:?}"))
                     .caused_by(source.as_ref())
             }
@@ -50,9 +62,12 @@ impl From<DbError> for CliError {
                 let value = format!("use the database with {name}");
                 Self::failed_to(Code::ConfigInvalidValue, value).because(reason)
             }
-            other => match other.fault() {
-                Some(fault) => Self::failed_to(code_of(fault), "use the database").because(fault),
-                None => Self::failed_to(Code::Internal, "use the database").caused_by(other),
+            other => match (other.fault(), other.server_fault()) {
+                (Some(fault), _) => Self::failed_to(code_of(fault), "use the database").because(fault),
+                (None, Some(fault)) => {
+                    Self::failed_to(code_of_server(fault), "use the database").because(fault).caused_by(other)
+                }
+                (None, None) => Self::failed_to(Code::Internal, "use the database").caused_by(other),
             },
         }
     }
@@ -71,6 +86,24 @@ fn code_of(fault: StorageFault) -> Code {
         StorageFault::Full => Code::DatabaseFull,
         StorageFault::NoSharedMemory => Code::DatabaseNoSharedMemory,
         StorageFault::Io => Code::DatabaseIo,
+    }
+}
+
+fn code_of_server(fault: ServerFault) -> Code {
+    match fault {
+        ServerFault::NotPostgres => Code::ServerForeign,
+        ServerFault::Tls => Code::ServerTls,
+        ServerFault::Login => Code::ServerLogin,
+        ServerFault::DatabaseMissing => Code::ServerDatabaseMissing,
+        ServerFault::Denied => Code::ServerDenied,
+        ServerFault::TooManyConnections => Code::ServerFull,
+        ServerFault::ReadOnly => Code::ServerReadOnly,
+        ServerFault::NotReady => Code::ServerNotReady,
+        ServerFault::StatementTimeout => Code::DatabaseSlow,
+        ServerFault::LockTimeout | ServerFault::Deadlock | ServerFault::Serialization => Code::ServerBusy,
+        ServerFault::DiskFull => Code::ServerDiskFull,
+        // Whatever a later version tells apart keeps us from the server, too.
+        _ => Code::ServerUnreachable,
     }
 }
 

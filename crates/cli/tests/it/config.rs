@@ -80,8 +80,8 @@ fn wrong_settings_are_named_with_their_place() {
     error: failed to read configuration: CELERIAC_LOG__LEVEL = loud: write error, warn, info, debug or trace, or "info,celeriac_engine=debug"
     "#);
     assert_snapshot!(said("", &[], &["--set", "database.durability=fast"]), @"error: failed to read configuration: --set database.durability: unknown variant `fast`, expected `process` or `power`");
-    assert_snapshot!(said("", &[], &["-d", "postgres://me:secret@host/db"]), @r#"
-    error: failed to read configuration: --database: databases of type "postgres" are not supported by this version, only sqlite:PATH is
+    assert_snapshot!(said("", &[], &["-d", "mysql://me:secret@host/db"]), @r#"
+    error: failed to read configuration: --database: databases of type "mysql" are not supported, only sqlite:PATH and postgres:// are
     "#);
 }
 

@@ -21,6 +21,8 @@ mod migrate;
 #[cfg(test)]
 mod output;
 #[cfg(test)]
+mod postgres;
+#[cfg(test)]
 mod queues;
 #[cfg(test)]
 mod redis;

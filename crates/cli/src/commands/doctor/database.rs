@@ -1,12 +1,12 @@
 //! The database: can it be read and written, is its schema current?
 
-use celeriac_db::{Database, DbError, MigrationState, SqliteOptions};
+use celeriac_db::{Database, DbError, MigrationState};
 
 use super::finding::Finding;
 use super::{DoctorArgs, jobs, machine};
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::platform::{Use, migration_lines};
+use crate::platform::{Use, migration_lines, open_bare, open_to_look};
 
 /// The checks that need a database that can be read.
 const NEED_FILE: [&str; 5] = ["write", "schema", "disk", "log", "clock"];
@@ -21,22 +21,26 @@ pub(super) async fn check(
     has_broker: bool,
     findings: &mut Vec<Finding>,
 ) {
-    let options = context.loaded.config.database.options();
-    let database = match Database::open_read_only(options.clone()).await {
+    let database = match open_to_look(context).await {
         Ok(database) => database,
         Err(error) => {
-            findings.push(Finding::failed("database", &error.into()));
+            findings.push(Finding::failed("database", &error));
             skip(findings, &NEED_FILE, "the database can't be read");
             return skip(findings, &NEED_TABLES, "the database can't be read");
         }
     };
-    findings.push(Finding::ok("database", database.path().display().to_string()));
+    findings.push(Finding::ok("database", database.name()));
     let schema = schema(context, &database).await;
     let is_current = matches!(schema, Ok((_, true)));
-    findings.push(writable(SqliteOptions { create: false, ..options }).await);
+    findings.push(writable(context).await);
     findings.push(schema.map_or_else(|error| Finding::failed("schema", &error), |(finding, _)| finding));
-    findings.push(machine::free_space(database.path(), args.min_free));
-    findings.push(machine::log_size(database.path(), args.max_wal));
+    match database.sqlite_path() {
+        Some(path) => {
+            findings.push(machine::free_space(path, args.min_free));
+            findings.push(machine::log_size(path, args.max_wal));
+        }
+        None => skip(findings, &["disk", "log"], "the database lies on a server"),
+    }
     database.close().await;
     if !is_current {
         return skip(findings, &["clock", "queues", "dead", "running"], "the schema is not current");
@@ -58,21 +62,22 @@ fn skip(findings: &mut Vec<Finding>, checks: &[&'static str], reason: &'static s
     findings.extend(checks.iter().map(|check| Finding::skipped(check, reason)));
 }
 
-/// Opens the file as a worker does, which writes and takes it back.
-async fn writable(options: SqliteOptions) -> Finding {
-    match Database::open(options).await {
+/// Opens it as a worker does: a file is written to, and that is taken back; a server says whether it
+/// takes more than questions.
+async fn writable(context: &Context) -> Finding {
+    match open_bare(context, false).await {
         Ok(database) => {
             database.close().await;
-            Finding::ok("write", "the file can be written")
+            Finding::ok("write", "the database can be written")
         }
-        Err(error) => Finding::failed("write", &error.into()),
+        Err(error) => Finding::failed("write", &error),
     }
 }
 
 /// Compares the ledger with what this binary knows; says whether the tables can be used.
 async fn schema(context: &Context, database: &Database) -> Result<(Finding, bool)> {
     let (mut pending, mut applied) = (Vec::new(), 0);
-    for line in migration_lines(&context.app) {
+    for line in migration_lines(context) {
         for status in line.status(database.reader()).await? {
             match status.state {
                 MigrationState::Applied(_) => applied += 1,
