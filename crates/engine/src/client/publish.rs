@@ -47,7 +47,7 @@ impl Client {
     ) -> Result<Vec<JobId>, EnqueueError> {
         let transport = self.inner.broker.capabilities().name;
         let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
-        let is_here = |recorder: &&dyn SqlRecorder| recorder.database().path() == broker.database().path();
+        let is_here = |recorder: &&dyn SqlRecorder| recorder.database().is_same_as(broker.database());
         let recorder = self.inner.recorder.sql_of_requests().filter(is_here);
         if recorder.is_none() {
             let known = self.inner.recorder.generations(&named(&prepared)).await?;
