@@ -112,14 +112,24 @@ impl Rescuer {
     async fn next_silent(&self, place: usize, now: Timestamp, limit: u64) -> Result<Vec<Silent>, LoopError> {
         let status = OPEN[place];
         // A waiting job is silent by nature; only that its message is gone is of interest.
-        let is_running = status == JobStatus::Running;
-        let silent_for = if is_running { self.settings.look_after } else { self.settings.give_up_after };
+        let silent_for = match status {
+            JobStatus::Running => self.settings.look_after,
+            _ => self.patience_with_waiting(),
+        };
         let after = self.reached[place].load(Ordering::Relaxed);
         let silent = jobs::silent(self.database.reader(), status, now - silent_for, after, limit).await?;
         let is_end = (silent.len() as u64) < limit;
         let reached = silent.last().map_or(0, |job| if is_end { 0 } else { job.seq });
         self.reached[place].store(reached, Ordering::Relaxed);
         Ok(silent)
+    }
+
+    /// Returns how long a job may wait before its message must be found.
+    fn patience_with_waiting(&self) -> Duration {
+        // Workers that are none of ours say nothing of what they took: until they have had their time, looking
+        // for its message would be in vain, and it is dearest where there is none.
+        let is_shared = self.client.broker().capabilities().shared;
+        if is_shared { self.settings.give_up_early_acked_after } else { self.settings.give_up_after }
     }
 
     /// Says what has become of a silent job; `None` where all is well, or it is too early to say.
@@ -153,12 +163,9 @@ impl Rescuer {
         let task = self.client.registry().find(&job.task);
         // Of a task that is not known here it may be so, too.
         let acks_early = task.is_none_or(|task| !task.options.acks_late);
-        // Python workers let go of a message before they run it, and say nothing more.
-        let is_shared = self.client.broker().capabilities().shared;
         let patience = match job.status {
-            _ if is_shared => self.settings.give_up_early_acked_after,
             JobStatus::Running if acks_early => self.settings.give_up_early_acked_after,
-            _ => self.settings.give_up_after,
+            _ => self.patience_with_waiting(),
         };
         now.since(job.updated_at) >= patience
     }

@@ -14,6 +14,8 @@ use celeriac_store::query::jobs;
 use celeriac_store::{AttemptOutcome, JobRecord, MIGRATIONS};
 use tokio_util::sync::CancellationToken;
 
+use crate::shared::Shared;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[task(crate = celeriac_engine, name = "work")]
@@ -32,12 +34,21 @@ struct House {
 
 impl House {
     async fn build() -> Self {
+        Self::on(|broker| broker).await
+    }
+
+    /// A house whose queue others share.
+    async fn shared() -> Self {
+        Self::on(|broker| Arc::new(Shared(broker))).await
+    }
+
+    async fn on(as_what: impl FnOnce(Arc<MemoryBroker>) -> Arc<dyn Broker>) -> Self {
         let db = TestDatabase::open().await.unwrap();
         MIGRATIONS.up(&db, 0).await.unwrap();
         let clock = ManualClock::default();
         let broker = Arc::new(MemoryBroker::new(Arc::new(clock.clone())));
         let client = Client::new(ClientParts {
-            broker: Arc::clone(&broker) as _,
+            broker: as_what(Arc::clone(&broker)),
             recorder: Arc::new(StoreRecorder::new(db.database().clone())),
             clock: Arc::new(clock.clone()),
             registry: Registry::builder().task::<work>().task::<hasty>().build().unwrap(),
@@ -179,6 +190,19 @@ async fn a_job_whose_message_was_acknowledged_early_is_given_much_more_time() {
     assert_eq!(house.status(&id).await, JobStatus::Running);
     house.clock.advance(MINUTE * 900);
     house.pass(&house.rescuer()).await;
+    assert_eq!(house.status(&id).await, JobStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_waiting_job_is_looked_for_no_sooner_than_it_may_be_given_up() {
+    let house = House::shared().await;
+    let id = house.client.enqueue(work()).await.unwrap().id().clone();
+    house.lose_message().await;
+    house.clock.advance(MINUTE * 60 * 23);
+    assert_eq!(numbers(&house.pass(&house.rescuer()).await), [0, 0, 0]);
+    assert_eq!(house.status(&id).await, JobStatus::Pending);
+    house.clock.advance(MINUTE * 61);
+    assert_eq!(numbers(&house.pass(&house.rescuer()).await), [1, 0, 1]);
     assert_eq!(house.status(&id).await, JobStatus::Failed);
 }
 
