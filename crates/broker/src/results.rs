@@ -17,6 +17,9 @@ pub trait ResultStore: Send + Sync + 'static {
 
     /// Returns what is kept of each of these jobs, in the given order.
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError>;
+
+    /// Forgets what is kept of these jobs, so that another run of each may leave its own.
+    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError>;
 }
 
 /// A result to be kept.

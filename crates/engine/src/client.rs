@@ -240,6 +240,7 @@ impl Client {
             sql.database().write("revive dead letter", revive).await?
         } else {
             let known = self.inner.recorder.generations(std::slice::from_ref(&message.id)).await?;
+            self.inner.recorder.forget(std::slice::from_ref(&message.id)).await?;
             let (envelope, event) = self.next_generation(message, &known);
             let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
             let event = matches!(revived, Some(Publication::Accepted)).then_some(event);

@@ -28,6 +28,14 @@ pub trait Recorder: Send + Sync + 'static {
     /// Reads which generation the record of each of these jobs is at, of those that have one.
     async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError>;
 
+    /// Forgets what is kept for others of the runs that these jobs have had, as each gets another
+    /// one; the record itself knows one run from the next by its generation.
+    ///
+    /// Called before the message of the next run is published, which waits for it.
+    async fn forget(&self, _ids: &[JobId]) -> Result<(), RecordError> {
+        Ok(())
+    }
+
     /// Reads where a job stands.
     async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError>;
 

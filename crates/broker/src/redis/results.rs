@@ -2,17 +2,20 @@
 //! each is told to whoever waits.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_protocol::JobId;
-use redis::{Client, Script, Value};
+use redis::aio::MultiplexedConnection;
+use redis::{Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value};
 
 use super::RedisOptions;
 use super::answer::list;
 use super::link::{Link, failed};
 use super::script::Arguments;
+use crate::error::Cause;
 use crate::{BrokerError, KeptResult, ResultStore};
 
 /// What every key begins with, behind the prefix of the app.
@@ -49,6 +52,39 @@ impl RedisResults {
     fn key(&self, id: &JobId) -> String {
         format!("{}{KEY}{id}", self.prefix)
     }
+
+    /// Asks the server; that it does not let us in (any more) passes once an operator has seen to it.
+    ///
+    /// Whoever opened this was let in, so a job that is done need not suffer for it.
+    async fn ask<F>(&self, ask: impl FnOnce(MultiplexedConnection) -> F) -> Result<Value, BrokerError>
+    where
+        F: Future<Output = RedisResult<Value>>,
+    {
+        self.link.ask(ask).await.map_err(|error| match error {
+            BrokerError::Refused { product, source } if is_about_rights(&source) => {
+                BrokerError::Unavailable { product, source }
+            }
+            other => other,
+        })
+    }
+}
+
+/// What the server says to those whom it does not know, or who may not do what they ask for.
+const ABOUT_RIGHTS: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
+
+/// What it says of a script that does what they may not do: Redis 6, then those since 7.
+const ABOUT_RIGHTS_OF_SCRIPTS: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
+
+fn is_about_rights(source: &Cause) -> bool {
+    let Some(error) = source.downcast_ref::<RedisError>() else { return false };
+    let is_of_a_kind =
+        matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm));
+    let in_words = |detail: &str| {
+        ABOUT_RIGHTS.iter().chain(&ABOUT_RIGHTS_OF_SCRIPTS).any(|words| detail.contains(words))
+    };
+    is_of_a_kind
+        || error.code().is_some_and(|code| ABOUT_RIGHTS.contains(&code))
+        || error.detail().is_some_and(in_words)
 }
 
 /// Ends a prefix with a mark, as Celery does.
@@ -75,7 +111,7 @@ impl ResultStore for RedisResults {
             }
             let mut call = PUT.prepare_invoke();
             call.arg(arguments.as_slice());
-            self.link.ask(async |mut connection| call.invoke_async::<Value>(&mut connection).await).await?;
+            self.ask(async |mut connection| call.invoke_async::<Value>(&mut connection).await).await?;
         }
         Ok(())
     }
@@ -87,14 +123,24 @@ impl ResultStore for RedisResults {
             for id in slice {
                 command.arg(self.key(id));
             }
-            let answer =
-                self.link.ask(async |mut connection| command.query_async(&mut connection).await).await?;
+            let answer = self.ask(async |mut connection| command.query_async(&mut connection).await).await?;
             found.extend(list(answer)?.into_iter().map(|value| match value {
                 Value::BulkString(bytes) => Some(bytes),
                 _ => None,
             }));
         }
         Ok(found)
+    }
+
+    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
+        for slice in ids.chunks(SLICE) {
+            let mut command = redis::cmd("DEL");
+            for id in slice {
+                command.arg(self.key(id));
+            }
+            self.ask(async |mut connection| command.query_async(&mut connection).await).await?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use celeriac_broker::{KeptResult, RedisResults, ResultStore};
+use celeriac_broker::{KeptResult, RedisOptions, RedisResults, ResultStore};
+use celeriac_peers::Redis;
 use tokio::sync::mpsc;
 
 use super::support::{Corner, job};
@@ -43,6 +44,51 @@ async fn success_is_kept_whatever_comes_later() {
     // A failure is not the last word: the job may be revived.
     results.put(&[kept("a", r#"{"status": "FAILURE"}"#), kept("a", SUCCESS)]).await.unwrap();
     assert_eq!(results.get(&[job("a")]).await.unwrap(), [Some(SUCCESS.as_bytes().to_vec())]);
+}
+
+#[tokio::test]
+async fn forgotten_success_makes_room_for_the_result_of_the_next_run() {
+    let on = Corner::open().await;
+    let results = open(&on, "app").await;
+    results.put(&[kept("a", SUCCESS), kept("b", SUCCESS)]).await.unwrap();
+    results.forget(&[job("a"), job("none")]).await.unwrap();
+    results.forget(&[]).await.unwrap();
+    results.put(&["a", "b"].map(|id| kept(id, "next"))).await.unwrap();
+    let found = results.get(&[job("a"), job("b")]).await.unwrap();
+    assert_eq!(found, [Some(b"next".to_vec()), Some(SUCCESS.into())]);
+}
+
+#[tokio::test]
+async fn server_that_lets_nobody_in_any_more_may_be_asked_again() {
+    let server = Redis::start().unwrap();
+    let on = Corner::at(RedisOptions::at(server.url(0))).await;
+    on.say::<String>("ACL", &["SETUSER", "us", "on", ">old", "~*", "&*", "+@all"]).await;
+    let url = server.url(0).replace("redis://", "redis://us:old@");
+    let results = RedisResults::open(&url, "", Duration::from_secs(5)).await.unwrap();
+    results.put(&[kept("a", "1")]).await.unwrap();
+    let rights: [&[&str]; 5] = [
+        &["resetchannels"],
+        &["allchannels", "-publish"],
+        &["+publish", "-eval", "-evalsha"],
+        &["+@all", "resetkeys"],
+        // This ends the connection, and there is none again.
+        &["~*", "off"],
+    ];
+    for right in rights {
+        on.say::<String>("ACL", &[&["SETUSER", "us"], right].concat()).await;
+        if right.contains(&"off") {
+            on.say::<i64>("CLIENT", &["KILL", "USER", "us"]).await;
+        }
+        // The first one may find the connection closed.
+        for _ in 0..2 {
+            let error = results.put(&[kept("a", "2")]).await.unwrap_err();
+            assert!(error.is_retryable(), "{right:?}: {error:?}");
+        }
+    }
+    assert!(!RedisResults::open(&url, "", Duration::from_secs(5)).await.unwrap_err().is_retryable());
+    on.say::<String>("ACL", &["SETUSER", "us", "on"]).await;
+    results.put(&[kept("a", "3")]).await.unwrap();
+    assert_eq!(results.get(&[job("a")]).await.unwrap(), [Some(b"3".to_vec())]);
 }
 
 #[tokio::test]

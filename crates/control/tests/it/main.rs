@@ -9,6 +9,8 @@ mod housekeeping;
 #[cfg(test)]
 mod recorder;
 #[cfg(test)]
+mod results;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod starter;

@@ -1,12 +1,11 @@
 //! The record of jobs in the platform's tables.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use celeriac_broker::{Broker, BrokerError, KeptResult, MemoryBroker, ResultStore, sql};
-use celeriac_control::{ResultRecorder, ResultSettings, StoreRecorder};
+use celeriac_broker::{Broker, MemoryBroker, sql};
+use celeriac_control::StoreRecorder;
 use celeriac_db::DbError;
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{
@@ -229,54 +228,6 @@ async fn a_record_shares_the_fate_of_the_transaction_it_is_part_of() {
         let snapshot = recorder.snapshot(&JobId::parse(id).unwrap()).await.unwrap();
         assert_eq!(snapshot.map(|snapshot| snapshot.status), is_kept.then_some(JobStatus::Pending));
     }
-}
-
-/// Keeps results in memory.
-#[derive(Default)]
-struct Results(Mutex<HashMap<JobId, String>>);
-
-#[async_trait::async_trait]
-impl ResultStore for Results {
-    async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
-        self.0.lock().unwrap().extend(results.iter().map(|one| (one.id.clone(), one.text.clone())));
-        Ok(())
-    }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        let kept = self.0.lock().unwrap();
-        Ok(ids.iter().map(|id| kept.get(id).map(|text| text.clone().into_bytes())).collect())
-    }
-}
-
-#[tokio::test]
-async fn a_request_in_a_transaction_is_recorded_where_results_are_kept_elsewhere() {
-    let db = database().await;
-    let registry = Registry::builder().task::<count>().build().unwrap();
-    let results = Arc::new(Results::default());
-    let recorder = ResultRecorder::new(db.database().clone(), results.clone(), ResultSettings::default());
-    let broker = sql::open(db.database().clone(), Arc::new(SystemClock)).await.unwrap();
-    let client = Client::new(ClientParts {
-        broker,
-        recorder: Arc::new(recorder),
-        clock: Arc::new(SystemClock),
-        registry,
-        events: EventHub::default(),
-        origin: "test".into(),
-    });
-    let inner = client.clone();
-    let id = JobId::parse("a").unwrap();
-    let asked = db.write("test", async move |tx| {
-        inner.enqueue_in(tx, count(1).id(JobId::parse("a").unwrap())).await.unwrap();
-        Ok::<_, DbError>(())
-    });
-    asked.await.unwrap();
-    assert_eq!(client.snapshot(&id).await.unwrap().unwrap().status, JobStatus::Pending);
-    // Whoever waits learns of an end that somebody else has written, and so does the record.
-    results.0.lock().unwrap().insert(id.clone(), r#"{"status": "SUCCESS", "result": 7}"#.into());
-    let seen = client.snapshot(&id).await.unwrap().unwrap();
-    assert_eq!((seen.status, seen.result.unwrap().get()), (JobStatus::Completed, "7"));
-    let record = jobs::find(db.reader(), &id).await.unwrap().unwrap();
-    assert_eq!(record.summary.status, JobStatus::Completed);
 }
 
 #[tokio::test]

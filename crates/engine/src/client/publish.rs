@@ -24,12 +24,18 @@ impl Client {
             let this = self.clone();
             let publish = async move |tx: &DbTx| {
                 let sql = this.inner.broker.sql().expect("it has a transactional side, as it was just used");
-                publish_in(sql, this.inner.recorder.sql(), tx, prepared).await
+                let recorder = this.inner.recorder.sql();
+                if let Some(recorder) = recorder {
+                    let known = recorder.generations_in(tx, &named(&prepared)).await?;
+                    follow(&mut prepared, &known);
+                }
+                publish_in(sql, recorder, tx, prepared).await
             };
             sql.database().write("enqueue", publish).await?
         } else {
             let known = recorder.generations(&named(&prepared)).await?;
             follow(&mut prepared, &known);
+            recorder.forget(&had_others(&prepared)).await?;
             let (envelopes, events) = split(prepared);
             let published = keep_accepted(&broker.publish(envelopes).await?, events);
             self.record(&published.1).await?;
@@ -49,10 +55,12 @@ impl Client {
         let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
         let is_here = |recorder: &&dyn SqlRecorder| recorder.database().is_same_as(broker.database());
         let recorder = self.inner.recorder.sql_of_requests().filter(is_here);
-        if recorder.is_none() {
-            let known = self.inner.recorder.generations(&named(&prepared)).await?;
-            follow(&mut prepared, &known);
-        }
+        let known = match recorder {
+            Some(recorder) => recorder.generations_in(tx, &named(&prepared)).await?,
+            None => self.inner.recorder.generations(&named(&prepared)).await?,
+        };
+        follow(&mut prepared, &known);
+        self.inner.recorder.forget(&had_others(&prepared)).await?;
         let (ids, events) = publish_in(broker, recorder, tx, prepared).await?;
         let hub = self.inner.events.clone();
         tx.after_commit(move || hub.tell(&events));
@@ -65,12 +73,8 @@ async fn publish_in(
     broker: &dyn SqlBroker,
     recorder: Option<&dyn SqlRecorder>,
     tx: &DbTx,
-    mut prepared: Vec<Prepared>,
+    prepared: Vec<Prepared>,
 ) -> Result<Published, EnqueueError> {
-    if let Some(recorder) = recorder {
-        let known = recorder.generations_in(tx, &named(&prepared)).await?;
-        follow(&mut prepared, &known);
-    }
     let (envelopes, events) = split(prepared);
     let published = keep_accepted(&broker.publish_in(tx, envelopes).await?, events);
     if let Some(recorder) = recorder {
@@ -86,6 +90,14 @@ fn named(prepared: &[Prepared]) -> Vec<JobId> {
 
 fn may_be_known(one: &Prepared) -> bool {
     one.names_itself && one.facts.record != RecordLevel::None
+}
+
+/// Returns the ids under which a job has been before, or may have been without a record of it.
+fn had_others(prepared: &[Prepared]) -> Vec<JobId> {
+    let had = |one: &&Prepared| {
+        one.names_itself && (one.facts.generation > 0 || one.facts.record != RecordLevel::All)
+    };
+    prepared.iter().filter(had).map(|one| one.message.id.clone()).collect()
 }
 
 /// Says whether the record is read or written when this is enqueued.
