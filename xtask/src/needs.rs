@@ -50,8 +50,31 @@ pub(crate) const TESTS: &[Need] = &[
 
 /// The versions of Celery that are spoken to, each with what is installed into its environment.
 pub(crate) const CELERIES: [(&str, &[&str]); 2] = [
-    ("5.7", &["celery[redis]==5.7.0", "kombu==5.7.0", "redis==8.1.0"]),
-    ("5.3", &["celery[redis]==5.3.6", "kombu==5.3.7", "redis==5.0.8"]),
+    (
+        "5.7",
+        &[
+            "celery[redis]==5.7.0",
+            "kombu==5.7.0",
+            "redis==8.1.0",
+            "msgpack",
+            "PyYAML",
+            "backports.zstd",
+            "SQLAlchemy",
+            "psycopg2-binary",
+        ],
+    ),
+    (
+        "5.3",
+        &[
+            "celery[redis]==5.3.6",
+            "kombu==5.3.7",
+            "redis==5.0.8",
+            "msgpack",
+            "PyYAML",
+            "zstandard",
+            "SQLAlchemy",
+        ],
+    ),
 ];
 
 /// Everything that the tests beside real Celery need, apart from what all tests do.
@@ -67,8 +90,8 @@ pub(crate) const INTEROP: &[Need] = &[
         name: "Celery",
         what_for: "is the other side, in an environment of its own for each version",
         by_hand: "python3 -m venv target/interop/celery-5.7 && target/interop/celery-5.7/bin/pip install \
-                  'celery[redis]==5.7.0'; the same for 5.3",
-        is_there: |root| CELERIES.iter().all(|(version, _)| python(root, version).is_file()),
+                  'celery[redis]==5.7.0' and what else `CELERIES` in xtask/src/needs.rs names; the same for 5.3",
+        is_there: |root| CELERIES.iter().all(|(version, packages)| has_packages(root, version, packages)),
         install: install_celeries,
     },
 ];
@@ -78,17 +101,33 @@ pub(crate) fn python(root: &Path, celery: &str) -> PathBuf {
     root.join(format!("target/interop/celery-{celery}/bin/python"))
 }
 
-/// Makes an environment for each version of Celery. One that was left half made is made anew.
+/// The file in an environment that names what was installed into it.
+const INSTALLED: &str = "installed.txt";
+
+/// Says whether an environment is there, with all that is asked for today.
+fn has_packages(root: &Path, celery: &str, packages: &[&str]) -> bool {
+    let list = root.join(format!("target/interop/celery-{celery}/{INSTALLED}"));
+    python(root, celery).is_file()
+        && std::fs::read_to_string(list).is_ok_and(|list| list == packages.join("\n"))
+}
+
+/// Makes an environment for each version of Celery. One that was left half made, or that lacks what is asked for
+/// today, is made anew.
 fn install_celeries(root: &Path) -> anyhow::Result<()> {
     for (version, packages) in CELERIES {
-        let (folder, half) =
-            (format!("target/interop/celery-{version}"), format!("target/interop/half-{version}"));
-        if root.join(&folder).is_dir() {
+        if has_packages(root, version, packages) {
             continue;
         }
+        let (folder, half) =
+            (format!("target/interop/celery-{version}"), format!("target/interop/half-{version}"));
         run(root, &["python3", "-m", "venv", "--clear", &half])?;
         let python = format!("{half}/bin/python");
         run(root, &[&[python.as_str(), "-m", "pip", "install", "--quiet"], packages].concat())?;
+        std::fs::write(root.join(&half).join(INSTALLED), packages.join("\n"))
+            .context("note what was installed")?;
+        if root.join(&folder).is_dir() {
+            std::fs::remove_dir_all(root.join(&folder)).context("remove the environment of before")?;
+        }
         std::fs::rename(root.join(&half), root.join(&folder)).context("put the environment in its place")?;
     }
     Ok(())

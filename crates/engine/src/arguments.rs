@@ -1,5 +1,6 @@
 //! Fits the arguments of a message, positional and named, to a task's parameters.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Write as _;
 
@@ -14,11 +15,21 @@ use crate::Param;
 /// The rules and the words are Python's, since it is mostly Python callers who read them:
 /// positional arguments fill parameters in order, a parameter given twice or not known is refused,
 /// and so is a call that leaves out one without a default.
+///
+/// Celery's typed values (a date, a `Decimal`, bytes) stay as they came where all parameters take them
+/// so (`serde_json::Value`); else all are read by the rule of [`Arguments::untyped`].
 pub(crate) fn bind<T: DeserializeOwned>(
     task: &str,
     params: &[Param],
     args: &Arguments,
 ) -> Result<T, JobError> {
+    match (bind_as_sent(task, params, args), args.untyped()) {
+        (Err(_), Cow::Owned(untyped)) => bind_as_sent(task, params, &untyped),
+        (bound, _) => bound,
+    }
+}
+
+fn bind_as_sent<T: DeserializeOwned>(task: &str, params: &[Param], args: &Arguments) -> Result<T, JobError> {
     let mismatch = |reason: String| JobError::new(ErrorKind::InvalidArguments, reason).with_type("TypeError");
     let positional: Vec<&RawValue> =
         serde_json::from_str(args.positional.get()).map_err(|e| mismatch(e.to_string()))?;
@@ -44,7 +55,7 @@ fn pair<'a>(
     task: &str,
     params: &[Param],
     positional: Vec<&'a RawValue>,
-    named: Vec<(std::borrow::Cow<'a, str>, &'a RawValue)>,
+    named: Vec<(Cow<'a, str>, &'a RawValue)>,
 ) -> Result<Pairs<'a>, String> {
     if positional.len() > params.len() {
         let (takes, given) = (params.len(), positional.len());
@@ -83,7 +94,7 @@ fn say_missing(task: &str, missing: &[&str]) -> String {
 }
 
 /// Named arguments in the order given, values unread.
-struct Named<'a>(Vec<(std::borrow::Cow<'a, str>, &'a RawValue)>);
+struct Named<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Named<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -141,6 +152,12 @@ mod tests {
         check("[1]", r#"{"x": 1}"#, Err("add() got multiple values for argument 'x'"));
         check("[1]", r#"{"z": 1}"#, Err("add() got an unexpected keyword argument 'z'"));
         check("[1, 2]", "{}", Err("add() argument 'y': invalid type: integer `2`, expected a string"));
+        check(r#"[1, {"__type__": "decimal", "__value__": "1.50"}]"#, "{}", Ok((1, Some("1.50"))));
+        check(
+            r#"[1, {"__type__": "bytes", "__value__": "a"}]"#,
+            "{}",
+            Err("add() argument 'y': invalid type: sequence, expected a string"),
+        );
         check("[\"no\"]", "{}", Err("add() argument 'x': invalid number"));
     }
 }

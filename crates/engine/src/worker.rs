@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_protocol::{Clock, DEFAULT_QUEUE, error_text};
+use celeriac_protocol::{AcceptContent, Clock, DEFAULT_QUEUE, error_text};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +47,8 @@ pub struct WorkerOptions {
     pub stop_grace: Duration,
     /// How long an idle worker waits at most before it looks again, should no wake-up have come.
     pub poll_interval: Duration,
+    /// In which serializers it reads messages; one in another goes to the dead letters.
+    pub accept_content: AcceptContent,
     /// Told of each step of the path; for tests that end a worker at a named point.
     pub checkpoints: Checkpoints,
 }
@@ -62,6 +64,7 @@ impl Default for WorkerOptions {
             shutdown_patience: Duration::from_secs(30),
             stop_grace: Duration::from_secs(5),
             poll_interval: Duration::from_secs(1),
+            accept_content: AcceptContent::default(),
             checkpoints: Checkpoints::default(),
         }
     }

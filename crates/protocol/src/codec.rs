@@ -5,12 +5,14 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, MapAccess};
 use serde::ser::{SerializeMap, Serializer};
 
+use crate::body::{self, AcceptContent};
 use crate::{
     Arguments, CeleriacHeader, Content, Continuation, Envelope, ErrorKind, JobError, JobId, RawValue,
     TaskMessage, TimeLimits, Timestamp,
 };
 
 mod fields;
+mod version1;
 
 use fields::PartlyKnown;
 
@@ -34,12 +36,37 @@ pub enum DecodeError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The body is in a serializer that is not accepted.
-    #[error("accept content of type \"{0}\": only application/json is accepted")]
-    ContentType(String),
+    /// The body is in a serializer that is not accepted; pickle never is. The words are kombu's.
+    #[error("accept the body: Refusing to deserialize untrusted content of type {0}")]
+    Refused(String),
     /// The body is compressed in a way that is not understood.
     #[error("decompress body: compression \"{0}\" is not supported")]
     Compression(String),
+    /// The body is not what its compression says.
+    #[error("decompress body as {compression}: {reason}")]
+    Expand {
+        /// Kombu's name of the compression.
+        compression: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The body would grow beyond [`MAX_BODY_BYTES`](crate::MAX_BODY_BYTES).
+    #[error("decompress body: it grows beyond {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The body is not what its content type says.
+    #[error("read body as {serializer}: {reason}")]
+    Serialized {
+        /// Kombu's name of the serializer.
+        serializer: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The body is no message of protocol 1.
+    #[error("read body as a message of protocol 1: {0}")]
+    Version1(#[source] serde_json::Error),
     /// The body is no JSON, or not the triple that protocol 2 asks for.
     #[error("read body as [args, kwargs, embed]: {0}")]
     Body(#[source] serde_json::Error),
@@ -74,20 +101,27 @@ impl TaskMessage {
         }
     }
 
-    /// Reads what a transport handed out.
+    /// Reads what a transport handed out, in any serializer that is read here.
     ///
     /// # Errors
     /// See [`DecodeError`]; nothing is lost by it, since the envelope is only looked at.
     pub fn decode(envelope: &Envelope) -> Result<Self, DecodeError> {
+        Self::decode_accepted(envelope, AcceptContent::default())
+    }
+
+    /// Reads what a transport handed out: protocol 2, or protocol 1 where no header names the task.
+    ///
+    /// What JSON has no word for is treated so: `NaN` is `null`; an infinity is a number that no `f64`
+    /// takes and that Python reads as infinity again; a whole number keeps its digits, however many; a
+    /// lone half of a surrogate pair passes through, and only a parameter that is a `String` refuses it.
+    ///
+    /// # Errors
+    /// See [`DecodeError`]; nothing is lost by it, since the envelope is only looked at.
+    pub fn decode_accepted(envelope: &Envelope, accept: AcceptContent) -> Result<Self, DecodeError> {
         let content = &envelope.content;
-        let headers: Headers = serde_json::from_str(&content.headers).map_err(DecodeError::Headers)?;
-        if let Some(compression) = headers.compression {
-            return Err(DecodeError::Compression(compression));
-        }
-        if content.content_type != "application/json" {
-            return Err(DecodeError::ContentType(content.content_type.clone()));
-        }
-        let (args, continuation) = decode_body(&content.body)?;
+        let mut headers: Headers = serde_json::from_str(&content.headers).map_err(DecodeError::Headers)?;
+        let (_form, json) = body::read(content, headers.compression.as_deref(), accept)?;
+        let (args, continuation) = decode_tolerantly(&json, &mut headers)?;
         let task = headers.task.ok_or(DecodeError::MissingHeader("task"))?;
         // What is no object asks for nothing; the transport has understood what it had to.
         let properties: Properties = serde_json::from_str(&content.properties).unwrap_or_default();
@@ -137,16 +171,34 @@ fn encode_body(message: &TaskMessage) -> Vec<u8> {
     serde_json::to_vec(&triple).expect("raw JSON always serializes")
 }
 
-fn decode_body(body: &[u8]) -> Result<(Arguments, Continuation), DecodeError> {
+/// Reads a body, and reads it again without Python's own words should it be no JSON with them.
+fn decode_tolerantly(json: &[u8], headers: &mut Headers) -> Result<(Arguments, Continuation), DecodeError> {
+    match decode_body(json, headers) {
+        Err(error @ (DecodeError::Body(_) | DecodeError::Version1(_))) => match body::tolerate(json) {
+            Some(json) => decode_body(&json, headers),
+            None => Err(error),
+        },
+        read => read,
+    }
+}
+
+fn decode_body(body: &[u8], headers: &mut Headers) -> Result<(Arguments, Continuation), DecodeError> {
     type Triple = (Box<RawValue>, Box<RawValue>, Option<Continuation>);
+    if headers.task.is_none() && body.trim_ascii_start().starts_with(b"{") {
+        return version1::read(body, headers);
+    }
     let (positional, named, embed): Triple = serde_json::from_slice(body).map_err(DecodeError::Body)?;
+    Ok((arguments(positional, named)?, embed.unwrap_or_default()))
+}
+
+fn arguments(positional: Box<RawValue>, named: Box<RawValue>) -> Result<Arguments, DecodeError> {
     if !positional.get().starts_with('[') {
         return Err(DecodeError::Arguments("the positional arguments are no JSON array"));
     }
     if !named.get().starts_with('{') {
         return Err(DecodeError::Arguments("the named arguments are no JSON object"));
     }
-    Ok((Arguments { positional, named }, embed.unwrap_or_default()))
+    Ok(Arguments { positional, named })
 }
 
 /// The properties of protocol 2; what is not asked for here is kept as the sender wrote it.
@@ -419,11 +471,55 @@ mod tests {
             (good, "{}", "read body"),
             (good, "[{},{},{}]", "read arguments: the positional"),
             (good, "[[],[],{}]", "read arguments: the named"),
-            (r#"{"task": "t", "compression": "application/zstd"}"#, "[[],{},{}]", "decompress body"),
+            (r#"{"task": "t", "compression": "application/zstd"}"#, "[[],{},{}]", "decompress body as zstd"),
+            (r#"{"task": "t", "compression": "application/x-brotli"}"#, "[[],{},{}]", "decompress body: "),
+            ("{}", "{}", "read body as a message of protocol 1"),
         ] {
             let error = TaskMessage::decode(&envelope(headers, body)).unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error} / {expected}");
         }
+    }
+
+    #[test]
+    fn a_message_of_protocol_1_is_read_and_goes_on_as_protocol_2() {
+        // Captured: task_protocol=1 with a countdown; its headers are empty.
+        let body = r#"{"task": "wapp.add", "id": "my-id", "args": [2, 3], "kwargs": {}, "group": null,
+            "group_index": null, "retries": 2, "eta": "2026-11-22T03:44:12.672256+00:00", "expires": null,
+            "utc": true, "callbacks": [{"task": "t"}], "errbacks": null, "timelimit": [30, null],
+            "taskset": "g", "chord": null}"#;
+        let message = TaskMessage::decode(&envelope("{}", body)).unwrap();
+        assert_eq!((message.task.as_str(), message.retries), ("wapp.add", 2));
+        assert_eq!(message.args.positional.get(), "[2, 3]");
+        assert_eq!(message.group.as_deref(), Some("g"));
+        assert_eq!(message.time_limits.hard, Some(Duration::from_secs(30)));
+        assert_eq!(message.eta, Some("2026-11-22T03:44:12.672256Z".parse().unwrap()));
+        assert_eq!(message.continuation.parts(), ["callbacks"]);
+        let again = message.encode().content;
+        assert!(again.headers.contains(r#""task":"wapp.add""#) && again.body.starts_with(b"[[2, 3],{},"));
+        let least = r#"{"task": "t", "id": "p1-1", "args": [1, NaN]}"#;
+        assert_eq!(TaskMessage::decode(&envelope("{}", least)).unwrap().args.positional.get(), "[1, null]");
+    }
+
+    #[test]
+    fn numbers_that_json_lacks_are_read_by_the_stated_rule() {
+        let body = r#"[[NaN, -Infinity, 1e400, "NaN", "\ud800"], {"x": Infinity}, {}]"#;
+        let message = TaskMessage::decode(&envelope(r#"{"task": "t"}"#, body)).unwrap();
+        assert_eq!(message.args.positional.get(), r#"[null, -1e999, 1e400, "NaN", "\ud800"]"#);
+        assert_eq!(message.args.named.get(), r#"{"x": 1e999}"#);
+    }
+
+    #[test]
+    fn a_compressed_body_of_another_serializer_is_read_where_it_is_accepted() {
+        let mut sent = envelope(r#"{"task": "t", "compression": "application/x-gzip"}"#, "");
+        let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        std::io::Write::write_all(&mut packer, &[0x93, 0x92, 2, 3, 0x80, 0x80]).unwrap();
+        sent.content.body = packer.finish().unwrap();
+        sent.content.content_type = "application/x-msgpack".to_owned();
+        assert_eq!(TaskMessage::decode(&sent).unwrap().args.positional.get(), "[2,3]");
+        let accept = AcceptContent::of(&["json"]).unwrap();
+        let error = TaskMessage::decode_accepted(&sent, accept).unwrap_err().to_job_error();
+        let words = "Refusing to deserialize untrusted content of type msgpack (application/x-msgpack)";
+        assert!(error.message.ends_with(words), "{}", error.message);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod clock;
 mod codec;
 mod error;
@@ -13,6 +14,7 @@ mod retry;
 mod status;
 mod text;
 
+pub use body::{AcceptContent, AcceptError, BodyForm, Compression, MAX_BODY_BYTES, Serializer};
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
 pub use error::{ErrorKind, JobError};

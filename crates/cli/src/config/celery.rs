@@ -42,6 +42,7 @@ pub(super) const HONOURED: &[Honoured] = &[
     Honoured { variable: "CELERY_WORKER_QUEUES", key: "worker.queues", translate: same },
     Honoured { variable: "CELERY_WORKER_HOSTNAME", key: "worker.name", translate: same },
     Honoured { variable: "CELERY_WORKER_LOGLEVEL", key: "log.level", translate: level },
+    Honoured { variable: "CELERY_ACCEPT_CONTENT", key: "worker.accept_content", translate: list },
     Honoured { variable: "CELERY_BROKER_URL", key: "broker.url", translate: same },
     Honoured { variable: "CELERY_RESULT_EXPIRES", key: "results.expires", translate: same },
     Honoured { variable: "CELERY_RESULT_EXTENDED", key: "results.extended", translate: truth },
@@ -63,11 +64,6 @@ pub(super) struct Ignored {
 pub(super) const IGNORED: &[Ignored] = &[
     Ignored { variable: "CELERY_TASK_SERIALIZER", reason: "messages are written as JSON", fits: &["json"] },
     Ignored { variable: "CELERY_RESULT_SERIALIZER", reason: "results are written as JSON", fits: &["json"] },
-    Ignored {
-        variable: "CELERY_ACCEPT_CONTENT",
-        reason: "only JSON is accepted",
-        fits: &["json", "application/json", "[\"json\"]", "['json']", "[\"application/json\"]"],
-    },
     Ignored {
         variable: "CELERY_WORKER_PREFETCH_MULTIPLIER",
         reason: "a worker takes as many jobs as it has free slots",
@@ -104,6 +100,11 @@ pub(super) const IGNORED: &[Ignored] = &[
 
 fn same(value: &str) -> String {
     value.to_owned()
+}
+
+/// A list as settings modules write it, `["json", 'yaml']`, without its brackets and quotes.
+fn list(value: &str) -> String {
+    value.replace(['[', ']', '(', ')', '"', '\''], "").trim().trim_end_matches(',').to_owned()
 }
 
 /// Python's level names.

@@ -1,6 +1,7 @@
 //! How this process's worker runs.
 
 use celeriac_engine::{WorkerError, WorkerOptions};
+use celeriac_protocol::{AcceptContent, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::{Invalid, Period};
@@ -19,6 +20,7 @@ pub(crate) struct WorkerSection {
     pub(crate) shutdown_patience: Period,
     pub(crate) stop_grace: Period,
     pub(crate) poll_interval: Period,
+    pub(crate) accept_content: Vec<String>,
     pub(crate) housekeeping: bool,
 }
 
@@ -40,6 +42,7 @@ impl Default for WorkerSection {
             shutdown_patience: Period(shutdown_patience),
             stop_grace: Period(stop_grace),
             poll_interval: Period(poll_interval),
+            accept_content: Serializer::ALL.map(|one| one.name().to_owned()).into(),
             housekeeping: true,
         }
     }
@@ -57,6 +60,8 @@ impl WorkerSection {
             shutdown_patience: self.shutdown_patience.0,
             stop_grace: self.stop_grace.0,
             poll_interval: self.poll_interval.0,
+            // What can't be accepted was refused by `validate`.
+            accept_content: AcceptContent::of(&self.accept_content).unwrap_or_default(),
             ..WorkerOptions::default()
         }
     }
@@ -70,6 +75,9 @@ impl WorkerSection {
         }
         if self.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
             return refuse("name", "it must not be empty");
+        }
+        if let Err(error) = AcceptContent::of(&self.accept_content) {
+            return refuse("accept_content", &error.to_string());
         }
         match self.options("").validate() {
             Err(WorkerError::Option { option, reason, .. }) => refuse(option, reason),

@@ -36,6 +36,7 @@ mod redis {
             client_of_python_gets_the_result
             client_of_python_gets_every_result_of_a_group
             values_of_python_come_back_as_they_went
+            every_serializer_and_compression_of_python_is_read
             client_of_python_gets_the_failure
             task_that_failed_once_is_retried_and_succeeds
             progress_is_seen_by_python

@@ -72,6 +72,7 @@ pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSign
             let outcome = match refusal {
                 Refusal::Cancelled(reason) => Outcome::Cancelled { reason },
                 Refusal::Dead(error) => Outcome::Failed { error },
+                Refusal::Early(until) => Outcome::Snoozed { until },
             };
             Finished::unrun(delivery, counted, Ending::Outcome { outcome, again: None, ignore_result: false })
         }

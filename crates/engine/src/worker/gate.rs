@@ -38,11 +38,13 @@ pub(super) enum Refusal {
     Cancelled(String),
     /// It goes to the dead letters.
     Dead(JobError),
+    /// It was handed out before its time, which stands where the transport does not look.
+    Early(Timestamp),
 }
 
 /// Looks at a delivery. Nothing is changed by it.
 pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Passage {
-    let message = match TaskMessage::decode(&delivery.envelope) {
+    let message = match TaskMessage::decode_accepted(&delivery.envelope, shared.options.accept_content) {
         Ok(message) => message,
         Err(error) => {
             let job = Arc::new(facts_of_unreadable(&delivery.envelope));
@@ -68,6 +70,11 @@ fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Time
     }
     if message.expires.is_some_and(|expires| expires <= now) {
         return Some(Refusal::Cancelled("expired".to_owned()));
+    }
+    if delivery.envelope.due_at.is_none()
+        && let Some(eta) = message.eta.filter(|eta| *eta > now)
+    {
+        return Some(Refusal::Early(eta));
     }
     if delivery.lost >= shared.options.max_deliveries {
         let text = format!("{} workers in a row vanished while they held this message", delivery.lost);

@@ -193,6 +193,29 @@ async fn a_snooze_charges_nothing() {
 }
 
 #[tokio::test]
+async fn message_of_protocol_1_runs_when_it_is_due_and_not_before() {
+    let kit = kit();
+    kit.client().enqueue(add(1, 1, None)).await.unwrap();
+    let mut early = kit.broker().waiting().remove(0);
+    early.id = JobId::parse("p1").unwrap();
+    let due = kit.clock().now() + Duration::from_secs(60);
+    let task = serde_json::from_str::<serde_json::Value>(&early.content.headers).unwrap()["task"].take();
+    early.content.headers = "{}".to_owned();
+    early.content.body = format!(
+        r#"{{"task": {task}, "id": "p1", "args": [2, 3], "kwargs": {{}}, "eta": "{due}", "utc": true}}"#
+    )
+    .into_bytes();
+    kit.broker().publish(vec![early]).await.unwrap();
+    kit.drain().await;
+    let waiting = kit.broker().waiting();
+    assert_eq!(waiting.len(), 1);
+    assert_eq!((waiting[0].id.as_str(), waiting[0].due_at), ("p1", Some(due)));
+    kit.drain_all().await;
+    assert!(kit.broker().waiting().is_empty());
+    assert!(kit.broker().admin().dead_letters(None, 10).await.unwrap().letters.is_empty());
+}
+
+#[tokio::test]
 async fn poison_goes_to_the_dead_letters_with_its_bytes_and_the_worker_goes_on() {
     let kit = kit();
     let good = kit.client().enqueue(add(1, 1, None)).await.unwrap();
