@@ -19,7 +19,9 @@ Usage: cargo xtask COMMAND
   test interop [--install]    run our client and worker beside real Celery, and print what holds
   peers                       start the servers that the tests talk to, and print where they are
   tidy                        check the rules of the house
-  bench queue [OPTIONS]       enqueue, drain and latency, beside the bare rate of the same rows
+  bench queue [OPTIONS]       enqueue, drain, latency and delayed jobs, beside the bare rate of the
+                              same rows; --broker sqlite, redis or postgres, on a private server
+  bench versus [--install]    our worker beside Celery's on the same server and the same messages
   bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job
   soak site [OPTIONS]         kill the demonstration over a folder of HTML, and look for every page

@@ -14,6 +14,9 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<bool> {
     if ["collect", "site"].contains(&kind) && !find_documentation(root, &mut arguments)? {
         return Ok(false);
     }
+    if kind == "versus" && !find_celery(root, &mut arguments)? {
+        return Ok(false);
+    }
     // Together, since each would otherwise be built with other features of what they share.
     let mut build = crate::cargo(root);
     build.args(["build", "--quiet", "--release", "--package", "celeriac-bench", "--bin", "celeriac-bench"]);
@@ -32,12 +35,38 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<bool> {
     Ok(status.with_context(|| format!("start {}", bench.get_program().display()))?.success())
 }
 
-/// Names the documentation tree where no other is named, and says whether there is one.
-fn find_documentation(root: &Path, arguments: &mut Vec<String>) -> anyhow::Result<bool> {
+/// Names the Python that has Celery where no other is named, and says whether there is one.
+fn find_celery(root: &Path, arguments: &mut Vec<String>) -> anyhow::Result<bool> {
+    let install = take_install(arguments);
+    if asks_for_help(arguments) || arguments.iter().any(|argument| argument.starts_with("--python")) {
+        return Ok(true);
+    }
+    let missing = needs::missing(needs::INTEROP, root, install)?;
+    if !missing.is_empty() {
+        println!("The other side is missing:\n");
+        needs::tell(&missing, "the same command with --install");
+        return Ok(false);
+    }
+    let (version, _) = needs::CELERIES[0];
+    arguments.extend(["--python".to_owned(), needs::python(root, version).display().to_string()]);
+    Ok(true)
+}
+
+/// Takes `--install` out and says whether it was there.
+fn take_install(arguments: &mut Vec<String>) -> bool {
     let before = arguments.len();
     arguments.retain(|argument| argument != "--install");
-    let install = arguments.len() < before;
-    if arguments.iter().any(|argument| ["--help", "-h"].contains(&argument.as_str()) || is_dir(argument)) {
+    arguments.len() < before
+}
+
+fn asks_for_help(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| ["--help", "-h"].contains(&argument.as_str()))
+}
+
+/// Names the documentation tree where no other is named, and says whether there is one.
+fn find_documentation(root: &Path, arguments: &mut Vec<String>) -> anyhow::Result<bool> {
+    let install = take_install(arguments);
+    if asks_for_help(arguments) || arguments.iter().any(|argument| is_dir(argument)) {
         return Ok(true);
     }
     let missing = needs::missing(needs::DOCUMENTATION, root, install)?;

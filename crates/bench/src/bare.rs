@@ -1,107 +1,91 @@
-//! The limit: the same rows inserted, claimed and deleted by prepared statements, with nothing around them.
+//! The limit: what any worker would have to ask of the server for each job, with nothing around it.
 
 use std::path::Path;
 use std::time::Instant;
 
-use celeriac_protocol::Envelope;
-use rusqlite::{Connection, params};
+use celeriac_protocol::{Arguments, Clock as _, Envelope, JobId, TaskMessage};
+
+use crate::ground::{Durability, Ground, Transport};
+
+mod postgres;
+mod redis;
+mod sqlite;
 
 /// How many jobs a second each step does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates {
     pub(crate) batch: usize,
+    /// Put into the queue.
     pub(crate) insert: f64,
-    pub(crate) claim_and_delete: f64,
+    /// Claimed in one step and removed in the next, as a worker must.
+    pub(crate) drain: f64,
+}
+
+impl Rates {
+    fn a_second(jobs: usize, start: Instant) -> f64 {
+        jobs as f64 / start.elapsed().as_secs_f64()
+    }
 }
 
 /// The batch sizes that are tried; the best counts.
 const BATCHES: [usize; 6] = [1, 16, 64, 128, 512, 2_000];
 
-/// Measures every batch size and returns all, best last.
-pub(crate) fn sweep(
-    folder: &Path,
-    envelope: &Envelope,
+/// Measures every batch size on a fresh server, prints all, and returns the best.
+pub(crate) async fn sweep(
+    transport: Transport,
+    durability: Durability,
     jobs: usize,
-    power: bool,
-) -> anyhow::Result<Vec<Rates>> {
+) -> anyhow::Result<Rates> {
+    let ground = Ground::start(transport, durability)?;
+    let envelope = envelope()?;
     let mut rates = Vec::new();
     for batch in BATCHES {
-        let jobs = if batch == 1 && power { jobs.min(5_000) } else { jobs };
-        rates.push(measure(&folder.join(format!("bare-{power}-{batch}.db")), envelope, jobs, batch, power)?);
+        // One by one a disk that is waited for takes long.
+        let jobs = if batch == 1 { jobs.min(5_000) } else { jobs };
+        rates.push(measure(transport, &ground, &envelope, jobs, batch).await?);
     }
-    rates.sort_by(|a, b| a.claim_and_delete.total_cmp(&b.claim_and_delete));
-    Ok(rates)
+    rates.sort_by(|a, b| a.drain.total_cmp(&b.drain));
+    println!("bare rates, {}, {transport:?} {} ({}):", how(transport), durability.name, durability.means);
+    for rate in &rates {
+        let Rates { batch, insert, drain } = rate;
+        println!("  batches of {batch:>5}: {insert:>9.0} put in/s, {drain:>9.0} claimed and removed/s");
+    }
+    rates.last().copied().ok_or_else(|| anyhow::anyhow!("no batch size was measured"))
 }
 
-fn measure(
-    path: &Path,
+/// Says what is done for each job.
+fn how(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Sqlite => "the same rows by prepared statements",
+        Transport::Redis => {
+            "Celery's own commands pipelined on one connection by a loop of ours, since redis-benchmark repeats one \
+             command only (LPUSH; RPOP n; HSET and ZADD each; HDEL and ZREM each)"
+        }
+        Transport::Postgres => "the same rows by prepared statements, each for a batch, on one connection",
+    }
+}
+
+async fn measure(
+    transport: Transport,
+    ground: &Ground,
     envelope: &Envelope,
     jobs: usize,
     batch: usize,
-    power: bool,
 ) -> anyhow::Result<Rates> {
-    let mut db = Connection::open(path)?;
-    let synchronous = if power { "FULL" } else { "NORMAL" };
-    db.execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous};"))?;
-    db.execute_batch(
-        "CREATE TABLE q (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, queue TEXT NOT NULL, priority INT NOT NULL,
-            state INT NOT NULL, until INT, headers TEXT NOT NULL, properties TEXT NOT NULL, body BLOB NOT NULL);
-         CREATE INDEX q_ready ON q (queue, priority DESC, seq) WHERE state = 0;",
-    )?;
-    let content = &envelope.content;
-    let start = Instant::now();
-    for first in (0..jobs).step_by(batch) {
-        let tx = db.transaction()?;
-        {
-            let sql = "INSERT INTO q (id, queue, priority, state, headers, properties, body) VALUES (?, ?, 5, 0, ?, ?, ?)";
-            let mut insert = tx.prepare_cached(sql)?;
-            for number in first..(first + batch).min(jobs) {
-                let id = format!("019ab0c4-7d2e-7000-8000-{number:012}");
-                insert.execute(params![
-                    id,
-                    envelope.queue,
-                    content.headers,
-                    content.properties,
-                    content.body
-                ])?;
-            }
+    let place = ground.place();
+    match transport {
+        Transport::Sqlite => {
+            let file = ground.folder().join(format!("bare-{batch}.db"));
+            sqlite::measure(Path::new(&file), envelope, jobs, batch, place.power)
         }
-        tx.commit()?;
+        Transport::Redis => redis::measure(place.queue.as_deref().unwrap_or_default(), envelope, jobs, batch),
+        Transport::Postgres => postgres::measure(&place.db, envelope, jobs, batch).await,
     }
-    let inserted = start.elapsed();
-    let start = Instant::now();
-    let mut left = jobs;
-    while left > 0 {
-        left -= claim_and_delete(&mut db, batch)?;
-    }
-    let drained = start.elapsed();
-    let rate = |seconds: f64| jobs as f64 / seconds;
-    Ok(Rates { batch, insert: rate(inserted.as_secs_f64()), claim_and_delete: rate(drained.as_secs_f64()) })
 }
 
-/// Claims a batch in one transaction and deletes it in the next, as a worker must.
-fn claim_and_delete(db: &mut Connection, batch: usize) -> anyhow::Result<usize> {
-    let tx = db.transaction()?;
-    let mut claimed: Vec<i64> = Vec::with_capacity(batch);
-    {
-        let sql = "UPDATE q SET state = 1, until = ? WHERE seq IN
-            (SELECT seq FROM q WHERE state = 0 AND queue = 'celery' ORDER BY priority DESC, seq LIMIT ?)
-            RETURNING seq, id, headers, properties, body";
-        let mut claim = tx.prepare_cached(sql)?;
-        let mut rows = claim.query(params![1_i64, batch as i64])?;
-        while let Some(row) = rows.next()? {
-            claimed.push(row.get(0)?);
-            let (_, _, _): (String, String, Vec<u8>) = (row.get(1)?, row.get(2)?, row.get(4)?);
-        }
-    }
-    tx.commit()?;
-    let tx = db.transaction()?;
-    {
-        let mut delete = tx.prepare_cached("DELETE FROM q WHERE seq = ?")?;
-        for seq in &claimed {
-            delete.execute([seq])?;
-        }
-    }
-    tx.commit()?;
-    Ok(claimed.len())
+/// Makes the envelope that a job of the measurement travels in.
+fn envelope() -> anyhow::Result<Envelope> {
+    let args = Arguments::from_named(&serde_json::json!({"number": 12345}))?;
+    let id = JobId::fresh(celeriac_engine::SystemClock.now());
+    Ok(TaskMessage::new(id, "bench.noop", args).encode())
 }

@@ -8,19 +8,24 @@ use clap::Parser;
 
 mod bare;
 mod collect;
+mod ground;
 mod kill;
 mod process;
 mod queue;
+mod resp;
 mod setup;
 mod site;
 mod tasks;
+mod versus;
 mod worker;
 
 /// Measures Celeriac.
 #[derive(Parser)]
 enum Command {
-    /// Enqueue, drain and latency on SQLite, beside the bare rate.
+    /// Enqueue, drain and latency on one kind of queue, beside the bare rate.
     Queue(queue::Options),
+    /// Our worker beside Celery's on the same server.
+    Versus(versus::Options),
     /// A documentation tree and a long sitemap, from loopback into the database.
     Collect(collect::Options),
     /// Kills workers at named points of a job's path and counts what is lost.
@@ -54,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Queue(options) => queue::run(options).await,
+            Command::Versus(options) => versus::run(options).await,
             Command::Collect(options) => collect::run(options).await,
             Command::Site(options) => site::run(options).await,
             Command::Serve(options) => collect::site::run(options).await,

@@ -17,15 +17,74 @@ pub(crate) struct Usage {
 
 /// Reads what this process has used, from the proc file system.
 pub(crate) fn usage() -> anyhow::Result<Usage> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let after_name = stat.rsplit(')').next().context("read /proc/self/stat")?;
-    let fields: Vec<&str> = after_name.split_whitespace().collect();
-    // Fields 14 and 15 of the file, counted behind the name, in ticks of 10 ms.
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    let cpu_seconds = Times::read("self")?.own / TICKS_A_SECOND;
     let status = std::fs::read_to_string("/proc/self/status")?;
     let peak = status.lines().find(|line| line.starts_with("VmHWM:")).context("find VmHWM")?;
     let kib: f64 = peak.split_whitespace().nth(1).context("read VmHWM")?.parse()?;
-    Ok(Usage { cpu_seconds: ticks / 100.0, peak_rss_mib: kib / 1024.0 })
+    Ok(Usage { cpu_seconds, peak_rss_mib: kib / 1024.0 })
+}
+
+/// Returns the seconds of processor time that a process and all that it has started have used, those
+/// that have ended included.
+pub(crate) fn cpu_of_tree(root: u32) -> anyhow::Result<f64> {
+    let ticks = tree(root)?.iter().map(|(_, times)| times.own + times.of_the_ended).sum::<f64>();
+    Ok(ticks / TICKS_A_SECOND)
+}
+
+/// Returns the memory of a process and all that it has started, in MiB; what several share counts once.
+pub(crate) fn memory_of_tree(root: u32) -> anyhow::Result<f64> {
+    let mut kib = 0.0;
+    for (pid, _) in tree(root)? {
+        // It may have ended meanwhile.
+        let told = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let share = told.lines().find(|line| line.starts_with("Pss:"));
+        kib += share.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or(0.0);
+    }
+    Ok(kib / 1024.0)
+}
+
+/// How the system counts processor time.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// What `/proc/<pid>/stat` says of a process' time, in ticks, and whose child it is.
+struct Times {
+    parent: u32,
+    own: f64,
+    /// Of its children that have ended and of theirs.
+    of_the_ended: f64,
+}
+
+impl Times {
+    fn read(pid: &str) -> anyhow::Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let after_name = stat.rsplit(')').next().context("read the state of a process")?;
+        // The third field of the file is the first here, behind the name.
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let ticks = |first: usize| -> anyhow::Result<f64> {
+            Ok(fields[first].parse::<f64>()? + fields[first + 1].parse::<f64>()?)
+        };
+        Ok(Self { parent: fields[1].parse()?, own: ticks(11)?, of_the_ended: ticks(13)? })
+    }
+}
+
+/// Returns a process and all below it.
+fn tree(root: u32) -> anyhow::Result<Vec<(u32, Times)>> {
+    let mut all: Vec<(u32, Times)> = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // It may have ended meanwhile.
+        all.extend(Times::read(&pid.to_string()).ok().map(|times| (pid, times)));
+    }
+    let (mut found, mut parents) = (Vec::new(), vec![root]);
+    while let Some(parent) = parents.pop() {
+        let (below, rest): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(pid, times)| times.parent == parent || *pid == parent);
+        parents.extend(below.iter().map(|(pid, _)| *pid).filter(|pid| *pid != parent));
+        found.extend(below);
+        all = rest;
+    }
+    Ok(found)
 }
 
 /// A second process of this program; killed when dropped.

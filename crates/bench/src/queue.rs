@@ -1,137 +1,176 @@
-//! `bench queue`: enqueue, drain and latency on SQLite.
+//! `bench queue`: enqueue, drain, latency and delayed jobs on one kind of queue, beside the bare rate.
 
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use celeriac_engine::{Call, Client, Signature};
-use celeriac_protocol::{Clock, JobId};
-use comfy_table::{Cell, CellAlignment, Table};
+use celeriac_engine::Client;
 
-use crate::process::{Second, usage};
-use crate::setup::{self, Records};
-use crate::worker::Said;
+use self::report::{Latency, Report, Row};
+use crate::ground::{Durability, Ground, Transport};
+use crate::process::usage;
+use crate::setup::{self, Place, Records};
 use crate::{bare, tasks};
+
+mod delayed;
+mod drain;
+mod latency;
+mod report;
+
+pub(crate) use self::drain::{start_worker, worker_arguments};
+pub(crate) use self::report::table;
 
 /// How `bench queue` runs.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// What carries the queue.
+    #[arg(long = "broker", value_enum, default_value_t = Transport::Sqlite)]
+    transport: Transport,
     /// Jobs in each drain.
     #[arg(long, default_value_t = 100_000)]
     jobs: usize,
-    /// Only this durability.
+    /// Only this durability: process or power; everysec, always or off (Redis); on or off (PostgreSQL).
     #[arg(long)]
-    durability: Option<Durability>,
+    durability: Option<String>,
+    /// Only this much of a record; else none and all.
+    #[arg(long, value_enum)]
+    records: Vec<Records>,
     /// Jobs that the worker runs at a time.
     #[arg(long, value_delimiter = ',', default_values_t = CONCURRENCIES)]
     concurrency: Vec<usize>,
-    /// Jobs whose latency is measured, at 50 a second.
-    #[arg(long, default_value_t = 500)]
-    latencies: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Durability {
-    /// Survives any crash of ours.
-    Process,
-    /// Survives power loss.
-    Power,
+    /// Jobs a second whose latency is measured, each rate for as long as `--seconds` says.
+    #[arg(long, value_delimiter = ',', default_values_t = RATES)]
+    rates: Vec<usize>,
+    /// How long each latency is measured; 0 leaves it out.
+    #[arg(long, default_value_t = 10)]
+    seconds: usize,
+    /// Jobs that fall due at one instant; 0 leaves it out.
+    #[arg(long, default_value_t = 10_000)]
+    delayed: usize,
 }
 
 const CONCURRENCIES: [usize; 3] = [1, 16, 128];
-const LONGEST_DRAIN: Duration = Duration::from_secs(300);
+const RATES: [usize; 2] = [50, 1_000];
+
+/// How many jobs of those that are measured are sent one by one, or drained one at a time.
+const SINGLY: usize = 10;
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let durabilities = match options.durability {
-        Some(one) => vec![one],
-        None => vec![Durability::Process, Durability::Power],
-    };
-    let mut table = table(&["durability", "records", "what", "jobs/s", "of bare", "CPU s/100k", "peak MiB"]);
+    let all = options.transport.durabilities();
+    let asked = options.durability.as_deref();
+    let durabilities: Vec<Durability> =
+        all.iter().copied().filter(|one| asked.is_none_or(|asked| asked == one.name)).collect();
+    anyhow::ensure!(!durabilities.is_empty(), "durability is one of {:?}", all.iter().map(|one| one.name));
+    let records =
+        if options.records.is_empty() { vec![Records::None, Records::All] } else { options.records.clone() };
+    let mut report = Report::default();
     for durability in durabilities {
-        let folder = tempfile::tempdir()?;
-        let bare = bare_rates(folder.path(), options.jobs, durability)?;
-        for records in [Records::None, Records::Failures, Records::All] {
-            measure(folder.path(), &options, durability, records, &bare, &mut table).await?;
+        let bare = bare::sweep(options.transport, durability, options.jobs).await?;
+        for &records in &records {
+            let ground = Ground::start(options.transport, durability)?;
+            let cell = Cell { ground, options: &options, records, bare };
+            report.begin(durability.name, records);
+            cell.measure(&mut report).await?;
         }
     }
-    println!("{table}");
-    println!("CPU is that of the measured process alone; jobs/s of a drain is seen by another process.");
+    report.print(options.transport);
     Ok(())
 }
 
-fn bare_rates(folder: &Path, jobs: usize, durability: Durability) -> anyhow::Result<bare::Rates> {
-    let call = Call::with_kwargs("bench.noop", &serde_json::json!({"number": 12345}));
-    let envelope = setup_envelope(call)?;
-    let rates = bare::sweep(folder, &envelope, jobs, durability == Durability::Power)?;
-    println!("bare rates by prepared statements, {durability:?}:");
-    for rate in &rates {
-        let (batch, insert, drain) = (rate.batch, rate.insert, rate.claim_and_delete);
-        println!("  batches of {batch:>5}: {insert:>9.0} inserts/s, {drain:>9.0} claimed and deleted/s");
-    }
-    rates.last().copied().ok_or_else(|| anyhow::anyhow!("no batch size was measured"))
-}
-
-/// Makes the envelope that a call travels in, by publishing it on a queue in memory.
-fn setup_envelope(call: Call) -> anyhow::Result<celeriac_protocol::Envelope> {
-    let args = celeriac_protocol::Arguments::from_named(&serde_json::json!({"number": 12345}))?;
-    let id = JobId::fresh(celeriac_engine::SystemClock.now());
-    Ok(celeriac_protocol::TaskMessage::new(id, call.task(), args).encode())
-}
-
-async fn measure(
-    folder: &Path,
-    options: &Options,
-    durability: Durability,
+/// What is measured on one server.
+struct Cell<'o> {
+    ground: Ground,
+    options: &'o Options,
     records: Records,
-    bare: &bare::Rates,
-    table: &mut Table,
-) -> anyhow::Result<()> {
-    let power = durability == Durability::Power;
-    let mut add = |what: String, rate: f64, of: Option<f64>, cpu: Option<f64>, peak: Option<f64>| {
-        let show =
-            |value: Option<f64>, digits: usize| value.map_or(String::new(), |v| format!("{v:.digits$}"));
-        let share = of.map_or(String::new(), |of| format!("{:.0} %", 100.0 * rate / of));
-        let cells = [
-            format!("{durability:?}").to_lowercase(),
-            format!("{records:?}").to_lowercase(),
-            what,
-            format!("{rate:.0}"),
-            share,
-            show(cpu, 2),
-            show(peak, 1),
-        ];
-        eprintln!("measured: {}", cells.join(" | "));
-        table.add_row(cells.into_iter().enumerate().map(|(i, text)| {
-            Cell::new(text).set_alignment(if i < 3 { CellAlignment::Left } else { CellAlignment::Right })
-        }));
-    };
-    let path = folder.join(format!("{durability:?}-{records:?}.db"));
-    let client = setup::client(&path, power, records).await?;
-    let singly = if power { options.jobs / 50 } else { options.jobs / 10 };
-    let before = usage()?.cpu_seconds;
-    let start = Instant::now();
-    for number in 0..singly as u64 {
-        send_one(&client, records, number).await?;
-    }
-    let rate = singly as f64 / start.elapsed().as_secs_f64();
-    let cpu = (usage()?.cpu_seconds - before) * 100_000.0 / singly as f64;
-    add("enqueue singly".to_owned(), rate, None, Some(cpu), None);
-    drain(&path, power, records, 128, &client).await?;
-    for &concurrency in &options.concurrency {
-        let before = usage()?.cpu_seconds;
-        let start = Instant::now();
-        send_many(&client, records, options.jobs).await?;
-        let rate = options.jobs as f64 / start.elapsed().as_secs_f64();
-        if Some(&concurrency) == options.concurrency.first() {
-            let cpu = (usage()?.cpu_seconds - before) * 100_000.0 / options.jobs as f64;
-            add("enqueue in bulk".to_owned(), rate, Some(bare.insert), Some(cpu), None);
+    bare: bare::Rates,
+}
+
+impl Cell<'_> {
+    async fn measure(&self, report: &mut Report) -> anyhow::Result<()> {
+        let place = self.ground.place();
+        let client = setup::open(&place, self.records).await?;
+        self.enqueue_singly(&place, &client, report).await?;
+        for (nth, &concurrency) in self.options.concurrency.iter().enumerate() {
+            let jobs = if concurrency == 1 { self.options.jobs / SINGLY } else { self.options.jobs };
+            let sent = self.enqueue_in_bulk(&client, jobs).await?;
+            if nth + 1 == self.options.concurrency.len() {
+                report.add(sent);
+            }
+            self.drain(&place, &client, jobs, concurrency, report).await?;
         }
-        let (elapsed, said) = drain(&path, power, records, concurrency, &client).await?;
-        let rate = options.jobs as f64 / elapsed.as_secs_f64();
-        let cpu = said.usage.cpu_seconds * 100_000.0 / options.jobs as f64;
-        let what = format!("drain, concurrency {concurrency}");
-        add(what, rate, Some(bare.claim_and_delete), Some(cpu), Some(said.usage.peak_rss_mib));
+        for &rate in &self.options.rates {
+            if self.options.seconds > 0 {
+                let samples = rate * self.options.seconds;
+                let micros = latency::measure(&place, &client, self.records, rate, samples).await?;
+                report.add_latency(Latency::of(format!("enqueue to start, {rate}/s"), micros));
+            }
+        }
+        if self.options.delayed > 0 {
+            let delayed = delayed::measure(&place, &client, self.records, self.options.delayed).await?;
+            report.add_latency(delayed);
+        }
+        Ok(())
     }
-    latency(&path, power, records, options.latencies, &client).await
+
+    async fn enqueue_singly(
+        &self,
+        place: &Place,
+        client: &Client,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let jobs = self.options.jobs / SINGLY;
+        let before = (usage()?.cpu_seconds, self.ground.cpu_seconds()?);
+        let start = Instant::now();
+        for number in 0..jobs as u64 {
+            send_one(client, self.records, number).await?;
+        }
+        report.add(Row {
+            what: "enqueue singly".to_owned(),
+            jobs,
+            seconds: start.elapsed().as_secs_f64(),
+            bare: None,
+            own_cpu: usage()?.cpu_seconds - before.0,
+            server_cpu: self.ground.cpu_seconds()? - before.1,
+            peak_mib: None,
+        });
+        drain::run(place, self.records, 128, client).await?;
+        Ok(())
+    }
+
+    async fn enqueue_in_bulk(&self, client: &Client, jobs: usize) -> anyhow::Result<Row> {
+        let before = (usage()?.cpu_seconds, self.ground.cpu_seconds()?);
+        let start = Instant::now();
+        send_many(client, self.records, jobs).await?;
+        Ok(Row {
+            what: "enqueue in bulk".to_owned(),
+            jobs,
+            seconds: start.elapsed().as_secs_f64(),
+            bare: Some(self.bare.insert),
+            own_cpu: usage()?.cpu_seconds - before.0,
+            server_cpu: self.ground.cpu_seconds()? - before.1,
+            peak_mib: None,
+        })
+    }
+
+    async fn drain(
+        &self,
+        place: &Place,
+        client: &Client,
+        jobs: usize,
+        concurrency: usize,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let before = self.ground.cpu_seconds()?;
+        let (elapsed, said) = drain::run(place, self.records, concurrency, client).await?;
+        report.add(Row {
+            what: format!("drain, concurrency {concurrency}"),
+            jobs,
+            seconds: elapsed.as_secs_f64(),
+            bare: Some(self.bare.drain),
+            own_cpu: said.usage.cpu_seconds,
+            server_cpu: self.ground.cpu_seconds()? - before,
+            peak_mib: Some(said.usage.peak_rss_mib),
+        });
+        Ok(())
+    }
 }
 
 async fn send_one(client: &Client, records: Records, number: u64) -> anyhow::Result<()> {
@@ -142,88 +181,12 @@ async fn send_one(client: &Client, records: Records, number: u64) -> anyhow::Res
     Ok(())
 }
 
-async fn send_many(client: &Client, records: Records, jobs: usize) -> anyhow::Result<()> {
+/// Enqueues jobs that do nothing.
+pub(crate) async fn send_many(client: &Client, records: Records, jobs: usize) -> anyhow::Result<()> {
     let numbers = 0..jobs as u64;
     match records {
         Records::All => drop(client.enqueue_many(numbers.map(tasks::noop)).await?),
         Records::Failures | Records::None => drop(client.enqueue_many(numbers.map(tasks::quiet)).await?),
     }
     Ok(())
-}
-
-fn arguments(path: &Path, power: bool, records: Records, concurrency: usize) -> Vec<String> {
-    let records = format!("{records:?}").to_lowercase();
-    let mut arguments = vec!["worker".to_owned(), "--db".to_owned(), path.display().to_string()];
-    arguments.extend(["--concurrency".to_owned(), concurrency.to_string(), "--records".to_owned(), records]);
-    arguments.extend(power.then(|| "--power".to_owned()));
-    arguments
-}
-
-/// Lets a second process drain the queue, and times it from its first breath to the empty queue.
-async fn drain(
-    path: &Path,
-    power: bool,
-    records: Records,
-    concurrency: usize,
-    client: &Client,
-) -> anyhow::Result<(Duration, Said)> {
-    let mut worker = Second::start(&arguments(path, power, records, concurrency))?;
-    anyhow::ensure!(worker.line()?.as_deref() == Some("ready"), "the worker did not start");
-    let start = Instant::now();
-    let admin = client.broker().admin();
-    let mut pause = Duration::from_millis(200);
-    loop {
-        let left: u64 =
-            admin.depths().await?.iter().map(|depth| depth.ready + depth.held + depth.delayed).sum();
-        if left == 0 {
-            break;
-        }
-        anyhow::ensure!(start.elapsed() < LONGEST_DRAIN, "{left} jobs are left after {LONGEST_DRAIN:?}");
-        // Counting a long queue costs the worker time, so it is looked at rarely until it is short.
-        pause = if left < 5_000 { Duration::from_millis(2) } else { pause };
-        tokio::time::sleep(pause).await;
-    }
-    let elapsed = start.elapsed();
-    Ok((elapsed, serde_json::from_str(&worker.stop()?)?))
-}
-
-async fn latency(
-    path: &Path,
-    power: bool,
-    records: Records,
-    samples: usize,
-    client: &Client,
-) -> anyhow::Result<()> {
-    let mut worker = Second::start(&arguments(path, power, records, 16))?;
-    anyhow::ensure!(worker.line()?.as_deref() == Some("ready"), "the worker did not start");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut beat = tokio::time::interval(Duration::from_millis(20));
-    for _ in 0..samples {
-        beat.tick().await;
-        let sent_at = client.clock().now().as_micros();
-        let signature: Signature<tasks::stamp> = tasks::stamp(sent_at);
-        client.enqueue(signature).await?;
-    }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let said: Said = serde_json::from_str(&worker.stop()?)?;
-    let mut micros = said.latencies_micros;
-    anyhow::ensure!(micros.len() == samples, "{} of {samples} jobs were started", micros.len());
-    micros.sort_unstable();
-    let at = |share: f64| micros[((micros.len() - 1) as f64 * share) as usize] as f64 / 1_000.0;
-    println!(
-        "latency from enqueue to start in another process, {}, records {records:?}: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms; worker's CPU {:.2} s, peak {:.1} MiB",
-        if power { "power" } else { "process" },
-        at(0.5),
-        at(0.99),
-        at(1.0),
-        said.usage.cpu_seconds,
-        said.usage.peak_rss_mib,
-    );
-    Ok(())
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::ASCII_MARKDOWN).set_header(header.to_vec());
-    table
 }

@@ -1,11 +1,12 @@
-//! A database with queue and records, as both processes open it.
+//! A queue and records, as both processes open them.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, SqliteBroker};
+use celeriac_broker::{Broker, RedisBroker, RedisOptions, sql};
+use celeriac_broker::{PostgresBroker, SqliteBroker};
 use celeriac_control::StoreRecorder;
-use celeriac_db::{Database, Durability, SqliteOptions};
+use celeriac_db::{Database, Durability, MigrationSet, PostgresOptions, SqliteOptions};
 use celeriac_engine::{Client, ClientParts, EventHub, NoRecorder, Recorder, SystemClock};
 use celeriac_protocol::Clock;
 
@@ -22,13 +23,81 @@ pub(crate) enum Records {
     None,
 }
 
-/// Opens the database and makes a client on it.
+/// Where queue and records lie.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The database: a file, or `postgres://…`.
+    #[arg(long)]
+    pub(crate) db: String,
+    /// The queue, where it is not in the database: `redis://…`.
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
+    /// Lets the file survive power loss.
+    #[arg(long)]
+    pub(crate) power: bool,
+}
+
+impl Place {
+    /// Names a file that holds both.
+    pub(crate) fn file(path: &Path, power: bool) -> Self {
+        Self { db: path.display().to_string(), queue: None, power }
+    }
+
+    /// Writes it as the second process is told.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--db".to_owned(), self.db.clone()];
+        arguments.extend(self.queue.iter().flat_map(|url| ["--queue".to_owned(), url.clone()]));
+        arguments.extend(self.power.then(|| "--power".to_owned()));
+        arguments
+    }
+
+    fn is_on_server(&self) -> bool {
+        self.db.starts_with("postgres://")
+    }
+
+    async fn open_database(&self) -> anyhow::Result<Database> {
+        if self.is_on_server() {
+            return Ok(Database::open_postgres(PostgresOptions::at(&self.db)).await?);
+        }
+        let durability = if self.power { Durability::Power } else { Durability::Process };
+        Ok(Database::open(SqliteOptions { durability, ..SqliteOptions::at(&self.db) }).await?)
+    }
+
+    /// Returns the transport that the queue's address names. Each kind of server has one line here.
+    async fn open_broker(
+        &self,
+        database: &Database,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Arc<dyn Broker>> {
+        let clock = Arc::clone(clock);
+        Ok(match self.queue.as_deref() {
+            None => sql::broker(database.clone(), clock),
+            Some(url) if url.starts_with("redis") => {
+                Arc::new(RedisBroker::open(RedisOptions::at(url), clock).await?)
+            }
+            Some(url) => anyhow::bail!("no transport is known for {url}"),
+        })
+    }
+
+    fn migrations(&self) -> [MigrationSet; 2] {
+        let queue = if self.is_on_server() { PostgresBroker::MIGRATIONS } else { SqliteBroker::MIGRATIONS };
+        [queue, celeriac_store::MIGRATIONS]
+    }
+}
+
+/// Opens a file that holds queue and records, and makes a client on it.
 pub(crate) async fn client(path: &Path, power: bool, records: Records) -> anyhow::Result<Client> {
-    let durability = if power { Durability::Power } else { Durability::Process };
-    let database = Database::open(SqliteOptions { durability, ..SqliteOptions::at(path) }).await?;
+    open(&Place::file(path, power), records).await
+}
+
+/// Opens queue and records and makes a client on them.
+pub(crate) async fn open(place: &Place, records: Records) -> anyhow::Result<Client> {
+    let database = place.open_database().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let broker: Arc<dyn Broker> = Arc::new(SqliteBroker::open(database.clone(), Arc::clone(&clock)).await?);
-    celeriac_store::MIGRATIONS.up(&database, clock.now().as_micros()).await?;
+    for line in place.migrations() {
+        line.up(&database, clock.now().as_micros()).await?;
+    }
+    let broker = place.open_broker(&database, &clock).await?;
     let recorder: Arc<dyn Recorder> =
         if records == Records::None { Arc::new(NoRecorder) } else { Arc::new(StoreRecorder::new(database)) };
     let (registry, events) = (tasks::registry(), EventHub::default());

@@ -12,20 +12,18 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::process::{Usage, usage};
-use crate::setup::{self, Records};
+use crate::setup::{self, Place, Records};
 use crate::tasks::{self, Journal, Latencies};
 
 /// Runs a worker until its input is closed, then says what it has used.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    #[arg(long)]
-    pub(crate) db: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
     #[arg(long)]
     pub(crate) concurrency: usize,
     #[arg(long, value_enum)]
     pub(crate) records: Records,
-    #[arg(long)]
-    pub(crate) power: bool,
     /// Where executions are noted.
     #[arg(long)]
     pub(crate) journal: Option<PathBuf>,
@@ -44,7 +42,7 @@ pub(crate) struct Said {
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let client = setup::client(&options.db, options.power, options.records).await?;
+    let client = setup::open(&options.place, options.records).await?;
     let latencies = Latencies::default();
     let journal = options.journal.unwrap_or_else(|| PathBuf::from("/dev/null"));
     let file = std::fs::OpenOptions::new().append(true).create(true).open(journal)?;

@@ -17,13 +17,15 @@ const USER: &str = "postgres";
 
 /// Is responsible for a PostgreSQL server of its own.
 ///
-/// It does not wait for the disk (`fsync = off`), so it survives a crash of its process and not one of the machine.
+/// Unless told otherwise it does not wait for the disk (`fsync = off`), so it survives a crash of its process and not one
+/// of the machine.
 #[derive(Debug)]
 pub struct Postgres {
     process: Process,
     port: u16,
     folder: TempDir,
     programs: PathBuf,
+    settings: Vec<String>,
 }
 
 impl Postgres {
@@ -32,7 +34,15 @@ impl Postgres {
     /// # Errors
     /// It is not installed, or does not start.
     pub fn start() -> Result<Self, PeerError> {
-        let mut server = Self::begin()?;
+        Self::start_with(&[])
+    }
+
+    /// Starts it with settings of its own, `name=value` each, which win over those that tests have.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub fn start_with(settings: &[&str]) -> Result<Self, PeerError> {
+        let mut server = Self::begin_with(settings)?;
         server.wait()?;
         Ok(server)
     }
@@ -47,6 +57,11 @@ impl Postgres {
     /// # Errors
     /// It is not installed, or its cluster can't be made.
     pub fn begin() -> Result<Self, PeerError> {
+        Self::begin_with(&[])
+    }
+
+    fn begin_with(settings: &[&str]) -> Result<Self, PeerError> {
+        let settings: Vec<String> = settings.iter().map(|one| (*one).to_owned()).collect();
         let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
         let programs = programs()?;
         let folder = tempfile::tempdir().map_err(fail("make its folder"))?;
@@ -57,8 +72,8 @@ impl Postgres {
         }
         make_cluster(&programs, folder.path())?;
         let port = free_port().map_err(fail("find a port"))?;
-        let process = serve(&programs, folder.path(), port)?;
-        Ok(Self { process, port, folder, programs })
+        let process = serve(&programs, folder.path(), port, &settings)?;
+        Ok(Self { process, port, folder, programs, settings })
     }
 
     /// Waits until it takes connections.
@@ -80,6 +95,11 @@ impl Postgres {
         format!("postgres://{USER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Returns the id of its first process, the parent of the others, by which the system tells what it uses.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Ends it as a crash would: at once, without a checkpoint, so that it recovers from its log when it starts again.
     pub fn kill(&mut self) {
         // After SIGKILL its processes, each in a session of its own, would hold on to their memory for a moment.
@@ -96,7 +116,7 @@ impl Postgres {
     /// # Errors
     /// It does not start.
     pub fn restart(&mut self) -> Result<(), PeerError> {
-        self.process = serve(&self.programs, self.folder.path(), self.port)?;
+        self.process = serve(&self.programs, self.folder.path(), self.port, &self.settings)?;
         self.wait()
     }
 }
@@ -150,7 +170,7 @@ fn make_cluster(programs: &Path, folder: &Path) -> Result<(), PeerError> {
     Err(PeerError::Refused { server: SERVER, action: "make a cluster", told })
 }
 
-fn serve(programs: &Path, folder: &Path, port: u16) -> Result<Process, PeerError> {
+fn serve(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Result<Process, PeerError> {
     let user = is_root().then_some(USER);
     let log = folder.join("postgres.log");
     Process::start(SERVER, &programs.join("postgres"), user, log, |command| {
@@ -159,6 +179,9 @@ fn serve(programs: &Path, folder: &Path, port: u16) -> Result<Process, PeerError
         for setting in
             ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=400", "shared_buffers=64MB"]
         {
+            command.args(["-c", setting]);
+        }
+        for setting in settings {
             command.args(["-c", setting]);
         }
     })

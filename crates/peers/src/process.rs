@@ -84,6 +84,11 @@ impl Process {
         Ok(())
     }
 
+    /// Returns its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal to it and whatever it has started.
     pub(crate) fn signal(&self, signal: Signal) {
         // It has ended by itself where nobody hears it.

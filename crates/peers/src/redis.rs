@@ -107,6 +107,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Returns its process id, by which the system tells what it uses.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Returns where one of its databases lies, by its Unix socket, as Celery writes it.
     pub fn socket_url(&self, database: u32) -> String {
         format!("redis+socket://{}?virtual_host={database}", self.folder.path().join(SOCKET).display())

@@ -39,8 +39,8 @@ const OUTSIDE: &[(&str, &[&str], &str)] = &[
     ("tracing-subscriber", &["cli"], "logging is set up in `cli` only"),
     (
         "sea-orm",
-        &["db", "broker", "store", "control", "collect"],
-        "the engine and what lies above `collect` name no table",
+        &["db", "broker", "store", "control", "collect", "bench"],
+        "the engine and what lies above `collect` name no table; the bench measures PostgreSQL bare",
     ),
     ("sqlx", &["db"], "the database is opened through `celeriac-db`"),
     (
