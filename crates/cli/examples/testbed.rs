@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use celeriac_cli::App;
+use celeriac_db::{Database, DbTx};
 use celeriac_engine::{Ctx, RegistryBuilder, TaskError, task};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
@@ -38,6 +39,14 @@ async fn hold(socket: String, ctx: Ctx) -> Result<String, TaskError> {
     }
 }
 
+/// Asks for a greeting within a transaction of the database, and returns its job's id.
+#[task(crate = celeriac_engine, name = "order", state(Database))]
+async fn order(name: String, ctx: Ctx) -> Result<String, TaskError> {
+    let client = ctx.client().clone();
+    let ask = async move |tx: &DbTx| client.enqueue_in(tx, greet(name, "Hello".to_owned())).await;
+    Ok(ctx.state::<Database>().write("order", ask).await?.id().to_string())
+}
+
 /// Leaves no record.
 #[task(crate = celeriac_engine, name = "silent", record = "none", acks_late = false, default_retry_delay = "60s")]
 async fn silent() {}
@@ -45,5 +54,5 @@ async fn silent() {}
 fn main() -> ExitCode {
     let app = App::new("testbed").version("1.2.3").task::<greet>().task::<fail>();
     let app = app.module("math", RegistryBuilder::task::<add>);
-    celeriac_cli::main(app.module("slow", |slow| slow.task::<hold>().task::<silent>()))
+    celeriac_cli::main(app.module("slow", |slow| slow.task::<hold>().task::<silent>().task::<order>()))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
-use celeriac_control::{Driver, LoopMakers, Pruner, Rescuer, RescuerSettings, ResultReader};
+use celeriac_control::{Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader};
 use celeriac_engine::States;
 
 use crate::config::Config;
@@ -19,6 +19,9 @@ pub(crate) fn driver(
     own: LoopMakers,
 ) -> Result<Driver> {
     let mut driver = starters(platform, states, WORKFLOW_QUEUE)?;
+    if let Some(notifier) = platform.client.outbox_notifier() {
+        driver = driver.woken_by(notifier.listen()).with(Relay::new(platform.client.clone()))?;
+    }
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
         let rescuer =

@@ -88,7 +88,11 @@ impl Context {
             events: EventHub::default(),
             origin: origin(),
         };
-        Ok(Platform { database, client: Client::new(parts), results })
+        let client = match parts.broker.sql() {
+            Some(_) => Client::new(parts),
+            None => Client::with_outbox(parts, sql::broker(database.clone(), Arc::clone(&self.clock))),
+        };
+        Ok(Platform { database, client, results })
     }
 
     /// Opens the queue: in the database, or in the server that the settings name.

@@ -34,7 +34,7 @@ const SHORTEST_REST: Duration = Duration::from_millis(10);
 pub struct Driver {
     clock: Arc<dyn Clock>,
     seats: Vec<Arc<Seat>>,
-    notices: Option<Notices>,
+    notices: Vec<Notices>,
 }
 
 /// One loop and what is known of it.
@@ -52,7 +52,7 @@ pub struct DuplicateLoop(pub &'static str);
 impl Driver {
     /// Makes a driver that has nothing to drive yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, seats: Vec::new(), notices: None }
+        Self { clock, seats: Vec::new(), notices: Vec::new() }
     }
 
     /// Adds a loop.
@@ -68,10 +68,10 @@ impl Driver {
         Ok(self)
     }
 
-    /// Lets other processes wake the loops, by [`Notice::Loop`].
+    /// Lets other processes wake the loops, by [`Notice::Loop`]; one more line is listened to by each call.
     #[must_use]
     pub fn woken_by(mut self, notices: Notices) -> Self {
-        self.notices = Some(notices);
+        self.notices.push(notices);
         self
     }
 
@@ -92,8 +92,8 @@ impl Driver {
         for seat in self.seats {
             running.spawn(turn(seat, LoopCtx::new(Arc::clone(&self.clock), stop.clone())));
         }
-        if let Some(notices) = self.notices {
-            running.spawn(listen(notices, activator, stop.clone()));
+        for notices in self.notices {
+            running.spawn(listen(notices, activator.clone(), stop.clone()));
         }
         stop.cancelled().await;
         let patience = self.clock.sleep(STOP_PATIENCE);

@@ -134,7 +134,7 @@ impl Rescuer {
 
     /// Says what has become of a silent job; `None` where all is well, or it is too early to say.
     async fn look_into(&self, job: &Silent, now: Timestamp) -> Result<Option<JobEvent>, LoopError> {
-        let found = self.client.broker().admin().find(&job.id).await?;
+        let found = self.client.find(&job.id).await?;
         // Read after the message, so that a job which has ended meanwhile is seen to have.
         let record = jobs::find(self.database.reader(), &job.id).await?;
         let Some(record) = record.filter(|record| record.summary.status == job.status) else {

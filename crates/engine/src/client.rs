@@ -17,7 +17,10 @@ use serde::de::DeserializeOwned;
 use crate::signature::Prepared;
 use crate::{Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Signature, Task};
 
+mod outbox;
 mod publish;
+
+pub use self::outbox::{RELAY, Relayed};
 
 /// The largest message that is published, headers and body together.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -39,6 +42,7 @@ pub struct Client {
 
 struct Inner {
     broker: Arc<dyn Broker>,
+    outbox: Option<Arc<dyn Broker>>,
     recorder: Arc<dyn Recorder>,
     clock: Arc<dyn Clock>,
     registry: Registry,
@@ -67,12 +71,23 @@ pub struct ClientParts {
 impl Client {
     /// Makes a client.
     pub fn new(parts: ClientParts) -> Self {
-        Self::build(parts, None)
+        Self::build(parts, None, None)
     }
 
-    pub(crate) fn build(parts: ClientParts, eager: Option<crate::eager::Eager>) -> Self {
+    /// Makes a client that can enqueue within transactions though its transport keeps no queue in a
+    /// database: such jobs wait in `outbox`, a queue in that database, until a
+    /// [relay](Self::relay) hands them on.
+    pub fn with_outbox(parts: ClientParts, outbox: Arc<dyn Broker>) -> Self {
+        Self::build(parts, Some(outbox), None)
+    }
+
+    pub(crate) fn build(
+        parts: ClientParts,
+        outbox: Option<Arc<dyn Broker>>,
+        eager: Option<crate::eager::Eager>,
+    ) -> Self {
         let ClientParts { broker, recorder, clock, registry, events, origin } = parts;
-        Self { inner: Arc::new(Inner { broker, recorder, clock, registry, events, origin, eager }) }
+        Self { inner: Arc::new(Inner { broker, outbox, recorder, clock, registry, events, origin, eager }) }
     }
 
     /// Enqueues one job. Once it returns, the job is as durable as the transport is.
@@ -104,7 +119,8 @@ impl Client {
     /// Enqueues one job as part of the caller's transaction: it exists if and when that commits.
     ///
     /// # Errors
-    /// See [`EnqueueError`]; the transport must keep its queue in that very database.
+    /// See [`EnqueueError`]; the transport, or the [outbox](Self::with_outbox), must keep its queue in
+    /// that very database.
     pub async fn enqueue_in<T: Task>(
         &self,
         tx: &DbTx,
@@ -316,7 +332,7 @@ impl Client {
                 .write("cancel job", async move |tx| this.cancel_in(tx, &id, &reason).await)
                 .await;
         }
-        let cancellation = self.inner.broker.admin().cancel(id, reason).await?;
+        let cancellation = self.cancel_wherever(id, reason).await?;
         let event = self.cancellation(&cancellation, reason);
         if event.is_some() {
             self.record(event.as_slice()).await?;

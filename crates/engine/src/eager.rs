@@ -36,7 +36,11 @@ pub fn eager_client(registry: Registry, states: States) -> Result<Client, Worker
     let inner = Client::new(parts.clone());
     let options = WorkerOptions { name: "eager".to_owned(), queues: Vec::new(), ..WorkerOptions::default() };
     let worker = Worker::for_every_queue(inner, registry, states, options)?;
-    Ok(Client::build(parts, Some(Eager { worker: Arc::clone(worker.shared()), clock, turn: Arc::default() })))
+    Ok(Client::build(
+        parts,
+        None,
+        Some(Eager { worker: Arc::clone(worker.shared()), clock, turn: Arc::default() }),
+    ))
 }
 
 /// Runs jobs in place.

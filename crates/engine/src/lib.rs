@@ -16,7 +16,9 @@ mod task;
 pub mod testing;
 mod worker;
 
-pub use client::{CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, WaitError};
+pub use client::{
+    CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, RELAY, Relayed, WaitError,
+};
 pub use clock::SystemClock;
 pub use ctx::{Ctx, StopReason};
 pub use eager::eager_client;

@@ -190,7 +190,7 @@ async fn send(
     let output = &context.output;
     let task = call.task().to_owned();
     let id = wanted.unwrap_or_else(|| JobId::fresh(context.clock.now()));
-    let before = client.broker().admin().find(&id).await?.is_some();
+    let before = client.find(&id).await?.is_some();
     let handle = client.send(call.id(id.clone())).await?;
     let duplicate = before || *handle.id() != id;
     let id = handle.id().clone();

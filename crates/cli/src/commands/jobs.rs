@@ -1,6 +1,6 @@
 //! `jobs`: lists jobs, looks into one, cancels, retries or waits for it.
 
-use celeriac_broker::Broker;
+use celeriac_engine::Client;
 use celeriac_protocol::JobId;
 use clap::{Args, Subcommand};
 
@@ -47,8 +47,8 @@ pub(super) async fn run(context: &Context, args: JobsArgs) -> Result<Exit> {
 }
 
 /// Says that nobody knows a job, or only its queue does.
-async fn unknown(broker: &dyn Broker, id: &JobId) -> CliError {
-    match broker.admin().find(id).await {
+async fn unknown(client: &Client, id: &JobId) -> CliError {
+    match client.find(id).await {
         Ok(Some(found)) => {
             let queue = found.envelope.queue;
             CliError::plain(Code::UnknownJob, format!("there is no record of job {id}")).hint(format!(

@@ -36,6 +36,20 @@ fn job_goes_its_whole_way_and_is_recorded_in_the_database() {
 }
 
 #[test]
+fn job_of_a_transaction_in_the_database_reaches_redis_and_runs() {
+    let bed = bed();
+    let order = bed.enqueue(&["order", "Ada"]);
+    let worker = bed.worker(&[]);
+    let id = bed.ok(&["jobs", "wait", &order, "--timeout", "20s"]);
+    let id = id.trim().trim_matches('"');
+    assert_eq!(bed.ok(&["jobs", "wait", id, "--timeout", "20s"]), "\"Hello, Ada!\"\n");
+    worker.stop();
+    let findings = lines_of(&bed.run(&["doctor", "--json"]).stdout);
+    let outbox = findings.iter().find(|finding| finding["check"] == "outbox").unwrap();
+    assert_eq!((&outbox["verdict"], &outbox["detail"]), (&json!("ok"), &json!("0 jobs to be handed on")));
+}
+
+#[test]
 fn waiting_jobs_are_cancelled_and_delayed_ones_wait() {
     let bed = bed();
     let id = bed.enqueue(&["greet", "Ada", "--countdown", "1h"]);

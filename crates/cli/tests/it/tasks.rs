@@ -36,7 +36,7 @@ fn an_alias_finds_its_task_and_a_slip_is_corrected() {
     for (given, hint) in [
         ("math.ad", "did you mean `math.add`?"),
         ("add", "did you mean `math.add`?"),
-        ("zzzzzz", "there is: fail, greet, old.greet, hold, math.add, silent"),
+        ("zzzzzz", "there is: fail, greet, old.greet, hold, math.add, order, silent"),
     ] {
         let error = bed.run(&["tasks", given, "--json"]).refused_as(3, "unknown_task");
         assert_eq!(error["hint"], hint);

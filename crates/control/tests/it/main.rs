@@ -9,6 +9,8 @@ mod housekeeping;
 #[cfg(test)]
 mod recorder;
 #[cfg(test)]
+mod relay;
+#[cfg(test)]
 mod results;
 #[cfg(test)]
 mod shared;

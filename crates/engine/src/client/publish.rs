@@ -6,7 +6,7 @@ use celeriac_broker::{Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{Envelope, JobEvent, JobId, RecordLevel, What};
 
-use super::{Client, recorded};
+use super::{Client, outbox, recorded};
 use crate::EnqueueError;
 use crate::recorder::SqlRecorder;
 use crate::signature::Prepared;
@@ -29,7 +29,7 @@ impl Client {
                     let known = recorder.generations_in(tx, &named(&prepared)).await?;
                     follow(&mut prepared, &known);
                 }
-                publish_in(sql, recorder, tx, prepared).await
+                publish_in(sql, recorder, tx, prepared, Way::Straight).await
             };
             sql.database().write("enqueue", publish).await?
         } else {
@@ -51,8 +51,7 @@ impl Client {
         tx: &DbTx,
         mut prepared: Vec<Prepared>,
     ) -> Result<Vec<JobId>, EnqueueError> {
-        let transport = self.inner.broker.capabilities().name;
-        let broker = self.inner.broker.sql().ok_or(EnqueueError::NotTransactional(transport))?;
+        let (broker, way) = self.transactional()?;
         let is_here = |recorder: &&dyn SqlRecorder| recorder.database().is_same_as(broker.database());
         let recorder = self.inner.recorder.sql_of_requests().filter(is_here);
         let known = match recorder {
@@ -61,11 +60,31 @@ impl Client {
         };
         follow(&mut prepared, &known);
         self.inner.recorder.forget(&had_others(&prepared)).await?;
-        let (ids, events) = publish_in(broker, recorder, tx, prepared).await?;
-        let hub = self.inner.events.clone();
-        tx.after_commit(move || hub.tell(&events));
+        let (ids, events) = publish_in(broker, recorder, tx, prepared, way).await?;
+        let this = self.clone();
+        tx.after_commit(move || {
+            this.inner.events.tell(&events);
+            this.wake_relay();
+        });
         Ok(ids)
     }
+
+    /// Returns the queue that takes part in transactions, the transport's own or else the outbox.
+    fn transactional(&self) -> Result<(&dyn SqlBroker, Way), EnqueueError> {
+        let (broker, outbox) = (&self.inner.broker, &self.inner.outbox);
+        let own = broker.sql().map(|sql| (sql, Way::Straight));
+        let through = || outbox.as_ref().and_then(|outbox| outbox.sql()).map(|sql| (sql, Way::Outbox));
+        own.or_else(through).ok_or(EnqueueError::NotTransactional(broker.capabilities().name))
+    }
+}
+
+/// Which way a message takes to its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It is put there.
+    Straight,
+    /// It is put into the outbox, whence the relay hands it on.
+    Outbox,
 }
 
 /// Publishes and records in one transaction.
@@ -74,8 +93,12 @@ async fn publish_in(
     recorder: Option<&dyn SqlRecorder>,
     tx: &DbTx,
     prepared: Vec<Prepared>,
+    way: Way,
 ) -> Result<Published, EnqueueError> {
-    let (envelopes, events) = split(prepared);
+    let (mut envelopes, events) = split(prepared);
+    if way == Way::Outbox {
+        envelopes.iter_mut().for_each(outbox::address);
+    }
     let published = keep_accepted(&broker.publish_in(tx, envelopes).await?, events);
     if let Some(recorder) = recorder {
         recorder.record_in(tx, &recorded(&published.1, JobEvent::is_recorded)).await?;

@@ -38,9 +38,28 @@ pub(super) async fn check(
         |check, found: Result<Finding>| found.unwrap_or_else(|error| Finding::failed(check, &error));
     findings.push(or_failed("clock", clock(platform, now).await));
     findings.push(or_failed("queues", queues(platform, now, args.max_wait.0).await));
+    if platform.client.outbox_notifier().is_some() {
+        findings.push(or_failed("outbox", outbox(platform, now).await));
+    }
     findings.push(or_failed("dead", dead(platform).await));
     let lease = context.loaded.config.worker.lease.0;
     findings.push(or_failed("running", running(platform, now, lease).await));
+}
+
+/// Looks for jobs that were enqueued within a transaction and that no relay hands on.
+async fn outbox(platform: &Platform, now: Timestamp) -> Result<Finding> {
+    let depths = platform.client.outbox_depths().await?;
+    let waiting: u64 = depths.iter().map(|depth| depth.ready + depth.held).sum();
+    let oldest = depths.iter().filter_map(|depth| depth.oldest_ready_at).min();
+    let told = format!("{} to be handed on", counted(waiting, "job"));
+    match oldest.map(|at| now.since(at)).filter(|waited| *waited > UNTAKEN) {
+        Some(waited) => {
+            let detail = format!("{told}, the oldest for {}", brief(waited));
+            let hint = "start a `worker` on this database, whose relay hands them on; its log says what stands in the way";
+            Ok(Finding::warning("outbox", detail, hint))
+        }
+        None => Ok(Finding::ok("outbox", told)),
+    }
 }
 
 /// Compares the clock with the newest record.

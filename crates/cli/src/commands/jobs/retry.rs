@@ -57,7 +57,7 @@ async fn retry(platform: &Platform, id: &JobId) -> Result<JobId> {
         return Ok(id.clone());
     }
     let Some(record) = jobs::find(platform.database.reader(), id).await? else {
-        return Err(unknown(platform.broker().as_ref(), id).await);
+        return Err(unknown(&platform.client, id).await);
     };
     let status = record.summary.status;
     if !status.is_final() {

@@ -24,10 +24,10 @@ pub(super) struct ShowArgs {
 pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let Some(record) = jobs::find(platform.database.reader(), &args.id).await? else {
-        return Err(unknown(platform.broker().as_ref(), &args.id).await);
+        return Err(unknown(&platform.client, &args.id).await);
     };
     let admin = platform.broker().admin();
-    let message = admin.find(&args.id).await?.map(|found| found.state);
+    let message = platform.client.find(&args.id).await?.map(|found| found.state);
     let queue = record.summary.queue.clone();
     let paused_at = match message {
         Some(_) => admin

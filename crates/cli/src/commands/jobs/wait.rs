@@ -95,7 +95,7 @@ impl Watch<'_> {
         let mut told = !waiting.recorded;
         loop {
             let Some(snapshot) = client.snapshot(id).await? else {
-                return Err(unknown(client.broker().as_ref(), id).await);
+                return Err(unknown(client, id).await);
             };
             if snapshot.status.is_final() {
                 return Ok(snapshot);
@@ -116,7 +116,7 @@ impl Watch<'_> {
     /// Says once why a job that is ready is not taken.
     async fn tell_if_untaken(&self) -> Result {
         let admin = self.client.broker().admin();
-        let Some(found) = admin.find(self.id).await? else { return Ok(()) };
+        let Some(found) = self.client.find(self.id).await? else { return Ok(()) };
         if found.state != MessageState::Ready {
             return Ok(());
         }

@@ -1,0 +1,333 @@
+//! Jobs that are asked for within a transaction, while their queue is in a server beside the database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use celeriac_broker::{
+    Broker, BrokerAdmin, BrokerError, Capabilities, FetchRequest, Fetched, LeaseTag, MemoryBroker,
+    MessageState, Notifier, Publication, Renewal, Settled, Settlement, sql,
+};
+use celeriac_control::{Driver, Loop, LoopCtx, LoopError, PassReport, Relay, StoreRecorder};
+use celeriac_db::DbTx;
+use celeriac_db::testing::TestDatabase;
+use celeriac_engine::{Call, CancelOutcome, Client, ClientParts, EnqueueError, EventHub, Registry, task};
+use celeriac_protocol::{Arguments, Clock, Envelope, JobEvent, JobId, JobStatus, ManualClock, What};
+use celeriac_store::MIGRATIONS;
+use celeriac_store::query::jobs;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long a test waits for what must come.
+const SOON: Duration = Duration::from_secs(30);
+
+#[task(crate = celeriac_engine, name = "work")]
+async fn work() {}
+
+/// A queue in a server, played by one in memory, that can be told to be away, or to refuse a queue.
+struct Server {
+    queue: MemoryBroker,
+    mood: AtomicU8,
+}
+
+/// It answers.
+const WELL: u8 = 0;
+
+/// It can't be reached.
+const AWAY: u8 = 1;
+
+/// It refuses whatever is for the queue `closed`.
+const CHOOSY: u8 = 2;
+
+#[async_trait::async_trait]
+impl Broker for Server {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { name: "server", ..self.queue.capabilities() }
+    }
+
+    async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError> {
+        let is_closed = |envelope: &Envelope| envelope.queue == "closed";
+        match self.mood.load(Ordering::SeqCst) {
+            AWAY => Err(BrokerError::Unavailable { product: "server", source: "it is away".into() }),
+            CHOOSY if envelopes.iter().any(is_closed) => {
+                Err(BrokerError::Refused { product: "server", source: "the queue is closed".into() })
+            }
+            _ => self.queue.publish(envelopes).await,
+        }
+    }
+
+    async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError> {
+        self.queue.fetch(request).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.queue.settle(settlements).await
+    }
+
+    async fn renew(&self, tags: &[LeaseTag], lease: Duration) -> Result<Vec<Renewal>, BrokerError> {
+        self.queue.renew(tags, lease).await
+    }
+
+    fn notifier(&self) -> Arc<dyn Notifier> {
+        self.queue.notifier()
+    }
+
+    fn admin(&self) -> &dyn BrokerAdmin {
+        self.queue.admin()
+    }
+}
+
+/// A server's queue, and a database beside it with records and outbox.
+struct House {
+    db: TestDatabase,
+    clock: ManualClock,
+    server: Arc<Server>,
+    outbox: Arc<dyn Broker>,
+    client: Client,
+}
+
+impl House {
+    async fn build() -> Self {
+        let db = TestDatabase::open().await.unwrap();
+        MIGRATIONS.up(&db, 0).await.unwrap();
+        let clock = ManualClock::default();
+        let queue = MemoryBroker::new(Arc::new(clock.clone()));
+        let server = Arc::new(Server { queue, mood: AtomicU8::new(WELL) });
+        let outbox = sql::open(db.database().clone(), Arc::new(clock.clone())).await.unwrap();
+        let parts = ClientParts {
+            broker: Arc::clone(&server) as Arc<dyn Broker>,
+            recorder: Arc::new(StoreRecorder::new(db.database().clone())),
+            clock: Arc::new(clock.clone()),
+            registry: Registry::builder().task::<work>().build().unwrap(),
+            events: EventHub::default(),
+            origin: "test".to_owned(),
+        };
+        let client = Client::with_outbox(parts, Arc::clone(&outbox));
+        Self { db, clock, server, outbox, client }
+    }
+
+    /// Asks for jobs within one transaction.
+    async fn ask(&self, calls: Vec<Call>) -> Vec<JobId> {
+        let client = self.client.clone();
+        let ask = async move |tx: &DbTx| client.send_many_in(tx, calls).await;
+        let handles = self.db.database().write("ask", ask).await.unwrap();
+        handles.iter().map(|handle| handle.id().clone()).collect()
+    }
+
+    async fn ask_for_one(&self) -> JobId {
+        self.ask(vec![call()]).await.remove(0)
+    }
+
+    async fn pass(&self) -> Result<PassReport, LoopError> {
+        let ctx = LoopCtx::new(Arc::new(self.clock.clone()), CancellationToken::new());
+        Relay::new(self.client.clone()).pass(&ctx).await
+    }
+
+    /// Makes a pass that must succeed: how many were handed on, were there before, were refused.
+    async fn relayed(&self) -> [u64; 3] {
+        let numbers = self.pass().await.unwrap().numbers;
+        [numbers[0].1, numbers[1].1, numbers[2].1]
+    }
+
+    fn is(&self, mood: u8) {
+        self.server.mood.store(mood, Ordering::SeqCst);
+    }
+
+    /// Counts what waits in the server's queue.
+    async fn waiting(&self) -> u64 {
+        self.server.admin().depths().await.unwrap().iter().map(|depth| depth.ready + depth.delayed).sum()
+    }
+
+    /// Counts what waits in the outbox.
+    async fn outboxed(&self) -> u64 {
+        let depths = self.client.outbox_depths().await.unwrap();
+        depths.iter().map(|depth| depth.ready + depth.delayed + depth.held).sum()
+    }
+
+    /// Takes one message of the outbox, as a relay does that vanishes after that.
+    async fn vanish_with_one(&self) -> Envelope {
+        let queues = ["outbox/celery".to_owned()];
+        let request =
+            FetchRequest { queues: &queues, max: 1, lease: Duration::from_secs(60), holder: "vanished" };
+        let delivery = self.outbox.fetch(&request).await.unwrap().deliveries.remove(0);
+        Envelope { queue: "celery".into(), ..delivery.envelope }
+    }
+
+    async fn status(&self, id: &JobId) -> JobStatus {
+        jobs::find(self.db.reader(), id).await.unwrap().expect("it is recorded").summary.status
+    }
+
+    async fn tell(&self, id: &JobId, what: What) {
+        let job = Arc::new(jobs::find(self.db.reader(), id).await.unwrap().unwrap().facts());
+        let event = JobEvent { at: self.clock.now(), job, delivery: 1, attempt: 1, what };
+        self.client.recorder().record(&[event]).await.unwrap();
+    }
+}
+
+fn call() -> Call {
+    Call::new("work", Arguments::default())
+}
+
+#[tokio::test]
+async fn job_of_a_transaction_reaches_its_queue_once_that_commits() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 1));
+    assert_eq!(house.status(&id).await, JobStatus::Pending);
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (1, 0));
+    let found = house.server.admin().find(&id).await.unwrap().unwrap();
+    assert_eq!((found.envelope.queue.as_str(), found.state), ("celery", MessageState::Ready));
+}
+
+#[tokio::test]
+async fn job_of_a_transaction_that_fails_never_was() {
+    let house = House::build().await;
+    let client = house.client.clone();
+    let ask = async move |tx: &DbTx| {
+        client.send_many_in(tx, [call()]).await?;
+        Err::<(), EnqueueError>(EnqueueError::NotTransactional("it was not meant"))
+    };
+    house.db.database().write("ask", ask).await.unwrap_err();
+    assert_eq!(house.relayed().await, [0, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn jobs_wait_in_the_outbox_while_the_server_is_away() {
+    let house = House::build().await;
+    house.is(AWAY);
+    house.ask(vec![call(), call()]).await;
+    for _ in 0..3 {
+        assert!(house.pass().await.is_err());
+    }
+    assert_eq!(house.outboxed().await, 2);
+    house.is(WELL);
+    assert_eq!(house.relayed().await, [2, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (2, 0));
+}
+
+#[tokio::test]
+async fn refused_job_stays_and_holds_up_no_other() {
+    let house = House::build().await;
+    house.is(CHOOSY);
+    house.ask(vec![call(), call().queue("closed"), call()]).await;
+    assert_eq!(house.relayed().await, [2, 0, 1]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (2, 1));
+    // It rests before it is tried again.
+    assert_eq!(house.relayed().await, [0, 0, 0]);
+    house.is(WELL);
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (3, 0));
+}
+
+#[tokio::test]
+async fn relay_that_vanished_before_publishing_loses_nothing() {
+    let house = House::build().await;
+    house.ask_for_one().await;
+    house.vanish_with_one().await;
+    assert_eq!(house.relayed().await, [0, 0, 0]);
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (1, 0));
+}
+
+#[tokio::test]
+async fn relay_that_vanished_after_publishing_doubles_nothing() {
+    let house = House::build().await;
+    house.ask_for_one().await;
+    let envelope = house.vanish_with_one().await;
+    house.server.publish(vec![envelope]).await.unwrap();
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(house.relayed().await, [0, 1, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (1, 0));
+}
+
+#[tokio::test]
+async fn job_that_began_before_its_relay_could_say_so_is_not_handed_on_again() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    house.vanish_with_one().await;
+    house.tell(&id, What::Started { worker: "w1".into() }).await;
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(house.relayed().await, [0, 1, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn delayed_job_is_handed_on_when_it_is_due() {
+    let house = House::build().await;
+    house.ask(vec![call().countdown(Duration::from_secs(60))]).await;
+    let report = house.pass().await.unwrap();
+    assert_eq!(
+        (report.next_at, house.outboxed().await),
+        (Some(house.clock.now() + Duration::from_secs(60)), 1)
+    );
+    house.clock.advance(Duration::from_secs(60));
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn job_in_the_outbox_is_found_and_cancelled() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    assert_eq!(house.client.find(&id).await.unwrap().unwrap().envelope.queue, "celery");
+    assert_eq!(house.client.cancel(&id, "not wanted").await.unwrap(), CancelOutcome::Cancelled);
+    assert_eq!(house.status(&id).await, JobStatus::Cancelled);
+    assert_eq!((house.relayed().await, house.waiting().await), ([0, 0, 0], 0));
+}
+
+#[tokio::test]
+async fn job_cancelled_in_the_hands_of_a_relay_that_vanishes_is_cancelled_by_the_next() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    house.vanish_with_one().await;
+    house.outbox.admin().cancel(&id, "not wanted").await.unwrap();
+    house.clock.advance(Duration::from_secs(61));
+    assert_eq!(house.relayed().await, [0, 0, 0]);
+    assert_eq!(house.status(&id).await, JobStatus::Cancelled);
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn job_whose_unique_key_is_taken_is_recorded_as_cancelled() {
+    let house = House::build().await;
+    let first = house.client.send(call().unique("k")).await.unwrap();
+    let second = house.ask(vec![call().unique("k")]).await.remove(0);
+    assert_eq!(house.relayed().await, [0, 1, 0]);
+    assert_eq!(house.status(&second).await, JobStatus::Cancelled);
+    assert_eq!((house.status(first.id()).await, house.waiting().await), (JobStatus::Pending, 1));
+}
+
+#[tokio::test]
+async fn many_jobs_are_handed_on_in_one_pass() {
+    let house = House::build().await;
+    house.ask((0..1_200).map(|_| call()).collect()).await;
+    assert_eq!(house.relayed().await, [1_200, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (1_200, 0));
+}
+
+#[tokio::test]
+async fn commit_wakes_the_relay() {
+    let house = House::build().await;
+    let notices = house.client.outbox_notifier().unwrap().listen();
+    let driver = Driver::new(Arc::new(house.clock.clone())).woken_by(notices);
+    let driver = driver.with(Relay::new(house.client.clone())).unwrap();
+    let (board, stop) = (driver.board(), CancellationToken::new());
+    let mut running = JoinSet::new();
+    running.spawn(driver.run(stop.clone()));
+    let rests = async || {
+        while board.status("relay").is_none_or(|status| status.next_at.is_none()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, rests()).await.expect("the first pass is over");
+    let mut queued = house.server.notifier().listen();
+    house.ask_for_one().await;
+    // The clock stands still, so only the notice can have woken it.
+    tokio::time::timeout(SOON, queued.recv()).await.expect("the job reaches its queue").unwrap();
+    assert_eq!(house.waiting().await, 1);
+    stop.cancel();
+    tokio::time::timeout(SOON, running.join_next()).await.expect("the driver stops");
+}

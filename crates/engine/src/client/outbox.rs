@@ -1,0 +1,332 @@
+//! The outbox: where jobs wait that were asked for within a transaction of the database, while their
+//! queue is in a server beside it; and the relay, which hands them on.
+
+use std::time::Duration;
+
+use celeriac_broker::{
+    Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, Notice, Publication, QueueDepth,
+    Settle, Settlement,
+};
+use celeriac_protocol::{Envelope, JobId, JobStatus, Timestamp, error_text};
+
+use super::Client;
+use crate::EnqueueError;
+
+/// The name of the loop that hands on what the outbox holds; a [`Notice::Loop`] of it wakes one.
+pub const RELAY: &str = "relay";
+
+/// What the queues of the outbox begin with; the rest is the queue that a message is for.
+const PREFIX: &str = "outbox/";
+
+/// How many messages are handed on in one step.
+const BATCH: usize = 500;
+
+/// How many steps are made in one go.
+const BATCHES: usize = 20;
+
+/// How long a relay has a batch for itself. One that vanishes leaves it to the next after that, so it
+/// is longer than all the deadlines of a step together.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often, and how many times, whoever cancels looks whether a relay has let go of the message.
+const CANCEL_LOOK: Duration = Duration::from_millis(20);
+const CANCEL_LOOKS: u32 = 250;
+
+/// How long a message rests that the server refused, at first and at most.
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// What a relay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// Messages that are in their queues now.
+    pub handed_on: u64,
+    /// Messages that were there before: another relay had not come to say so, or another job has
+    /// their unique key.
+    pub duplicates: u64,
+    /// Messages that the server refused; they stay, and are tried again later and later.
+    pub refused: u64,
+    /// Whether there may be more.
+    pub more: bool,
+    /// When the next is due that is known of.
+    pub next_due_at: Option<Timestamp>,
+}
+
+impl Client {
+    /// Hands on what the outbox holds, a bounded part of it: publishes it to its queues, then lets go of it.
+    ///
+    /// Any number of relays may run. Messages are handed on at least once: one that crashes between the two
+    /// steps leaves them to be handed on again, which the transport refuses while they are in their
+    /// queues, and the record once their jobs have begun. A job without a record may run twice then.
+    ///
+    /// # Errors
+    /// Outbox or transport can't be reached; nothing is lost then.
+    pub async fn relay(&self) -> Result<Relayed, EnqueueError> {
+        let mut relayed = Relayed { more: true, ..Relayed::default() };
+        let Some(outbox) = &self.inner.outbox else { return Ok(Relayed::default()) };
+        let queues: Vec<String> = self.outbox_depths().await?.into_iter().map(|depth| depth.queue).collect();
+        if queues.is_empty() {
+            return Ok(Relayed::default());
+        }
+        for _ in 0..BATCHES {
+            if relayed.more {
+                self.relay_batch(outbox.as_ref(), &queues, &mut relayed).await?;
+            }
+        }
+        Ok(relayed)
+    }
+
+    async fn relay_batch(
+        &self,
+        outbox: &dyn Broker,
+        queues: &[String],
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        let request = FetchRequest { queues, max: BATCH, lease: LEASE, holder: &self.inner.origin };
+        let fetched = outbox.fetch(&request).await?;
+        (relayed.more, relayed.next_due_at) = (fetched.deliveries.len() == BATCH, fetched.next_due_at);
+        let Sorted { waiting, begun, cancelled } = self.sort(fetched.deliveries).await?;
+        relayed.duplicates += begun.len() as u64;
+        let_go(outbox, begun).await?;
+        self.give_up(outbox, cancelled).await?;
+        self.hand_on(outbox, waiting, relayed).await
+    }
+
+    /// Counts what waits in the outbox, by the name of its queue there.
+    ///
+    /// # Errors
+    /// The outbox can't be read.
+    pub async fn outbox_depths(&self) -> Result<Vec<QueueDepth>, BrokerError> {
+        let Some(outbox) = &self.inner.outbox else { return Ok(Vec::new()) };
+        let depths = outbox.admin().depths().await?;
+        Ok(depths.into_iter().filter(|depth| depth.queue.starts_with(PREFIX)).collect())
+    }
+
+    /// Finds the message of a job, in its queue or in the outbox.
+    ///
+    /// # Errors
+    /// The transport or the outbox can't be asked.
+    pub async fn find(&self, id: &JobId) -> Result<Option<Found>, BrokerError> {
+        // The outbox first: a message on its way may be in both, and is in neither at no time.
+        let outboxed = match &self.inner.outbox {
+            Some(outbox) => outbox.admin().find(id).await?,
+            None => None,
+        };
+        let found = self.inner.broker.admin().find(id).await?;
+        let outboxed = outboxed.filter(|found| found.envelope.queue.starts_with(PREFIX));
+        Ok(found.or_else(|| outboxed.map(|found| Found { envelope: addressed(found.envelope), ..found })))
+    }
+
+    /// Returns the outbox's notifier, by which a relay is woken.
+    pub fn outbox_notifier(&self) -> Option<std::sync::Arc<dyn celeriac_broker::Notifier>> {
+        self.inner.outbox.as_ref().map(|outbox| outbox.notifier())
+    }
+
+    /// Cancels a message in its queue, or else in the outbox.
+    pub(super) async fn cancel_wherever(
+        &self,
+        id: &JobId,
+        reason: &str,
+    ) -> Result<Cancellation, BrokerError> {
+        let broker = self.inner.broker.admin();
+        let Some(outbox) = &self.inner.outbox else { return broker.cancel(id, reason).await };
+        let mut looks = CANCEL_LOOKS;
+        loop {
+            match outbox.admin().cancel(id, reason).await? {
+                Cancellation::Removed(mut found) => {
+                    found.envelope = addressed(found.envelope);
+                    self.cancel_handed_on(id, reason).await;
+                    return Ok(Cancellation::Removed(found));
+                }
+                Cancellation::NotFound => return broker.cancel(id, reason).await,
+                // A relay has it in its hands, and lets go of it once it is in its queue.
+                Cancellation::Requested if looks > 0 => self.inner.clock.sleep(CANCEL_LOOK).await,
+                // The next one reads the mark.
+                Cancellation::Requested => return Ok(Cancellation::Requested),
+            }
+            looks -= 1;
+        }
+    }
+
+    /// Cancels what a relay that vanished may have handed on before it could say so.
+    async fn cancel_handed_on(&self, id: &JobId, reason: &str) {
+        if let Err(error) = self.inner.broker.admin().cancel(id, reason).await {
+            let error = error_text(&error);
+            tracing::warn!(job.id = %id, error, "job was cancelled in the outbox, and its queue can't be asked");
+        }
+    }
+
+    /// Wakes the relays.
+    pub(super) fn wake_relay(&self) {
+        if let Some(notifier) = self.outbox_notifier() {
+            notifier.notify(Notice::Loop(RELAY.to_owned()));
+        }
+    }
+
+    /// Parts messages that wait from those whose jobs were cancelled, or have begun: a relay that vanished
+    /// had handed these on.
+    async fn sort(&self, deliveries: Vec<Delivery>) -> Result<Sorted, EnqueueError> {
+        let mut sorted = Sorted::default();
+        for delivery in deliveries {
+            let status = match delivery.lost {
+                0 => None,
+                _ => self.snapshot(&delivery.envelope.id).await?.map(|snapshot| snapshot.status),
+            };
+            let is_waiting = matches!(status, None | Some(JobStatus::Pending | JobStatus::Scheduled));
+            match &delivery.cancel_requested {
+                _ if !is_waiting => sorted.begun.push(delivery),
+                Some(_) => sorted.cancelled.push(delivery),
+                None => sorted.waiting.push(delivery),
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// Records jobs as cancelled and lets go of their messages.
+    async fn give_up(&self, outbox: &dyn Broker, deliveries: Vec<Delivery>) -> Result<(), EnqueueError> {
+        let mut events = Vec::with_capacity(deliveries.len());
+        for Delivery { envelope, cancel_requested, .. } in &deliveries {
+            let reason = cancel_requested.as_deref().unwrap_or_default();
+            self.cancel_handed_on(&envelope.id, reason).await;
+            events.push(self.cancelled(&addressed(envelope.clone()), 0, 0, reason));
+        }
+        self.record(&events).await?;
+        self.inner.events.tell(&events);
+        Ok(let_go(outbox, deliveries).await?)
+    }
+
+    /// Publishes messages and lets go of them.
+    async fn hand_on(
+        &self,
+        outbox: &dyn Broker,
+        waiting: Vec<Delivery>,
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        match self.publish_all(&waiting).await {
+            Ok(publications) => self.let_go_of_published(outbox, waiting, &publications, relayed).await,
+            Err(error) if error.is_retryable() => {
+                settle_all(outbox, waiting, |_| at_once()).await?;
+                Err(error.into())
+            }
+            Err(error) if waiting.len() == 1 => {
+                relayed.refused += 1;
+                self.put_off(outbox, waiting, &error).await
+            }
+            Err(_) => {
+                // Some were refused; which ones, shows when they go alone.
+                for delivery in waiting {
+                    Box::pin(self.hand_on(outbox, vec![delivery], relayed)).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn let_go_of_published(
+        &self,
+        outbox: &dyn Broker,
+        published: Vec<Delivery>,
+        publications: &[Publication],
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        let duplicates = self.record_duplicates(&published, publications).await?;
+        relayed.duplicates += duplicates;
+        relayed.handed_on += published.len() as u64 - duplicates;
+        Ok(let_go(outbox, published).await?)
+    }
+
+    /// Leaves a message that was refused where it is, to be tried again later.
+    async fn put_off(
+        &self,
+        outbox: &dyn Broker,
+        refused: Vec<Delivery>,
+        refusal: &BrokerError,
+    ) -> Result<(), EnqueueError> {
+        for Delivery { envelope, delivery, .. } in &refused {
+            let (error, again_in) = (error_text(refusal), rest_after(*delivery));
+            tracing::error!(
+                job.id = %envelope.id, queue = &envelope.queue[PREFIX.len()..], error, ?again_in,
+                "message of the outbox was refused and stays there"
+            );
+        }
+        let now = self.inner.clock.now();
+        Ok(settle_all(outbox, refused, |refused| later(now + rest_after(refused.delivery))).await?)
+    }
+
+    async fn publish_all(&self, deliveries: &[Delivery]) -> Result<Vec<Publication>, BrokerError> {
+        let envelopes = deliveries.iter().map(|delivery| addressed(delivery.envelope.clone()));
+        self.inner.broker.publish(envelopes.collect()).await
+    }
+
+    /// Records that jobs never will run, because another has their unique key, and returns how many
+    /// messages were in a queue already.
+    async fn record_duplicates(
+        &self,
+        deliveries: &[Delivery],
+        publications: &[Publication],
+    ) -> Result<u64, EnqueueError> {
+        let (mut duplicates, mut events) = (0, Vec::new());
+        for (delivery, publication) in deliveries.iter().zip(publications) {
+            let Publication::Duplicate(other) = publication else { continue };
+            duplicates += 1;
+            if *other != delivery.envelope.id {
+                let reason = format!("job {other} has its unique key and waits or runs already");
+                events.push(self.cancelled(&addressed(delivery.envelope.clone()), 0, 0, &reason));
+            }
+        }
+        self.record(&events).await?;
+        self.inner.events.tell(&events);
+        Ok(duplicates)
+    }
+}
+
+/// The messages of a batch, by what is to become of them.
+#[derive(Default)]
+struct Sorted {
+    waiting: Vec<Delivery>,
+    begun: Vec<Delivery>,
+    cancelled: Vec<Delivery>,
+}
+
+/// Makes out a message for the outbox.
+pub(super) fn address(envelope: &mut Envelope) {
+    envelope.queue.insert_str(0, PREFIX);
+}
+
+/// Makes out a message of the outbox for its queue.
+fn addressed(mut envelope: Envelope) -> Envelope {
+    if envelope.queue.starts_with(PREFIX) {
+        envelope.queue.drain(..PREFIX.len());
+    }
+    envelope
+}
+
+async fn let_go(outbox: &dyn Broker, deliveries: Vec<Delivery>) -> Result<(), BrokerError> {
+    settle_all(outbox, deliveries, |_| Settle::Ack).await
+}
+
+async fn settle_all(
+    outbox: &dyn Broker,
+    deliveries: Vec<Delivery>,
+    settle: impl Fn(&Delivery) -> Settle,
+) -> Result<(), BrokerError> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let settlement = |delivery| Settlement { settle: settle(&delivery), delivery };
+    let settlements: Vec<Settlement> = deliveries.into_iter().map(settlement).collect();
+    // A lease that was lost went to another relay, which does the same.
+    outbox.settle(&settlements).await.map(drop)
+}
+
+fn at_once() -> Settle {
+    Settle::Requeue { content: None, due_at: None, charged: false }
+}
+
+fn later(due_at: Timestamp) -> Settle {
+    Settle::Requeue { content: None, due_at: Some(due_at), charged: false }
+}
+
+fn rest_after(times: u32) -> Duration {
+    let (first, longest) = REST;
+    first.saturating_mul(2_u32.saturating_pow(times.saturating_sub(1))).min(longest)
+}
