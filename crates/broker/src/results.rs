@@ -7,7 +7,7 @@ use celeriac_protocol::JobId;
 
 use crate::BrokerError;
 
-/// Keeps the results of jobs, as text, and tells who waits for one.
+/// Keeps the results of jobs, as bytes, and tells who waits for one.
 ///
 /// It knows nothing of what a result says but whether it is the last word.
 #[async_trait]
@@ -27,8 +27,8 @@ pub trait ResultStore: Send + Sync + 'static {
 pub struct KeptResult {
     /// The job.
     pub id: JobId,
-    /// What became of it, in the words of whoever reads it.
-    pub text: String,
+    /// What became of it, in the words and the form of whoever reads it.
+    pub body: Vec<u8>,
     /// How long it is kept; for ever where nothing is said.
     pub keep: Option<Duration>,
 }

@@ -8,10 +8,11 @@ pub use celeriac_control::{
     App, AppError, AppParts, Environment, Loop, LoopCtx, LoopError, PassReport, StateMakers, workflow,
 };
 pub use celeriac_engine::{
-    Backoff, Call, CancelOutcome, Client, ClientParts, Ctx, EnqueueError, EventHub, EventSink, JobHandle,
-    JobSnapshot, MemoryRecorder, Need, NoRecorder, Param, RecordLevel, Recorder, RegisteredTask, Registry,
-    RegistryBuilder, RegistryError, RetryPolicy, Signature, States, StopReason, SystemClock, Task, TaskError,
-    TaskOptions, WaitError, Worker, WorkerError, WorkerOptions, eager_client, task,
+    Backoff, Call, CancelOutcome, Client, ClientParts, Compression, Ctx, EnqueueError, EventHub, EventSink,
+    JobHandle, JobSnapshot, MemoryRecorder, Need, NoRecorder, Param, RecordLevel, Recorder, RegisteredTask,
+    Registry, RegistryBuilder, RegistryError, RetryPolicy, Sending, Serializer, Signature, States,
+    StopReason, SystemClock, Task, TaskError, TaskOptions, WaitError, Worker, WorkerError, WorkerOptions,
+    eager_client, task,
 };
 pub use celeriac_protocol::{Clock, JobError, JobId, JobStatus, Timestamp};
 

@@ -20,6 +20,12 @@ async fn both(x: i64, y: i64) -> (i64, &'static str) {
     (x + y, "rust")
 }
 
+/// Fails as long as it is asked; a task of the same name in Python does not.
+#[task(crate = celeriac_engine, name = "both.flaky", default_retry_delay = "2s", max_retries = 5)]
+async fn both_flaky() -> Result<(), TaskError> {
+    Err(std::io::Error::other("not here").into())
+}
+
 /// Returns what it is given, to the letter.
 #[task(crate = celeriac_engine, name = "house.echo")]
 async fn echo(value: Box<RawValue>) -> Box<RawValue> {
@@ -60,6 +66,7 @@ async fn log(text: String, path: String) -> Result<(), TaskError> {
 }
 
 fn main() -> ExitCode {
-    let app = App::new("interop").task::<add>().task::<both>().task::<echo>().task::<fail>();
+    let app =
+        App::new("interop").task::<add>().task::<both>().task::<both_flaky>().task::<echo>().task::<fail>();
     celeriac_cli::main(app.task::<flaky>().task::<progress>().task::<log>())
 }

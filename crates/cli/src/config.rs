@@ -43,7 +43,7 @@ pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
 pub(crate) use results::{ResultsSection, ResultsUrl};
 use size::Size;
-pub(crate) use tasks::TasksSection;
+pub(crate) use tasks::{TasksSection, compression_of, serializer_of};
 pub(crate) use worker::WorkerSection;
 pub(crate) use workflow::{COLLECTING, WorkflowSections};
 
@@ -119,7 +119,9 @@ impl Config {
         self.database.validate()?;
         self.broker.validate()?;
         self.worker.validate()?;
+        self.tasks.validate()?;
         self.records.validate()?;
+        self.results.validate()?;
         self.workflow.validate()?;
         self.collect.validate()?;
         self.log.validate()

@@ -88,10 +88,11 @@ impl Context {
             events: EventHub::default(),
             origin: origin(),
         };
-        let client = match parts.broker.sql() {
-            Some(_) => Client::new(parts),
-            None => Client::with_outbox(parts, sql::broker(database.clone(), Arc::clone(&self.clock))),
+        let outbox = match parts.broker.sql() {
+            Some(_) => None,
+            None => Some(sql::broker(database.clone(), Arc::clone(&self.clock))),
         };
+        let client = Client::with_sending(parts, outbox, self.loaded.config.tasks.sending());
         Ok(Platform { database, client, results })
     }
 

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use celeriac_broker::{KeptResult, MessageState, ResultStore};
 use celeriac_db::Database;
 use celeriac_engine::{Client, JobSnapshot, RecordError, Recorder, SqlRecorder};
-use celeriac_protocol::{JobEvent, JobId, JobStatus, ResultStyle, TaskResult, Timestamp, What, error_text};
+use celeriac_protocol::{
+    BodyForm, JobEvent, JobId, JobStatus, ResultStyle, TaskResult, TaskState, Timestamp, What, error_text,
+};
 use celeriac_store::query::jobs;
 use celeriac_store::{JobRecord, JobSummary};
 
@@ -25,6 +27,8 @@ pub struct ResultSettings {
     pub style: ResultStyle,
     /// How long they are kept; for ever where nothing is said.
     pub keep: Option<Duration>,
+    /// In which serializer, and compressed how: Celery's `result_serializer` and `result_compression`.
+    pub form: BodyForm,
 }
 
 /// Keeps the record of jobs and writes their results where Celery's clients wait for them.
@@ -47,7 +51,23 @@ impl ResultRecorder {
 
     fn result_of(&self, event: &JobEvent) -> Option<KeptResult> {
         let result = TaskResult::after(event, self.settings.style)?;
-        Some(KeptResult { id: event.job.id.clone(), text: result.encode(), keep: self.settings.keep })
+        let body = result.encode_as(self.settings.form);
+        Some(KeptResult { id: event.job.id.clone(), body, keep: self.settings.keep })
+    }
+
+    /// Leaves out what comes after a task has ended well. The store sees that by itself where results lie as plain
+    /// JSON; else it is looked for beforehand, as Celery does.
+    async fn unless_succeeded(&self, results: Vec<KeptResult>) -> Result<Vec<KeptResult>, RecordError> {
+        if self.settings.form == BodyForm::default() {
+            return Ok(results);
+        }
+        let ids: Vec<JobId> = results.iter().map(|result| result.id.clone()).collect();
+        let known = self.results.get(&ids).await.map_err(RecordError::Results)?;
+        let is_open = |(result, known): (KeptResult, Option<Vec<u8>>)| {
+            let known = known.and_then(|bytes| read(&result.id, &bytes));
+            known.is_none_or(|known| known.state != TaskState::Success).then_some(result)
+        };
+        Ok(results.into_iter().zip(known).filter_map(is_open).collect())
     }
 
     /// Returns what others have written of these jobs that is not recorded yet.
@@ -121,7 +141,8 @@ impl Recorder for ResultRecorder {
         if results.is_empty() {
             return Ok(());
         }
-        self.results.put(&newest(results)).await.map_err(RecordError::Results)
+        let results = self.unless_succeeded(newest(results)).await?;
+        self.results.put(&results).await.map_err(RecordError::Results)
     }
 
     async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {

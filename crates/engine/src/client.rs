@@ -10,12 +10,14 @@ use std::time::Duration;
 use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
-    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, TaskMessage, What,
+    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage, What,
 };
 use serde::de::DeserializeOwned;
 
 use crate::signature::Prepared;
-use crate::{Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Signature, Task};
+use crate::{
+    Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Sending, Signature, Task,
+};
 
 mod outbox;
 mod publish;
@@ -48,6 +50,7 @@ struct Inner {
     registry: Registry,
     events: EventHub,
     origin: String,
+    sending: Sending,
     eager: Option<crate::eager::Eager>,
 }
 
@@ -71,23 +74,31 @@ pub struct ClientParts {
 impl Client {
     /// Makes a client.
     pub fn new(parts: ClientParts) -> Self {
-        Self::build(parts, None, None)
+        Self::build(parts, None, Sending::default(), None)
     }
 
     /// Makes a client that can enqueue within transactions though its transport keeps no queue in a
     /// database: such jobs wait in `outbox`, a queue in that database, until a
     /// [relay](Self::relay) hands them on.
     pub fn with_outbox(parts: ClientParts, outbox: Arc<dyn Broker>) -> Self {
-        Self::build(parts, Some(outbox), None)
+        Self::build(parts, Some(outbox), Sending::default(), None)
+    }
+
+    /// Makes a client that sends as `sending` says where neither caller nor task does, with an
+    /// [outbox](Self::with_outbox) where one is given.
+    pub fn with_sending(parts: ClientParts, outbox: Option<Arc<dyn Broker>>, sending: Sending) -> Self {
+        Self::build(parts, outbox, sending, None)
     }
 
     pub(crate) fn build(
         parts: ClientParts,
         outbox: Option<Arc<dyn Broker>>,
+        sending: Sending,
         eager: Option<crate::eager::Eager>,
     ) -> Self {
         let ClientParts { broker, recorder, clock, registry, events, origin } = parts;
-        Self { inner: Arc::new(Inner { broker, outbox, recorder, clock, registry, events, origin, eager }) }
+        let inner = Inner { broker, outbox, recorder, clock, registry, events, origin, sending, eager };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Enqueues one job. Once it returns, the job is as durable as the transport is.
@@ -311,11 +322,18 @@ impl Client {
     fn prepare_one(&self, call: Call) -> Result<Prepared, EnqueueError> {
         let known = self.inner.registry.find(call.task());
         let call = if let Some(task) = known { call.for_task(task) } else { call };
-        let prepared = call.into_message(self.inner.clock.as_ref(), &self.inner.origin)?;
+        let inner = &self.inner;
+        let prepared = call.into_message(inner.clock.as_ref(), &inner.origin, &inner.sending)?;
         let size = prepared.message.args.positional.get().len() + prepared.message.args.named.get().len();
         if size > MAX_MESSAGE_BYTES {
             let reason = format!("the arguments have {size} bytes, {MAX_MESSAGE_BYTES} are allowed");
             return Err(EnqueueError::Option { task: prepared.message.task, reason });
+        }
+        // JSON has words for all that is held here.
+        if prepared.message.form.serializer != Serializer::Json
+            && let Err(error) = prepared.message.encode_exactly()
+        {
+            return Err(EnqueueError::Option { task: prepared.message.task, reason: error.to_string() });
         }
         Ok(prepared)
     }

@@ -10,8 +10,8 @@ use celeriac_protocol::{Clock, Timestamp, WhenReached};
 
 use crate::worker::{Shared, drain};
 use crate::{
-    Client, ClientParts, EventHub, MemoryRecorder, Registry, States, SystemClock, Worker, WorkerError,
-    WorkerOptions,
+    Client, ClientParts, EventHub, MemoryRecorder, Registry, Sending, States, SystemClock, Worker,
+    WorkerError, WorkerOptions,
 };
 
 /// How many attempts one `enqueue` may come to, its retries and what they enqueue included.
@@ -39,6 +39,7 @@ pub fn eager_client(registry: Registry, states: States) -> Result<Client, Worker
     Ok(Client::build(
         parts,
         None,
+        Sending::default(),
         Some(Eager { worker: Arc::clone(worker.shared()), clock, turn: Arc::default() }),
     ))
 }

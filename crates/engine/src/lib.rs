@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod recorder;
 mod registry;
+mod sending;
 mod signature;
 mod states;
 mod task;
@@ -26,6 +27,7 @@ pub use error::{EnqueueError, IntoTaskFailure, TaskError};
 pub use events::{EventHub, EventSink};
 pub use recorder::{JobSnapshot, MemoryRecorder, NoRecorder, RecordError, Recorder, SqlRecorder};
 pub use registry::{ROOT_MODULE, RegisteredTask, Registry, RegistryBuilder, RegistryError};
+pub use sending::Sending;
 pub use signature::{Call, Signature};
 pub use states::States;
 pub use task::{Need, Param, Task, TaskOptions};
@@ -34,7 +36,7 @@ pub use worker::{Checkpoints, MAX_CONCURRENCY, Worker, WorkerError, WorkerOption
 /// Turns a function into a [`Task`]; see the crate `celeriac-macros`.
 pub use celeriac_macros::task;
 
-pub use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
+pub use celeriac_protocol::{Backoff, Compression, RecordLevel, RetryPolicy, Serializer};
 
 /// What code written by `#[task]` refers to. Not for anybody else.
 #[doc(hidden)]

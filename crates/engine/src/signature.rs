@@ -4,12 +4,12 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use celeriac_protocol::{
-    Arguments, CeleriacHeader, Clock, DEFAULT_QUEUE, JobError, JobId, MAX_PRIORITY, RecordLevel, TaskMessage,
-    TimeLimits, Timestamp,
+    Arguments, BodyForm, CeleriacHeader, Clock, Compression, DEFAULT_QUEUE, JobError, JobId, MAX_PRIORITY,
+    RecordLevel, Serializer, TaskMessage, TimeLimits, Timestamp,
 };
 use serde::Serialize;
 
-use crate::{EnqueueError, RegisteredTask, Task};
+use crate::{EnqueueError, RegisteredTask, Sending, Task};
 
 /// A task plus arguments, not yet sent. What is asked for here wins over the task's own options.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ struct CallOptions {
     id: Option<JobId>,
     queue: Option<String>,
     priority: Option<u8>,
+    serializer: Option<Serializer>,
+    compression: Option<Compression>,
     countdown: Option<Duration>,
     eta: Option<Timestamp>,
     expires: Option<Expiry>,
@@ -80,6 +82,10 @@ options! {
     queue: impl Into<String> => |options, queue| options.queue = Some(queue.into());
     /// Sets its priority, 0 to 9, higher first.
     priority: u8 => |options, priority| options.priority = Some(priority);
+    /// Writes it in this serializer.
+    serializer: Serializer => |options, serializer| options.serializer = Some(serializer);
+    /// Makes its body smaller by this.
+    compression: Compression => |options, compression| options.compression = Some(compression);
     /// Holds it back for this long.
     countdown: Duration => |options, countdown| options.countdown = Some(countdown);
     /// Holds it back until this instant.
@@ -157,7 +163,12 @@ impl Call {
     }
 
     /// Makes the message. `record` says how much of the job is recorded, as the task wants it.
-    pub(crate) fn into_message(self, clock: &dyn Clock, origin: &str) -> Result<Prepared, EnqueueError> {
+    pub(crate) fn into_message(
+        self,
+        clock: &dyn Clock,
+        origin: &str,
+        sending: &Sending,
+    ) -> Result<Prepared, EnqueueError> {
         let Self { task, args, options } = self;
         let args = match args {
             Ok(args) => args,
@@ -172,6 +183,10 @@ impl Call {
         let mut message = TaskMessage::new(id, task, args);
         message.queue = options.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
         message.priority = options.priority;
+        message.form = BodyForm {
+            serializer: options.serializer.unwrap_or(sending.form.serializer),
+            compression: options.compression.or(sending.form.compression),
+        };
         message.eta = options.eta.or_else(|| options.countdown.map(|wait| now + wait));
         message.expires = options.expires.map(|expiry| match expiry {
             Expiry::At(at) => at,
@@ -218,6 +233,8 @@ impl CallOptions {
     fn with_defaults(mut self, name: &'static str, task: &crate::TaskOptions) -> Self {
         self.queue = self.queue.or_else(|| task.queue.map(str::to_owned));
         self.priority = self.priority.or(task.priority);
+        self.serializer = self.serializer.or(task.serializer);
+        self.compression = self.compression.or(task.compression);
         let label = task.job_type.filter(|label| *label != name);
         self.job_type = self.job_type.or_else(|| label.map(str::to_owned));
         self.record = task.record;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::Duration;
 
-use celeriac_protocol::{RecordLevel, RetryPolicy};
+use celeriac_protocol::{Compression, RecordLevel, RetryPolicy, Serializer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -94,6 +94,10 @@ pub struct TaskOptions {
     pub queue: Option<&'static str>,
     /// 0 to 9, higher first; `None` stands in the middle.
     pub priority: Option<u8>,
+    /// What writes its messages; `None` is the client's serializer.
+    pub serializer: Option<Serializer>,
+    /// What makes its messages smaller; `None` is the client's compression.
+    pub compression: Option<Compression>,
     /// The label its jobs are listed under; `None` is the task's name.
     pub job_type: Option<&'static str>,
     /// What it does, in one line for people.
@@ -143,6 +147,8 @@ impl Default for TaskOptions {
             aliases: Vec::new(),
             queue: None,
             priority: None,
+            serializer: None,
+            compression: None,
             job_type: None,
             description: "",
             retry: RetryPolicy::default(),

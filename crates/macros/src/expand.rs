@@ -157,6 +157,12 @@ fn task_options(options: &Options, description: &str) -> TokenStream {
     set.extend(
         options.priority.map(|priority| quote!(options.priority = ::core::option::Option::Some(#priority);)),
     );
+    set.extend(options.serializer.iter().map(
+        |serializer| quote!(options.serializer = ::core::option::Option::Some(#krate::Serializer::#serializer);),
+    ));
+    set.extend(options.compression.iter().map(
+        |compression| quote!(options.compression = ::core::option::Option::Some(#krate::Compression::#compression);),
+    ));
     set.extend(
         options.job_type.iter().map(|label| quote!(options.job_type = ::core::option::Option::Some(#label);)),
     );

@@ -13,6 +13,8 @@ pub(crate) struct Options {
     pub(crate) aliases: Vec<LitStr>,
     pub(crate) queue: Option<LitStr>,
     pub(crate) priority: Option<u8>,
+    pub(crate) serializer: Option<Ident>,
+    pub(crate) compression: Option<Ident>,
     pub(crate) job_type: Option<LitStr>,
     pub(crate) max_retries: Option<Option<u32>>,
     pub(crate) default_retry_delay: Option<Duration>,
@@ -29,7 +31,7 @@ pub(crate) struct Options {
 }
 
 /// All options, for the message about an unknown one.
-const KNOWN: &str = "name, aliases, queue, priority, job_type, max_retries, default_retry_delay, retry_backoff, \
+const KNOWN: &str = "name, aliases, queue, priority, serializer, compression, job_type, max_retries, default_retry_delay, retry_backoff, \
     retry_backoff_max, retry_jitter, retry_on, soft_time_limit, time_limit, ignore_result, acks_late, record, state, crate";
 
 impl Parse for Options {
@@ -66,6 +68,8 @@ impl Options {
             aliases: Vec::new(),
             queue: None,
             priority: None,
+            serializer: None,
+            compression: None,
             job_type: None,
             max_retries: None,
             default_retry_delay: None,
@@ -88,6 +92,8 @@ impl Options {
             "aliases" => self.aliases = list(input)?,
             "queue" => self.queue = Some(value(input)?),
             "priority" => self.priority = Some(priority(&value(input)?)?),
+            "serializer" => self.serializer = Some(serializer(&value(input)?)?),
+            "compression" => self.compression = Some(compression(&value(input)?)?),
             "job_type" => self.job_type = Some(value(input)?),
             "max_retries" => self.max_retries = Some(max_retries(input)?),
             "default_retry_delay" => self.default_retry_delay = Some(duration(&value(input)?)?),
@@ -153,6 +159,29 @@ fn record(literal: &LitStr) -> syn::Result<Ident> {
         "failures" => "Failures",
         "none" => "None",
         _ => return Err(syn::Error::new(literal.span(), "one of \"all\", \"failures\", \"none\"")),
+    };
+    Ok(Ident::new(variant, literal.span()))
+}
+
+fn serializer(literal: &LitStr) -> syn::Result<Ident> {
+    let variant = match literal.value().as_str() {
+        "json" => "Json",
+        "msgpack" => "Msgpack",
+        "yaml" => "Yaml",
+        _ => return Err(syn::Error::new(literal.span(), "one of \"json\", \"msgpack\", \"yaml\"")),
+    };
+    Ok(Ident::new(variant, literal.span()))
+}
+
+fn compression(literal: &LitStr) -> syn::Result<Ident> {
+    let variant = match literal.value().as_str() {
+        "gzip" | "zlib" => "Zlib",
+        "bzip2" => "Bzip2",
+        "lzma" | "xz" => "Xz",
+        "zstd" => "Zstd",
+        _ => {
+            return Err(syn::Error::new(literal.span(), "one of \"gzip\", \"bzip2\", \"lzma\", \"zstd\""));
+        }
     };
     Ok(Ident::new(variant, literal.span()))
 }

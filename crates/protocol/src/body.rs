@@ -1,4 +1,4 @@
-//! Bodies of messages: what may have written them, and how they become JSON text.
+//! Bodies of messages: what may have written them, how they become JSON text, and how that is written again.
 //!
 //! Inside the platform a body is JSON text, whatever travelled: numbers keep their digits, and what JSON
 //! has no word for is written as Celery's own JSON writes it (`{"__type__": …, "__value__": …}`).
@@ -12,6 +12,7 @@ mod json;
 mod msgpack;
 mod text;
 mod typed;
+mod walk;
 mod yaml;
 
 pub use compression::Compression;
@@ -23,7 +24,7 @@ pub const MAX_BODY_BYTES: usize = 64 << 20;
 /// How deep lists and objects may lie in each other; serde's JSON reader ends there as well.
 pub(crate) const MAX_DEPTH: usize = 128;
 
-/// What wrote a body: the serializers of kombu that are read here.
+/// What wrote a body: the serializers of kombu that are read and written here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Serializer {
     /// JSON, Celery's default.
@@ -133,7 +134,7 @@ fn described(content_type: &str) -> String {
     format!("{} ({content_type})", name.map_or(content_type, |(name, _)| name))
 }
 
-/// How a message travels.
+/// How a message travels, or how a result lies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodyForm {
     /// What writes its body.
@@ -163,6 +164,49 @@ pub(crate) fn read<'c>(
     };
     let json = json.map_err(|reason| DecodeError::Serialized { serializer: serializer.name(), reason })?;
     Ok((BodyForm { serializer, compression }, json))
+}
+
+/// A value can't be written in the form that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write as {serializer}: {reason}")]
+pub struct EncodeError {
+    /// Kombu's name of the serializer.
+    pub serializer: &'static str,
+    /// What it has no word for.
+    pub reason: String,
+}
+
+/// Writes JSON text in another form.
+pub(crate) fn write(form: BodyForm, json: String) -> Result<Vec<u8>, EncodeError> {
+    let written = match form.serializer {
+        Serializer::Json => Ok(json.into_bytes()),
+        Serializer::Msgpack => msgpack::from_json(&json),
+        Serializer::Yaml => yaml::from_json(&json),
+    };
+    let written = written.map_err(|reason| EncodeError { serializer: form.serializer.name(), reason })?;
+    Ok(match form.compression {
+        Some(compression) => compression.squeeze(&written),
+        None => written,
+    })
+}
+
+/// Returns text that was written without saying how as JSON text: JSON, msgpack and YAML are told apart by how they
+/// begin. It is an object whatever wrote it.
+pub(crate) fn read_object(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    match bytes.trim_ascii_start().first() {
+        Some(b'{') => Ok(match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+            Ok(_) => Cow::Borrowed(bytes),
+            // YAML's maps may begin so, too.
+            Err(_) => match tolerate(bytes) {
+                Some(json) => Cow::Owned(json),
+                None => yaml::to_json(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+            },
+        }),
+        // An empty map says nothing, and pickle begins like one.
+        Some(0x80) => Err("it is a pickle, which is never read".to_owned()),
+        Some(0x81..=0x8f | 0xde | 0xdf) => msgpack::to_json(bytes).map(Cow::Owned),
+        _ => yaml::to_json(bytes).map(Cow::Owned),
+    }
 }
 
 #[cfg(test)]

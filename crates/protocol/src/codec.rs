@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, MapAccess};
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::body::{self, AcceptContent};
+use crate::body::{self, AcceptContent, BodyForm, EncodeError};
 use crate::{
     Arguments, CeleriacHeader, Content, Continuation, Envelope, ErrorKind, JobError, JobId, RawValue,
     TaskMessage, TimeLimits, Timestamp,
@@ -83,22 +83,39 @@ impl DecodeError {
 }
 
 impl TaskMessage {
-    /// Writes the message as Celery's protocol 2: all nineteen headers in Celery's order, then ours.
+    /// Writes the message as Celery's protocol 2: all nineteen headers in Celery's order, then ours; the
+    /// body in the message's [form](TaskMessage::form).
+    ///
+    /// What has no word in that form travels as plain JSON; [`TaskMessage::encode_exactly`] refuses it.
     pub fn encode(&self) -> Envelope {
-        Envelope {
+        self.encode_exactly().unwrap_or_else(|_| {
+            self.encode_as(BodyForm::default()).expect("a message is held as JSON, which writes it whole")
+        })
+    }
+
+    /// Does what [`TaskMessage::encode`] does, in the message's own form or not at all.
+    ///
+    /// # Errors
+    /// The form has no word for something in the arguments.
+    pub fn encode_exactly(&self) -> Result<Envelope, EncodeError> {
+        self.encode_as(self.form)
+    }
+
+    fn encode_as(&self, form: BodyForm) -> Result<Envelope, EncodeError> {
+        Ok(Envelope {
             id: self.id.clone(),
             queue: self.queue.clone(),
             priority: self.priority,
             due_at: self.eta,
             unique_key: self.unique_key.clone(),
             content: Content {
-                headers: encode_headers(self),
+                headers: encode_headers(self, form),
                 properties: encode_properties(self),
-                content_type: "application/json".to_owned(),
-                content_encoding: "utf-8".to_owned(),
-                body: encode_body(self),
+                content_type: form.serializer.content_type().to_owned(),
+                content_encoding: form.serializer.content_encoding().to_owned(),
+                body: body::write(form, encode_body(self))?,
             },
-        }
+        })
     }
 
     /// Reads what a transport handed out, in any serializer that is read here.
@@ -120,7 +137,7 @@ impl TaskMessage {
     pub fn decode_accepted(envelope: &Envelope, accept: AcceptContent) -> Result<Self, DecodeError> {
         let content = &envelope.content;
         let mut headers: Headers = serde_json::from_str(&content.headers).map_err(DecodeError::Headers)?;
-        let (_form, json) = body::read(content, headers.compression.as_deref(), accept)?;
+        let (form, json) = body::read(content, headers.compression.as_deref(), accept)?;
         let (args, continuation) = decode_tolerantly(&json, &mut headers)?;
         let task = headers.task.ok_or(DecodeError::MissingHeader("task"))?;
         // What is no object asks for nothing; the transport has understood what it had to.
@@ -132,6 +149,7 @@ impl TaskMessage {
             priority: envelope.priority,
             args,
             continuation,
+            form,
             eta: instant("eta", headers.eta)?,
             expires: instant("expires", headers.expires)?,
             retries: headers.retries.unwrap_or(0),
@@ -165,10 +183,10 @@ fn instant(name: &'static str, text: Option<String>) -> Result<Option<Timestamp>
     .transpose()
 }
 
-fn encode_body(message: &TaskMessage) -> Vec<u8> {
+fn encode_body(message: &TaskMessage) -> String {
     let embed = &message.continuation;
     let triple = (&message.args.positional, &message.args.named, embed);
-    serde_json::to_vec(&triple).expect("raw JSON always serializes")
+    serde_json::to_string(&triple).expect("raw JSON always serializes")
 }
 
 /// Reads a body, and reads it again without Python's own words should it be no JSON with them.
@@ -241,8 +259,8 @@ fn encode_properties(message: &TaskMessage) -> String {
     })
 }
 
-fn encode_headers(message: &TaskMessage) -> String {
-    to_json(640, |map| write_headers(message, map))
+fn encode_headers(message: &TaskMessage, form: BodyForm) -> String {
+    to_json(640, |map| write_headers(message, form, map))
 }
 
 /// An object that is being written.
@@ -262,6 +280,7 @@ fn to_json(size: usize, write: impl FnOnce(&mut Object<'_>) -> Result<(), serde_
 
 fn write_headers<M: SerializeMap<Error = serde_json::Error>>(
     message: &TaskMessage,
+    form: BodyForm,
     map: &mut M,
 ) -> Result<(), serde_json::Error> {
     let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
@@ -291,6 +310,9 @@ fn write_headers<M: SerializeMap<Error = serde_json::Error>>(
         }
     }
     fields::write(map, &message.extra)?;
+    if let Some(compression) = form.compression {
+        map.serialize_entry("compression", compression.content_type())?;
+    }
     map.serialize_entry("celeriac", &message.celeriac)
 }
 
@@ -373,6 +395,7 @@ fn limits(pair: Option<(Option<f64>, Option<f64>)>) -> TimeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Compression, Serializer};
 
     fn envelope(headers: &str, body: &str) -> Envelope {
         Envelope {
@@ -520,6 +543,34 @@ mod tests {
         let error = TaskMessage::decode_accepted(&sent, accept).unwrap_err().to_job_error();
         let words = "Refusing to deserialize untrusted content of type msgpack (application/x-msgpack)";
         assert!(error.message.ends_with(words), "{}", error.message);
+    }
+
+    #[test]
+    fn a_message_goes_out_in_the_form_it_came_in() {
+        let mut sent = envelope(r#"{"task": "t", "compression": "application/x-bz2"}"#, "");
+        let form = BodyForm { serializer: Serializer::Msgpack, compression: Some(Compression::Bzip2) };
+        sent.content.body = body::write(form, "[[1],{},{}]".to_owned()).unwrap();
+        sent.content.content_type = "application/x-msgpack".to_owned();
+        let mut message = TaskMessage::decode(&sent).unwrap();
+        message.retries += 1;
+        let again = message.encode();
+        assert!(again.content.headers.contains(r#""compression":"application/x-bz2""#));
+        let Content { content_type, content_encoding, .. } = &again.content;
+        assert_eq!((content_type.as_str(), content_encoding.as_str()), ("application/x-msgpack", "binary"));
+        let read = TaskMessage::decode(&again).unwrap();
+        assert_eq!((read.form, read.retries, read.args.positional.get()), (form, 1, "[1]"));
+    }
+
+    #[test]
+    fn what_its_form_has_no_word_for_is_refused_or_travels_as_json() {
+        let mut message = TaskMessage::new(JobId::parse("a").unwrap(), "t", Arguments::default());
+        message.form = BodyForm { serializer: Serializer::Msgpack, compression: Some(Compression::Zlib) };
+        message.args = Arguments::from_positional(&[u128::MAX]).unwrap();
+        let error = message.encode_exactly().unwrap_err();
+        assert!(error.to_string().ends_with("has more than 64 bits"), "{error}");
+        let sent = message.encode().content;
+        assert_eq!(sent.content_type, "application/json");
+        assert!(!sent.headers.contains("compression") && sent.body.starts_with(b"[[34028"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod retry;
 mod status;
 mod text;
 
-pub use body::{AcceptContent, AcceptError, BodyForm, Compression, MAX_BODY_BYTES, Serializer};
+pub use body::{AcceptContent, AcceptError, BodyForm, Compression, EncodeError, MAX_BODY_BYTES, Serializer};
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
 pub use error::{ErrorKind, JobError};

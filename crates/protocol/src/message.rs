@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{DEFAULT_QUEUE, ErrorKind, JobError, JobFacts, JobId, RawValue, RecordLevel, Timestamp};
+use crate::{
+    BodyForm, DEFAULT_QUEUE, ErrorKind, JobError, JobFacts, JobId, RawValue, RecordLevel, Timestamp,
+};
 
 /// One request to run a task: Celery's message of protocol 2, decoded.
 ///
@@ -25,6 +27,9 @@ pub struct TaskMessage {
     pub args: Arguments,
     /// What is to follow it.
     pub continuation: Continuation,
+    /// How it came or is to travel: in which serializer, and compressed how. A retry goes out as its
+    /// message came in, since whoever else takes from the queue may read nothing else.
+    pub form: BodyForm,
     /// Not to run before.
     pub eta: Option<Timestamp>,
     /// Not to run after.
@@ -71,6 +76,7 @@ impl TaskMessage {
             priority: None,
             args,
             continuation: Continuation::default(),
+            form: BodyForm::default(),
             eta: None,
             expires: None,
             retries: 0,

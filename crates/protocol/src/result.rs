@@ -1,10 +1,16 @@
 //! What became of a task in Celery's words: the JSON that its result backends keep for `AsyncResult`.
 
+use std::borrow::Cow;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::json;
 
-use crate::{ErrorKind, JobError, JobEvent, JobFacts, JobId, RawValue, Timestamp, What};
+use crate::body;
+use crate::{
+    BodyForm, Compression, DecodeError, ErrorKind, JobError, JobEvent, JobFacts, JobId, RawValue, Timestamp,
+    What,
+};
 
 /// A task's state in Celery's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,15 +114,18 @@ pub struct Extended {
 /// A result can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
-    /// It is not the JSON that Celery writes.
+    /// It is not what Celery writes.
     #[error("read result: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is compressed.
-    #[error("read result: it is compressed, which is not supported")]
-    Compressed,
+    /// It is in a serializer that is not read, or not what its serializer writes.
+    #[error("read result: {0}")]
+    Serialized(String),
+    /// It is compressed in a way that is not understood, or grows beyond all measure.
+    #[error("read result")]
+    Compressed(#[source] DecodeError),
 }
 
-/// What a compressed result begins with.
+/// What a compressed result begins with; the media type of the compression and a zero follow.
 const COMPRESSED: &[u8] = b"\0celery-compressed\0";
 
 impl TaskResult {
@@ -166,15 +175,32 @@ impl TaskResult {
         serde_json::to_string(self).expect("texts and raw JSON always serialize")
     }
 
-    /// Reads what anybody has written of the task `id`.
+    /// Writes it in another form, under Celery's settings `result_serializer` and `result_compression`.
+    ///
+    /// As with Celery, a result that the serializer has no word for is the failure to write it.
+    pub fn encode_as(&self, form: BodyForm) -> Vec<u8> {
+        let written = body::write(form, self.encode()).unwrap_or_else(|error| {
+            let said = ("EncodeError", Some("kombu.exceptions"), json!([error.to_string()]));
+            let (state, result) = (TaskState::Failure, written(said));
+            let failure = Self { state, result, extended: None, children: raw(&json!([])), ..self.clone() };
+            body::write(form, failure.encode()).expect("every serializer has words for this")
+        });
+        match form.compression {
+            Some(compression) => {
+                [COMPRESSED, compression.content_type().as_bytes(), b"\0", &written].concat()
+            }
+            None => written,
+        }
+    }
+
+    /// Reads what anybody has written of the task `id`, in whichever serializer and compression.
     ///
     /// # Errors
     /// It is not what Celery writes.
     pub fn decode(id: &JobId, bytes: &[u8]) -> Result<Self, ResultError> {
-        if bytes.starts_with(COMPRESSED) {
-            return Err(ResultError::Compressed);
-        }
-        let read: Read = serde_json::from_slice(bytes)?;
+        let expanded = expand(bytes)?;
+        let json = body::read_object(&expanded).map_err(ResultError::Serialized)?;
+        let read: Read = serde_json::from_slice(&json)?;
         let nothing = || raw(&());
         let extended = read.name.map(|name| Extended {
             name,
@@ -249,6 +275,17 @@ impl TaskResult {
             partial: (!told.is_null()).then(|| self.result.clone()),
         }
     }
+}
+
+/// Undoes the compression of a result, where it has one.
+fn expand(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ResultError> {
+    let Some(rest) = bytes.strip_prefix(COMPRESSED) else { return Ok(Cow::Borrowed(bytes)) };
+    let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
+    let name = String::from_utf8_lossy(&rest[..end]);
+    let compression = Compression::find(&name).ok_or_else(|| DecodeError::Compression(name.into_owned()));
+    let expanded =
+        compression.and_then(|compression| compression.expand(rest.get(end + 1..).unwrap_or_default()));
+    expanded.map(Cow::Owned).map_err(ResultError::Compressed)
 }
 
 /// Reads an instant; Celery before 5.5 wrote UTC without saying so.

@@ -107,7 +107,7 @@ impl ResultStore for RedisResults {
             for result in slice {
                 // What is kept for less than a millisecond is kept for one, since 0 is for ever.
                 let keep = result.keep.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(0).max(1));
-                arguments = arguments.with(self.key(&result.id)).with(result.text.as_str()).with(keep);
+                arguments = arguments.with(self.key(&result.id)).with(result.body.as_slice()).with(keep);
             }
             let mut call = PUT.prepare_invoke();
             call.arg(arguments.as_slice());

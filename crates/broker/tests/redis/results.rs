@@ -11,7 +11,7 @@ use super::support::{Corner, job};
 const SUCCESS: &str = r#"{"status": "SUCCESS", "result": 5}"#;
 
 fn kept(id: &str, text: &str) -> KeptResult {
-    KeptResult { id: job(id), text: text.to_owned(), keep: Some(Duration::from_secs(60)) }
+    KeptResult { id: job(id), body: text.into(), keep: Some(Duration::from_secs(60)) }
 }
 
 async fn open(on: &Corner, prefix: &str) -> RedisResults {

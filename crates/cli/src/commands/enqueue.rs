@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use celeriac_engine::{Call, Client, RegisteredTask, eager_client};
-use celeriac_protocol::{JobId, RecordLevel, Timestamp};
+use celeriac_protocol::{Compression, JobId, RecordLevel, Serializer, Timestamp};
 use clap::Args;
 use serde::Serialize;
 
 use super::jobs::wait::{Waiting, follow};
 use super::tasks;
 use crate::arguments::key_value;
-use crate::config::Period;
+use crate::config::{Period, compression_of, serializer_of};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -68,6 +68,12 @@ struct CallFlags {
     /// 0 to 9, higher first
     #[arg(long, short, value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
+    /// Write it in this serializer: json, msgpack or yaml
+    #[arg(long, value_name = "NAME", value_parser = serializer_of)]
+    serializer: Option<Serializer>,
+    /// Make it smaller by this: gzip, bzip2, lzma or zstd
+    #[arg(long, value_name = "NAME", value_parser = compression)]
+    compression: Option<Compression>,
     /// Hold it back for this long
     #[arg(long, value_name = "SPAN", conflicts_with = "eta")]
     countdown: Option<Period>,
@@ -93,9 +99,12 @@ struct CallFlags {
 
 impl CallFlags {
     fn apply(self, mut call: Call, now: Timestamp) -> Call {
-        let Self { queue, priority, countdown, eta, expires, unique, id, max_retries, soft_limit } = self;
+        let Self { queue, priority, serializer, compression, countdown, eta, expires, unique, id, .. } = self;
+        let (max_retries, soft_limit) = (self.max_retries, self.soft_limit);
         call = queue.into_iter().fold(call, Call::queue);
         call = priority.into_iter().fold(call, Call::priority);
+        call = serializer.into_iter().fold(call, Call::serializer);
+        call = compression.into_iter().fold(call, Call::compression);
         call = countdown.into_iter().fold(call, |call, span| call.countdown(span.0));
         call = eta.into_iter().fold(call, |call, eta| call.eta(eta.ahead(now)));
         call = expires.into_iter().fold(call, |call, when| call.expires_at(when.ahead(now)));
@@ -104,6 +113,10 @@ impl CallFlags {
         call = max_retries.into_iter().fold(call, Call::max_retries);
         soft_limit.into_iter().fold(call, |call, limit| call.soft_limit(limit.0))
     }
+}
+
+fn compression(name: &str) -> std::result::Result<Compression, String> {
+    compression_of(name)?.ok_or_else(|| "write gzip, bzip2, lzma or zstd".to_owned())
 }
 
 /// A job that was asked for, as JSON. The field names are stable.

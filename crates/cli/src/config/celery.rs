@@ -1,6 +1,7 @@
 //! Names that Celery's own command line and its users' projects give to settings in the environment.
 
 use super::ResultsUrl;
+use super::tasks::{compression_of, serializer_of};
 
 /// A variable of Celery's that sets one of our keys.
 pub(super) struct Honoured {
@@ -25,12 +26,46 @@ pub(super) struct Partly {
 }
 
 /// Variables that set one of our keys where their value means something here.
-pub(super) const PARTLY: &[Partly] = &[Partly {
-    variable: "CELERY_RESULT_BACKEND",
-    key: "results.url",
-    understands: ResultsUrl::understands,
-    reason: "only results in Redis are understood; those of `database.url` are always kept",
-}];
+pub(super) const PARTLY: &[Partly] = &[
+    Partly {
+        variable: "CELERY_RESULT_BACKEND",
+        key: "results.url",
+        understands: ResultsUrl::understands,
+        reason: "only results in Redis are understood; those of `database.url` are always kept",
+    },
+    Partly {
+        variable: "CELERY_TASK_SERIALIZER",
+        key: "tasks.serializer",
+        understands: is_serializer,
+        reason: "messages are written as json, msgpack or yaml",
+    },
+    Partly {
+        variable: "CELERY_TASK_COMPRESSION",
+        key: "tasks.compression",
+        understands: is_compression,
+        reason: "messages are compressed by gzip, bzip2, lzma or zstd",
+    },
+    Partly {
+        variable: "CELERY_RESULT_SERIALIZER",
+        key: "results.serializer",
+        understands: is_serializer,
+        reason: "results are written as json, msgpack or yaml",
+    },
+    Partly {
+        variable: "CELERY_RESULT_COMPRESSION",
+        key: "results.compression",
+        understands: is_compression,
+        reason: "results are compressed by gzip, bzip2, lzma or zstd",
+    },
+];
+
+fn is_serializer(name: &str) -> bool {
+    serializer_of(name).is_ok()
+}
+
+fn is_compression(name: &str) -> bool {
+    compression_of(name).is_ok()
+}
 
 /// Variables that set one of our keys; one of our own names wins over them.
 ///
@@ -62,8 +97,6 @@ pub(super) struct Ignored {
 
 /// Variables that mean something to Celery and nothing to this version.
 pub(super) const IGNORED: &[Ignored] = &[
-    Ignored { variable: "CELERY_TASK_SERIALIZER", reason: "messages are written as JSON", fits: &["json"] },
-    Ignored { variable: "CELERY_RESULT_SERIALIZER", reason: "results are written as JSON", fits: &["json"] },
     Ignored {
         variable: "CELERY_WORKER_PREFETCH_MULTIPLIER",
         reason: "a worker takes as many jobs as it has free slots",
@@ -95,7 +128,6 @@ pub(super) const IGNORED: &[Ignored] = &[
         reason: "times are written in UTC",
         fits: &["1", "yes", "true", "on"],
     },
-    Ignored { variable: "CELERY_TASK_COMPRESSION", reason: "messages are not compressed", fits: &["none"] },
 ];
 
 fn same(value: &str) -> String {

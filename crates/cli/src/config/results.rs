@@ -9,9 +9,11 @@ use celeriac_protocol::ResultStyle;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Invalid;
 use super::broker::{is_redis, reason_of};
 use super::records::Keep;
 use super::secret::without_password;
+use super::tasks::{JSON, NONE, form};
 
 /// Where results are kept for Celery's clients, and what they say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +24,8 @@ pub(crate) struct ResultsSection {
     pub(crate) expires: Keep,
     pub(crate) extended: bool,
     pub(crate) track_started: bool,
+    pub(crate) serializer: String,
+    pub(crate) compression: String,
 }
 
 /// How long Celery keeps results.
@@ -30,7 +34,15 @@ const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 impl Default for ResultsSection {
     fn default() -> Self {
         let (url, expires) = (ResultsUrl::Database, Keep(Some(DAY)));
-        Self { url, key_prefix: String::new(), expires, extended: false, track_started: false }
+        Self {
+            url,
+            key_prefix: String::new(),
+            expires,
+            extended: false,
+            track_started: false,
+            serializer: JSON.to_owned(),
+            compression: NONE.to_owned(),
+        }
     }
 }
 
@@ -39,7 +51,14 @@ impl ResultsSection {
     pub(crate) fn settings(&self) -> ResultSettings {
         let process = std::process::id();
         let style = ResultStyle { extended: self.extended, started: self.track_started, process };
-        ResultSettings { style, keep: self.expires.0.filter(|keep| !keep.is_zero()) }
+        let keep = self.expires.0.filter(|keep| !keep.is_zero());
+        // What can't be was refused by `validate`.
+        let form = form(&self.serializer, &self.compression).unwrap_or_default();
+        ResultSettings { style, keep, form }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Invalid> {
+        form(&self.serializer, &self.compression).map(drop).map_err(|wrong| wrong.of("results"))
     }
 }
 

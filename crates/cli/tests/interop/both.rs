@@ -22,6 +22,24 @@ pub(crate) fn two_fleets_share_one_queue(house: &House) {
     theirs.stop();
 }
 
+pub(crate) fn retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack(house: &House) {
+    let ours = house.worker(&["--set", "results.serializer=msgpack"]);
+    let only = [("ACCEPT", "msgpack"), ("RESULT_SERIALIZER", "msgpack")];
+    let told = house.python_with(
+        &only,
+        "result = send('both.flaky', serializer='msgpack', compression='gzip')\n\
+         until(lambda: result.state == 'RETRY')\n\
+         tell(result.id)",
+    );
+    ours.stop();
+    let theirs = house.python_worker(&["--without-gossip", "--without-mingle"], &only);
+    let id = told.as_str().unwrap();
+    let told = house.python_with(&only, &format!("tell(AsyncResult({id:?}, app=app).get(timeout=20))"));
+    let retries = told[1].as_u64().unwrap();
+    assert!(told[0] == "python" && retries >= 1, "{told}");
+    theirs.stop();
+}
+
 pub(crate) fn job_of_a_killed_worker_of_ours_is_put_back_by_python(house: &House) {
     // Its lease is longer than Python lets a worker be silent, which is two seconds here.
     let ours = house.worker(&["--set", "worker.lease=1h"]);

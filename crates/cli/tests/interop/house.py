@@ -13,9 +13,12 @@ from celery.result import AsyncResult
 
 app = Celery("house", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
 app.conf.update(
+    accept_content=os.environ.get("ACCEPT", "json").split(","),
     broker_connection_retry_on_startup=True,
     broker_transport_options={"visibility_timeout": int(os.environ.get("VISIBILITY", "3600"))},
+    result_compression=os.environ.get("RESULT_COMPRESSION") or None,
     result_extended=True,
+    result_serializer=os.environ.get("RESULT_SERIALIZER", "json"),
     task_acks_late=os.environ.get("ACKS_LATE") == "1",
     task_track_started=True,
     worker_hijack_root_logger=False,
@@ -71,6 +74,16 @@ def add(x, y=10):
 def both(x, y):
     time.sleep(0.01)
     return [x + y, "python"]
+
+
+@app.task(name="both.flaky", bind=True)
+def both_flaky(self):
+    return ["python", self.request.retries]
+
+
+@app.task(name="py.types")
+def types(*values):
+    return [[type(value).__name__, str(value)] for value in values]
 
 
 @app.task(name="py.fail")

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Is responsible for what one test needs.
 pub(crate) struct House {
+    celery: String,
     folder: TempDir,
     url: String,
     python: PathBuf,
@@ -51,7 +52,12 @@ impl House {
         let python = variable(&name)
             .unwrap_or_else(|| panic!("{name} is not set; `cargo xtask test interop` makes it so"));
         let (folder, url) = (tempfile::tempdir().unwrap(), redis_corner().unwrap());
-        Self { folder, url, python: python.into(), versions: None.into() }
+        Self { celery: celery.to_owned(), folder, url, python: python.into(), versions: None.into() }
+    }
+
+    /// Says whether the Python side is of this version of Celery.
+    pub(crate) fn is_celery(&self, version: &str) -> bool {
+        self.celery == version
     }
 
     pub(crate) fn path(&self, name: &str) -> String {
@@ -118,8 +124,16 @@ impl House {
     /// Runs Python's client; the code ends with a `tell`, which is returned.
     #[track_caller]
     pub(crate) fn python(&self, code: &str) -> Value {
+        self.python_with(&[], code)
+    }
+
+    /// Runs Python's client with settings that stand in the environment.
+    #[track_caller]
+    pub(crate) fn python_with(&self, environment: &[(&str, &str)], code: &str) -> Value {
         let code = format!("from house import *\n{code}");
-        let output = self.python_command(&["-c", &code]).stderr(Stdio::inherit()).output().unwrap();
+        let mut command = self.python_command(&["-c", &code]);
+        command.envs(environment.iter().copied());
+        let output = command.stderr(Stdio::inherit()).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{said}");
         self.hear(said.lines().last().expect("the code tells something"))

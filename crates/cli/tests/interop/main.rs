@@ -37,6 +37,7 @@ mod redis {
             client_of_python_gets_every_result_of_a_group
             values_of_python_come_back_as_they_went
             every_serializer_and_compression_of_python_is_read
+            results_of_ours_are_read_in_every_serializer_and_compression
             client_of_python_gets_the_failure
             task_that_failed_once_is_retried_and_succeeds
             progress_is_seen_by_python
@@ -50,6 +51,9 @@ mod redis {
         to_python:
             client_of_ours_gets_the_result
             client_of_ours_gets_the_failure
+            every_serializer_and_compression_of_ours_is_read
+            values_of_ours_have_their_types_in_python
+            results_of_python_are_read_in_every_serializer_and_compression
             retry_of_a_python_task_ends_in_its_success
             delayed_job_of_ours_waits_in_python
             progress_of_python_reaches_the_record
@@ -57,6 +61,7 @@ mod redis {
             priority_of_ours_is_kept;
         both:
             two_fleets_share_one_queue
+            retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack
             job_of_a_killed_worker_of_ours_is_put_back_by_python
             job_of_a_killed_python_worker_is_put_back_by_ours
             delayed_jobs_outlive_the_last_worker_of_ours;

@@ -48,6 +48,26 @@ pub(crate) fn every_serializer_and_compression_of_python_is_read(house: &House) 
     worker.stop();
 }
 
+pub(crate) fn results_of_ours_are_read_in_every_serializer_and_compression(house: &House) {
+    // Celery reads compressed results since 5.7.
+    let compressions: &[&str] =
+        if house.is_celery("5.7") { &["none", "gzip", "bzip2", "lzma", "zstd"] } else { &["none"] };
+    for serializer in ["json", "msgpack", "yaml"] {
+        for compression in compressions {
+            let settings =
+                [format!("results.serializer={serializer}"), format!("results.compression={compression}")];
+            let worker = house.worker(&["--set", &settings[0], "--set", &settings[1]]);
+            let told = house.python_with(
+                &[("ACCEPT", "json,msgpack,yaml"), ("RESULT_SERIALIZER", serializer)],
+                "tell([send('house.echo', [2, 'ä', None, {'a': 1.5}]).get(timeout=20), failure(send('house.fail', 'no way'))[1:]])",
+            );
+            let expected = json!([[2, "ä", null, {"a": 1.5}], ["no way", "FAILURE", true]]);
+            assert_eq!(told, expected, "{settings:?}");
+            worker.stop();
+        }
+    }
+}
+
 pub(crate) fn client_of_python_gets_the_failure(house: &House) {
     let worker = house.worker(&[]);
     let told = house.python("tell(failure(send('house.fail', 'no way')))");

@@ -1,6 +1,6 @@
 //! Our client, Python's worker.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::house::{House, until};
 
@@ -25,6 +25,81 @@ pub(crate) fn client_of_ours_gets_the_failure(house: &House) {
     let told = house.python(&format!("tell(AsyncResult({id:?}, app=app).state)"));
     assert_eq!(told, "FAILURE");
     worker.stop();
+}
+
+pub(crate) fn every_serializer_and_compression_of_ours_is_read(house: &House) {
+    let worker = house.python_worker(&[], &[("ACCEPT", "json,msgpack,yaml")]);
+    for serializer in ["json", "msgpack", "yaml"] {
+        let mut form = vec!["--serializer", serializer];
+        for compression in [None, Some("gzip"), Some("bzip2"), Some("lzma"), Some("zstd")] {
+            form.truncate(2);
+            form.extend(compression.into_iter().flat_map(|name| ["--compression", name]));
+            let id = enqueue(
+                house,
+                &[&["py.types", "2", "ä😀\n", "[null,1e300,{\"\":true}]"], &form[..]].concat(),
+            );
+            let told = house.ok(&["jobs", "wait", &id, "--timeout", "20s"]);
+            let expected = json!([["int", "2"], ["str", "ä😀\n"], ["list", "[None, 1e+300, {'': True}]"]]);
+            assert_eq!(serde_json::from_str::<Value>(&told).unwrap(), expected, "{form:?}");
+        }
+    }
+    worker.stop();
+}
+
+pub(crate) fn values_of_ours_have_their_types_in_python(house: &House) {
+    let worker = house.python_worker(&[], &[("ACCEPT", "json,msgpack,yaml")]);
+    let typed = |name: &str, value: &str| format!(r#"{{"__type__":"{name}","__value__":{value}}}"#);
+    let (instant, date) =
+        (typed("datetime", r#""2026-01-02T03:04:05.678901+00:00""#), typed("date", r#""2026-01-02""#));
+    let seen = |serializer: &str, values: &[&str]| {
+        let id = enqueue(house, &[&["--serializer", serializer, "py.types"], values].concat());
+        serde_json::from_str::<Value>(&house.ok(&["jobs", "wait", &id, "--timeout", "20s"])).unwrap()
+    };
+    let told = seen(
+        "yaml",
+        &[&instant, &date, &typed("base64", r#""//4=""#), "123456789012345678901234567890", "1e999"],
+    );
+    let instant_in_python = json!(["datetime", "2026-01-02 03:04:05.678901+00:00"]);
+    let expected = json!([
+        instant_in_python,
+        ["date", "2026-01-02"],
+        ["bytes", "b'\\xff\\xfe'"],
+        ["int", "123456789012345678901234567890"],
+        ["float", "inf"]
+    ]);
+    assert_eq!(told, expected);
+    let told = seen("msgpack", &[&typed("bytes", r#""ab""#), "18446744073709551615", "-1e999"]);
+    assert_eq!(told, json!([["bytes", "b'ab'"], ["int", "18446744073709551615"], ["float", "-inf"]]));
+    let decimal = typed("decimal", r#""1.50""#);
+    let uuid = typed("uuid", r#"{"hex":"12345678123456781234567812345678"}"#);
+    let told = seen("json", &[&instant, &decimal, &uuid, "1e999"]);
+    let uuid = json!(["UUID", "12345678-1234-5678-1234-567812345678"]);
+    assert_eq!(told, json!([instant_in_python, ["Decimal", "1.50"], uuid, ["float", "inf"]]));
+    let (code, said) =
+        house.run(&["enqueue", "--unchecked", "--serializer", "msgpack", "py.types", "18446744073709551616"]);
+    assert!(code != 0 && said.contains("more than 64 bits"), "{said}");
+    worker.stop();
+}
+
+pub(crate) fn results_of_python_are_read_in_every_serializer_and_compression(house: &House) {
+    // Before 5.7 Celery compresses no result.
+    for (serializer, compression) in [
+        ("json", "gzip"),
+        ("msgpack", "bzip2"),
+        ("yaml", "lzma"),
+        ("json", "zstd"),
+        ("msgpack", ""),
+        ("yaml", ""),
+    ] {
+        let form = [("RESULT_SERIALIZER", serializer), ("RESULT_COMPRESSION", compression)];
+        let worker = house.python_worker(&[], &[&form[..], &[("ACCEPT", "json,msgpack,yaml")]].concat());
+        let (good, bad) = (enqueue(house, &["py.types", "1.5"]), enqueue(house, &["py.fail", "boom"]));
+        let told = house.ok(&["jobs", "wait", &good, "--timeout", "20s"]);
+        assert_eq!(told.replace(' ', ""), r#"[["float","1.5"]]"#, "{form:?}");
+        let (code, said) = house.run(&["jobs", "wait", &bad, "--timeout", "20s"]);
+        assert!(code == 1 && said.contains("boom, 42"), "{form:?}: {said}");
+        worker.stop();
+    }
 }
 
 pub(crate) fn retry_of_a_python_task_ends_in_its_success(house: &House) {

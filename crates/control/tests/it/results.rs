@@ -47,7 +47,7 @@ impl ResultStore for Results {
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
         for result in results {
             if !self.of(&result.id).is_some_and(|known| known.contains("SUCCESS")) {
-                self.write(&result.id, &result.text);
+                self.write(&result.id, std::str::from_utf8(&result.body).unwrap());
             }
         }
         Ok(())

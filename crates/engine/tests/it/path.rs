@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_engine::testing::TestKit;
-use celeriac_engine::{Call, CancelOutcome, EnqueueError, EventSink, JobHandle, States, WaitError};
-use celeriac_protocol::{Arguments, Clock, ErrorKind, JobEvent, JobId, JobStatus, RawValue, What};
+use celeriac_engine::{
+    Call, CancelOutcome, Compression, EnqueueError, EventSink, JobHandle, Serializer, States, WaitError,
+};
+use celeriac_protocol::{
+    Arguments, Clock, ErrorKind, JobEvent, JobId, JobStatus, RawValue, TaskMessage, What,
+};
 
 use crate::tasks::{
     self, Args, Gate, Runs, add, add_blocking, fail, parent, picky, quiet, snooze, takes_args,
@@ -213,6 +217,29 @@ async fn message_of_protocol_1_runs_when_it_is_due_and_not_before() {
     kit.drain_all().await;
     assert!(kit.broker().waiting().is_empty());
     assert!(kit.broker().admin().dead_letters(None, 10).await.unwrap().letters.is_empty());
+}
+
+#[tokio::test]
+async fn retry_goes_out_in_the_form_its_message_came_in() {
+    let kit = kit();
+    let call = fail("plainly".into()).serializer(Serializer::Msgpack).compression(Compression::Zlib);
+    kit.client().enqueue(call).await.unwrap();
+    let sent = kit.broker().waiting().remove(0).content;
+    kit.drain().await;
+    let again = kit.broker().waiting().remove(0);
+    assert_eq!(again.content.content_type, "application/x-msgpack");
+    assert!(sent.headers.contains(r#""compression":"application/x-gzip""#), "{}", sent.headers);
+    assert_eq!(again.content.body, sent.body);
+    assert_eq!(TaskMessage::decode(&again).unwrap().retries, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_its_serializer_has_no_word_for_is_refused() {
+    let kit = kit();
+    let call = Call::new("takes_args", args("[18446744073709551616]", "{}")).serializer(Serializer::Msgpack);
+    let error = kit.client().send(call).await.unwrap_err();
+    assert!(matches!(&error, EnqueueError::Option { reason, .. } if reason.contains("64 bits")), "{error}");
+    assert!(kit.broker().waiting().is_empty());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What makes bodies smaller, under kombu's names, and how far one may grow when it is read.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 
 use super::MAX_BODY_BYTES;
 use crate::DecodeError;
@@ -54,8 +54,28 @@ impl Compression {
         Self::ALL.into_iter().find(|one| name == one.content_type() || one.names().contains(&name))
     }
 
+    /// Makes a body smaller.
+    pub(super) fn squeeze(self, bytes: &[u8]) -> Vec<u8> {
+        let written = match self {
+            Self::Zlib => {
+                let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+                writer.write_all(bytes).and_then(|()| writer.finish())
+            }
+            Self::Bzip2 => {
+                let mut writer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+                writer.write_all(bytes).and_then(|()| writer.finish())
+            }
+            Self::Xz => squeeze_as_xz(bytes),
+            Self::Zstd => {
+                let level = ruzstd::encoding::CompressionLevel::Fastest;
+                Ok(with_size(ruzstd::encoding::compress_to_vec(bytes, level), bytes.len() as u64))
+            }
+        };
+        written.expect("writing to memory does not fail")
+    }
+
     /// Expands a body to at most [`MAX_BODY_BYTES`].
-    pub(super) fn expand(self, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn expand(self, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         self.expand_to(bytes, MAX_BODY_BYTES)
     }
 
@@ -89,4 +109,30 @@ impl Compression {
             }
         })
     }
+}
+
+/// Writes the size of the content into the header of a zstd frame, which lacks it: kombu before 5.6 reads no other.
+///
+/// A frame begins with its mark (4 bytes), the byte that says what its header holds, and the window's size (1 byte).
+fn with_size(mut frame: Vec<u8>, size: u64) -> Vec<u8> {
+    /// Of the byte: size of 8 bytes; one segment; dictionary.
+    const HAS: (u8, u8, u8) = (0b1100_0000, 0b0010_0000, 0b0000_0011);
+    if frame.len() > 6 && frame[4] & (HAS.0 | HAS.1 | HAS.2) == 0 {
+        frame[4] |= HAS.0;
+        frame.splice(6..6, size.to_le_bytes());
+    }
+    frame
+}
+
+/// The part of the default preset's dictionary that a small body can make use of, in bytes at most.
+const XZ_DICTIONARY: usize = 8 << 20;
+
+/// Writes the .xz container at the default preset of Python's `lzma`, but with a dictionary no larger than the body.
+fn squeeze_as_xz(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    let mut options = lzma_rust2::XzOptions::with_preset(6);
+    let dictionary = bytes.len().next_power_of_two().clamp(4096, XZ_DICTIONARY);
+    options.lzma_options.dict_size = u32::try_from(dictionary).unwrap_or(u32::MAX);
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options)?;
+    writer.write_all(bytes)?;
+    writer.finish()
 }

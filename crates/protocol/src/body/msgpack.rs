@@ -11,6 +11,10 @@ use rmp::decode::{RmpRead as _, read_marker};
 use super::MAX_DEPTH;
 use super::text::{JsonText, float, quoted};
 
+mod write;
+
+pub(super) use write::from_json;
+
 /// Reads one value and nothing after it.
 pub(super) fn to_json(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut reader = Reader { rest: bytes, out: JsonText::default() };

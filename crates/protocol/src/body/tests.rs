@@ -259,3 +259,84 @@ proptest::proptest! {
         }
     }
 }
+
+/// Values that Python has words for in every form.
+const VALUES: &str = r#"[[2,-3,18446744073709551615,-9223372036854775808,1.5,1e300,-1e-7,true,false,null,"ä€😀\n\"\\\u0000",
+    "yes","1.0",""],{"a":{"b":[]},"":{}},{"callbacks":null}]"#;
+
+#[test]
+fn every_form_that_is_written_is_read_back() {
+    for serializer in Serializer::ALL {
+        for compression in Compression::ALL.map(Some).into_iter().chain([None]) {
+            let form = BodyForm { serializer, compression };
+            let content = Content {
+                headers: "{}".to_owned(),
+                properties: "{}".to_owned(),
+                content_type: serializer.content_type().to_owned(),
+                content_encoding: serializer.content_encoding().to_owned(),
+                body: write(form, VALUES.to_owned()).unwrap(),
+            };
+            let name = compression.map(|one| one.names()[0]);
+            let (read_form, json) = read(&content, name, AcceptContent::default()).unwrap();
+            assert_eq!(read_form, form);
+            assert_eq!(compact(&json), compact(VALUES.as_bytes()), "{form:?}");
+        }
+    }
+}
+
+#[test]
+fn zstd_tells_the_size_of_its_content() {
+    let frame = Compression::Zstd.squeeze(b"celery");
+    assert_eq!((frame[4] >> 6, &frame[6..14]), (3, &6_u64.to_le_bytes()[..]));
+    assert_eq!(Compression::Zstd.expand(&frame).unwrap(), b"celery");
+}
+
+#[test]
+fn msgpack_is_written_as_kombu_writes_it() {
+    let json = r#"[[2,3],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]"#;
+    let captured = bytes(
+        "93 92 02 03 80 84 a9 63616c6c6261636b73 c0 a8 6572726261636b73 c0 a5 636861696e c0 a5 63686f7264 c0",
+    );
+    assert_eq!(msgpack::from_json(json).unwrap(), captured);
+    for (json, hex) in [
+        ("1e999", "cb 7ff0000000000000"),
+        (r#"{"__type__":"bytes","__value__":"ab"}"#, "c4 02 6162"),
+        (r#"{"__value__":"//4=","__type__":"base64"}"#, "c4 02 fffe"),
+        (r#"{"__type__":"x","__value__":1}"#, "82 a8 5f5f747970655f5f a1 78 a9 5f5f76616c75655f5f 01"),
+    ] {
+        assert_eq!(msgpack::from_json(json).unwrap(), bytes(hex), "{json}");
+    }
+    for (json, reason) in [
+        ("[18446744073709551616]", "more than 64 bits"),
+        (r#""\ud800""#, "read a text"),
+        (&format!("{}{}", "[".repeat(200), "]".repeat(200)), "deeper than"),
+    ] {
+        let error = msgpack::from_json(json).unwrap_err();
+        assert!(error.contains(reason), "{error} / {reason}");
+    }
+}
+
+#[test]
+fn yaml_is_written_so_that_pyyaml_means_the_same() {
+    for (json, yaml) in [
+        ("1e5", "100000.0"),
+        ("1e300", "1.0e+300"),
+        ("-1.5e-7", "-1.5e-7"),
+        ("1e999", ".inf"),
+        ("123456789012345678901234567890", "123456789012345678901234567890"),
+        (r#""é\ud83d\ude00\u007f""#, r#""\xe9\U0001f600\x7f""#),
+        (
+            r#"{"__type__":"datetime","__value__":"2026-01-02T03:04:05+00:00"}"#,
+            r#"!!timestamp "2026-01-02T03:04:05+00:00""#,
+        ),
+        (r#"{"__type__":"date","__value__":"2026-01-02"}"#, r#"!!timestamp "2026-01-02""#),
+        (r#"{"__type__":"bytes","__value__":"ab"}"#, r#"!!binary "YWI=""#),
+        (r#"{"__type__":"decimal","__value__":"1.50"}"#, r#"{"__type__": "decimal", "__value__": "1.50"}"#),
+    ] {
+        assert_eq!(String::from_utf8(yaml::from_json(json).unwrap()).unwrap().trim_end(), yaml);
+    }
+    let long = format!(r#"{{"{}":1}}"#, "k".repeat(2000));
+    let written = yaml::from_json(&long).unwrap();
+    assert!(written.starts_with(b"{? \"k"));
+    assert_eq!(compact(&yaml::to_json(&written).unwrap()), long);
+}

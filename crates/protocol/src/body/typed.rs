@@ -10,7 +10,10 @@ use super::MAX_DEPTH;
 use crate::{Arguments, RawValue};
 
 /// The key that names the type; what has none of them is not looked at.
-const TYPE: &str = "__type__";
+pub(super) const TYPE: &str = "__type__";
+
+/// The key that stands beside it.
+pub(super) const VALUE: &str = "__value__";
 
 impl Arguments {
     /// Returns the arguments with Celery's typed values (`{"__type__": …, "__value__": …}`) as the
@@ -77,14 +80,14 @@ fn object(json: &str, depth: usize, out: &mut String) {
     out.push('}');
 }
 
-type Pair<'a> = (Cow<'a, str>, &'a RawValue);
+pub(super) type Pair<'a> = (Cow<'a, str>, &'a RawValue);
 
 /// Returns the plain form of an object with exactly the two keys.
 fn typed(pairs: &[Pair<'_>]) -> Option<String> {
     let [one, other] = pairs else { return None };
     let (name, value) = match (&*one.0, &*other.0) {
-        (TYPE, "__value__") => (one.1, other.1),
-        ("__value__", TYPE) => (other.1, one.1),
+        (TYPE, VALUE) => (one.1, other.1),
+        (VALUE, TYPE) => (other.1, one.1),
         _ => return None,
     };
     let name: String = serde_json::from_str(name.get()).ok()?;
@@ -107,7 +110,7 @@ struct HexUuid {
 }
 
 /// The members of an object in their order.
-struct Pairs<'a>(Vec<Pair<'a>>);
+pub(super) struct Pairs<'a>(pub(super) Vec<Pair<'a>>);
 
 impl<'de> serde::Deserialize<'de> for Pairs<'de> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

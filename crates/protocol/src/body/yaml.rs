@@ -14,6 +14,9 @@ use super::MAX_DEPTH;
 use super::text::{JsonText, quoted};
 
 mod scalar;
+mod write;
+
+pub(super) use write::from_json;
 
 /// What the tags of the safe loader begin with.
 const SAFE: &str = "tag:yaml.org,2002:";

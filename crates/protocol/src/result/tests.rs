@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{RecordLevel, TaskMessage};
+use crate::{RecordLevel, Serializer, TaskMessage};
 
 fn event(what: What) -> JobEvent {
     let id = JobId::parse("a").unwrap();
@@ -120,9 +120,49 @@ fn progress_is_read_as_tasks_commonly_write_it() {
 }
 
 #[test]
+fn a_result_is_read_in_whichever_form_it_was_written() {
+    let raw = RawValue::from_string(r#"{"a":[1.5,null]}"#.to_owned()).unwrap();
+    let result = TaskResult::after(
+        &event(What::Succeeded { result: Some(raw), runtime_micros: 1 }),
+        ResultStyle { extended: true, ..ResultStyle::default() },
+    )
+    .unwrap();
+    for serializer in Serializer::ALL {
+        for compression in Compression::ALL.map(Some).into_iter().chain([None]) {
+            let bytes = result.encode_as(BodyForm { serializer, compression });
+            let read = TaskResult::decode(&result.id, &bytes).unwrap();
+            assert_eq!(read.state, TaskState::Success);
+            assert_eq!(read.result.get().replace(' ', ""), r#"{"a":[1.5,null]}"#);
+            assert_eq!(read.extended.unwrap().name, "house.add");
+        }
+    }
+    // As PyYAML writes it, and with a word that JSON lacks.
+    for text in ["children: []\nresult: 5\nstatus: SUCCESS\n", r#"{"status": "SUCCESS", "result": NaN}"#] {
+        assert!(matches!(happened(text), Some(What::Succeeded { .. })), "{text}");
+    }
+}
+
+#[test]
+fn a_result_that_its_serializer_has_no_word_for_is_a_failure() {
+    let raw = RawValue::from_string(u128::MAX.to_string()).unwrap();
+    let event = event(What::Succeeded { result: Some(raw), runtime_micros: 1 });
+    let result = TaskResult::after(&event, ResultStyle::default()).unwrap();
+    let form = BodyForm { serializer: Serializer::Msgpack, compression: None };
+    let read = TaskResult::decode(&result.id, &result.encode_as(form)).unwrap();
+    assert_eq!(read.state, TaskState::Failure);
+    assert!(read.result.get().contains("EncodeError"), "{}", read.result);
+}
+
+#[test]
 fn what_is_no_result_is_said_to_be_none() {
     let id = JobId::parse("a").unwrap();
-    for bytes in [&b"\x80\x02}"[..], b"{}", b"[]", b"\0celery-compressed\0application/x-gzip\0x"] {
+    for bytes in [
+        &b"\x80\x02}"[..],
+        b"{}",
+        b"[]",
+        b"\0celery-compressed\0odd\0x",
+        b"\0celery-compressed\0application/x-gzip\0x",
+    ] {
         assert!(TaskResult::decode(&id, bytes).is_err(), "{bytes:?}");
     }
 }

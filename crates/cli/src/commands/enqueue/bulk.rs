@@ -9,8 +9,8 @@ use celeriac_protocol::{Arguments, JobId, RawValue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use super::{CallFlags, check, known_task};
-use crate::config::Period;
+use super::{CallFlags, check, compression, known_task};
+use crate::config::{Period, serializer_of};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -33,6 +33,8 @@ struct Line {
     kwargs: Option<Box<RawValue>>,
     queue: Option<String>,
     priority: Option<u8>,
+    serializer: Option<String>,
+    compression: Option<String>,
     countdown: Option<Period>,
     eta: Option<String>,
     expires: Option<String>,
@@ -126,6 +128,8 @@ fn call_of(
     let own = CallFlags {
         queue: line.queue.or_else(|| flags.queue.clone()),
         priority: line.priority.or(flags.priority),
+        serializer: named_form(line.serializer, serializer_of).map_err(unusable)?.or(flags.serializer),
+        compression: named_form(line.compression, compression).map_err(unusable)?.or(flags.compression),
         countdown: line.countdown.or(flags.countdown),
         eta: when(line.eta)?.or(flags.eta),
         expires: when(line.expires)?.or(flags.expires),
@@ -135,6 +139,14 @@ fn call_of(
         soft_limit: line.soft_limit.or(flags.soft_limit),
     };
     Ok(own.apply(call, context.clock.now()))
+}
+
+/// Reads a name where there is one.
+fn named_form<T>(
+    name: Option<String>,
+    read: impl Fn(&str) -> std::result::Result<T, String>,
+) -> std::result::Result<Option<T>, String> {
+    name.map(|name| read(&name)).transpose()
 }
 
 /// Reads `[…]` as positional arguments, `{…}` as a whole call.

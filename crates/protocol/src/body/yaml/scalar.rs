@@ -51,6 +51,11 @@ impl Scalar {
         }
     }
 
+    /// Says whether it is this text under this name of Celery's types.
+    pub(super) fn is(&self, name: &str, value: &str) -> bool {
+        matches!(self, Self::Typed(known, text) if *known == name && text == value)
+    }
+
     /// Returns it as the key of a JSON object.
     pub(super) fn key(&self) -> Result<String, String> {
         match self {
