@@ -94,6 +94,38 @@ impl Ground {
         }
     }
 
+    /// Says whether there is a server.
+    pub(crate) fn has_server(&self) -> bool {
+        !matches!(self.server, Server::None)
+    }
+
+    /// Kills the server as a crash would.
+    pub(crate) fn kill(&mut self) {
+        match &mut self.server {
+            Server::None => {}
+            Server::Redis(redis) => redis.kill(),
+            Server::Postgres(server) => server.kill(),
+        }
+    }
+
+    /// Stops the server in order.
+    pub(crate) fn stop(&mut self) {
+        match &mut self.server {
+            Server::None => {}
+            Server::Redis(redis) => redis.stop(),
+            Server::Postgres(server) => server.stop(),
+        }
+    }
+
+    /// Starts the server again where it was.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+        match &mut self.server {
+            Server::None => Ok(()),
+            Server::Redis(redis) => Ok(redis.restart()?),
+            Server::Postgres(server) => Ok(server.restart()?),
+        }
+    }
+
     /// Returns the folder that is its own.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()

@@ -3,115 +3,179 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use celeriac_broker::MessageState;
 use celeriac_engine::{Checkpoints, Client, JobHandle};
-use celeriac_protocol::{JobId, JobStatus};
+use celeriac_protocol::JobId;
 
+use crate::ground::{Ground, Transport};
+use crate::lost::{self, Verdict};
 use crate::process::Second;
-use crate::setup::{self, Records};
+use crate::setup::{self, Place, Records};
 use crate::tasks;
 use crate::worker::worker_name;
 
 /// How `soak kill` runs.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// What carries the queue.
+    #[arg(long = "broker", value_enum, default_value = "sqlite")]
+    transport: Transport,
     /// How many workers are killed.
     #[arg(long, default_value_t = 100)]
     kills: usize,
+    /// How many work at a time.
+    #[arg(long, default_value_t = 1)]
+    at_once: usize,
     /// How many jobs are enqueued for each worker.
     #[arg(long, default_value_t = 300)]
     jobs_per_kill: u64,
     /// How many jobs a worker runs at a time.
     #[arg(long, default_value_t = 8)]
     concurrency: usize,
-    /// The lease, short so that the soak is.
-    #[arg(long, default_value_t = 1_000)]
+    /// The lease, short so that the soak is, and long enough that none ends while its worker lives.
+    #[arg(long, default_value_t = 4_000)]
     lease_ms: u64,
     /// Jobs that leave no record: their journal alone tells that they ran.
     #[arg(long)]
     quiet: bool,
 }
 
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// How long a worker may take to come to its point.
+const LONGEST_WAY: Duration = Duration::from_secs(120);
+
+/// How often the queue is looked at, lest it run empty before all workers have come to their points.
+const LOOK: Duration = Duration::from_millis(20);
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let (db, journal) = (folder.path().join("kill.db"), folder.path().join("journal"));
-    let client = setup::client(&db, false, Records::All).await?;
-    let (mut enqueued, mut open) = (Vec::new(), Vec::new());
-    let mut in_flight_at_kills = 0_u64;
+    anyhow::ensure!(options.at_once > 0, "at least one worker is killed at a time");
+    let ground = Ground::start(options.transport, options.transport.durabilities()[0])?;
+    let place = ground.place();
+    let client = setup::open(&place, Records::All).await?;
+    let journal = ground.folder().join("journal");
+    let mut soak =
+        Soak { options, place, client, journal, enqueued: Vec::new(), open: Vec::new(), in_flight: 0 };
     let mut kills_at: HashMap<String, usize> = HashMap::new();
-    for kill in 0..options.kills {
-        let numbers = enqueued.len() as u64..enqueued.len() as u64 + options.jobs_per_kill;
-        let jobs = enqueue(&client, numbers, options.quiet).await?;
-        open.extend_from_slice(&jobs);
-        enqueued.extend(jobs);
-        let point = Checkpoints::ALL[kill % Checkpoints::ALL.len()];
-        let nth = nth(point, kill);
-        let mut worker = Second::start(&arguments(&options, &db, &journal, Some(format!("{point}:{nth}"))))?;
-        while let Some(line) = worker.line()? {
-            if line.starts_with("parked") {
-                break;
-            }
+    let mut kill = 0;
+    while kill < soak.options.kills {
+        let round = kill..soak.options.kills.min(kill + soak.options.at_once);
+        kill = round.end;
+        for point in soak.kill(round).await? {
+            *kills_at.entry(point.to_owned()).or_default() += 1;
         }
-        let name = worker_name(worker.pid());
-        worker.kill()?;
-        in_flight_at_kills += held_by(&client, &name, &mut open).await?;
-        *kills_at.entry(point.to_owned()).or_default() += 1;
     }
-    let last = Second::start(&arguments(&options, &db, &journal, None))?;
-    wait_until_empty(&client).await?;
+    let last = Second::start(&soak.arguments(None))?;
+    lost::wait_until_empty(&soak.client).await?;
     last.stop()?;
-    let verdict = check(&client, &enqueued, &journal, options.quiet).await?;
-    println!("workers killed with SIGKILL: {}", options.kills);
+    println!("workers killed with SIGKILL: {}, {} at a time", soak.options.kills, soak.options.at_once);
     for point in Checkpoints::ALL {
         println!("  at {point:<9} {}", kills_at.get(point).copied().unwrap_or(0));
     }
-    println!("jobs enqueued:              {}", enqueued.len());
-    println!("enqueued minus completed:   {}", verdict.missing.len());
-    println!("records left running:       {}", verdict.running);
-    println!("runs beyond the expected:   {}", verdict.surplus);
-    println!("jobs in flight at kills:    {in_flight_at_kills}");
-    anyhow::ensure!(verdict.missing.is_empty(), "jobs were lost: {:?}", verdict.missing);
-    anyhow::ensure!(verdict.running == 0, "records say that jobs run which do not");
-    anyhow::ensure!(verdict.surplus <= in_flight_at_kills, "more jobs ran twice than were in flight");
-    Ok(())
+    let Soak { options, client, journal, enqueued, in_flight, .. } = soak;
+    let verdict = Verdict::of(&client, &enqueued, &[journal], options.quiet).await?;
+    verdict.conclude("jobs in flight at kills", in_flight)
 }
 
-async fn enqueue(client: &Client, numbers: Range<u64>, quiet: bool) -> anyhow::Result<Vec<JobId>> {
-    fn ids<R>(handles: Vec<JobHandle<R>>) -> Vec<JobId> {
-        handles.iter().map(|job| job.id().clone()).collect()
-    }
-    if quiet {
-        return Ok(ids(client.enqueue_many(numbers.map(tasks::quiet_journal)).await?));
-    }
-    Ok(ids(client.enqueue_many(numbers.map(tasks::journal)).await?))
+/// A soak as it goes on.
+struct Soak {
+    options: Options,
+    place: Place,
+    client: Client,
+    journal: PathBuf,
+    enqueued: Vec<JobId>,
+    /// Those that were in the queue when it was last looked for them.
+    open: Vec<JobId>,
+    /// How many were in the hands of workers when these were killed.
+    in_flight: u64,
 }
 
-fn arguments(options: &Options, db: &Path, journal: &Path, park: Option<String>) -> Vec<String> {
-    let mut arguments: Vec<String> =
-        ["worker", "--records", "all", "--db"].into_iter().map(str::to_owned).collect();
-    arguments.push(db.display().to_string());
-    arguments.extend(["--journal".to_owned(), journal.display().to_string()]);
-    arguments.extend(["--concurrency".to_owned(), options.concurrency.to_string()]);
-    arguments.extend(["--lease-ms".to_owned(), options.lease_ms.to_string()]);
-    arguments.extend(park.map(|park| format!("--park={park}")));
-    arguments
+impl Soak {
+    /// Starts workers, lets each come to its point under load, kills it there, and returns the points.
+    ///
+    /// A worker that has come to its point may hold what the others need, such as the write lock of a
+    /// file, so it is killed at once.
+    async fn kill(&mut self, round: Range<usize>) -> anyhow::Result<Vec<&'static str>> {
+        let points: Vec<&str> =
+            round.clone().map(|kill| Checkpoints::ALL[kill % Checkpoints::ALL.len()]).collect();
+        self.enqueue(self.options.jobs_per_kill * round.len() as u64).await?;
+        let (parked, hear) = channel();
+        for (kill, point) in round.zip(&points) {
+            let worker = Second::start(&self.arguments(Some(format!("{point}:{}", nth(point, kill)))))?;
+            watch(worker, parked.clone());
+        }
+        let (begun, mut left) = (std::time::Instant::now(), points.len());
+        while left > 0 {
+            anyhow::ensure!(begun.elapsed() < LONGEST_WAY, "{left} workers did not come to their points");
+            let Ok(worker) = hear.try_recv() else {
+                self.feed().await?;
+                continue;
+            };
+            left -= 1;
+            let name = worker_name(worker.pid());
+            worker.kill()?;
+            self.count_held(&name).await?;
+        }
+        Ok(points)
+    }
+
+    /// Enqueues more where the queue runs low.
+    async fn feed(&mut self) -> anyhow::Result<()> {
+        if lost::waiting(&self.client).await? < self.options.jobs_per_kill / 4 {
+            self.enqueue(self.options.jobs_per_kill / 2).await?;
+        }
+        tokio::time::sleep(LOOK).await;
+        Ok(())
+    }
+
+    async fn enqueue(&mut self, jobs: u64) -> anyhow::Result<()> {
+        fn ids<R>(handles: Vec<JobHandle<R>>) -> Vec<JobId> {
+            handles.iter().map(|job| job.id().clone()).collect()
+        }
+        let numbers = self.enqueued.len() as u64..self.enqueued.len() as u64 + jobs;
+        let jobs = match self.options.quiet {
+            true => ids(self.client.enqueue_many(numbers.map(tasks::quiet_journal)).await?),
+            false => ids(self.client.enqueue_many(numbers.map(tasks::journal)).await?),
+        };
+        self.open.extend_from_slice(&jobs);
+        self.enqueued.extend(jobs);
+        Ok(())
+    }
+
+    fn arguments(&self, park: Option<String>) -> Vec<String> {
+        let options = &self.options;
+        let mut arguments = vec!["worker".to_owned(), "--records".to_owned(), "all".to_owned()];
+        arguments.extend(self.place.arguments());
+        arguments.extend(["--journal".to_owned(), self.journal.display().to_string()]);
+        arguments.extend(["--concurrency".to_owned(), options.concurrency.to_string()]);
+        arguments.extend(["--lease-ms".to_owned(), options.lease_ms.to_string()]);
+        arguments.extend(park.map(|park| format!("--park={park}")));
+        arguments
+    }
+
+    /// Counts what a killed worker held, and forgets the jobs that have left the queue.
+    async fn count_held(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut left = Vec::new();
+        for id in self.open.drain(..) {
+            let Some(found) = self.client.broker().admin().find(&id).await? else { continue };
+            self.in_flight +=
+                u64::from(matches!(found.state, MessageState::Held { holder, .. } if holder == name));
+            left.push(id);
+        }
+        self.open = left;
+        Ok(())
+    }
 }
 
-/// Counts what the killed worker held, and forgets the jobs that have left the queue.
-async fn held_by(client: &Client, name: &str, open: &mut Vec<JobId>) -> anyhow::Result<u64> {
-    let (mut held, mut left) = (0, Vec::new());
-    for id in open.drain(..) {
-        let Some(found) = client.broker().admin().find(&id).await? else { continue };
-        held += u64::from(matches!(found.state, MessageState::Held { holder, .. } if holder == name));
-        left.push(id);
-    }
-    *open = left;
-    Ok(held)
+/// Waits in a thread of its own until a worker parks, or ends, and hands it over.
+fn watch(mut worker: Second, parked: Sender<Second>) {
+    std::thread::spawn(move || {
+        while worker.line().is_ok_and(|line| line.is_some_and(|line| !line.starts_with("parked"))) {}
+        // Nobody takes it where the soak has failed; then it is killed by being dropped.
+        let _ = parked.send(worker);
+    });
 }
 
 /// Says when a worker parks. Points of a job are reached more often than points of a batch, and
@@ -119,52 +183,4 @@ async fn held_by(client: &Client, name: &str, open: &mut Vec<JobId>) -> anyhow::
 fn nth(point: &str, kill: usize) -> usize {
     let of_a_job = [Checkpoints::FETCHED, Checkpoints::STARTING, Checkpoints::RAN].contains(&point);
     if of_a_job { 100 + 17 * (kill % 10) } else { 5 + kill % 20 }
-}
-
-async fn wait_until_empty(client: &Client) -> anyhow::Result<()> {
-    let start = std::time::Instant::now();
-    loop {
-        let depths = client.broker().admin().depths().await?;
-        let left: u64 = depths.iter().map(|depth| depth.ready + depth.held + depth.delayed).sum();
-        if left == 0 {
-            return Ok(());
-        }
-        anyhow::ensure!(start.elapsed() < LONGEST_WAIT, "{left} messages are left after {LONGEST_WAIT:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-struct Verdict {
-    missing: Vec<JobId>,
-    running: usize,
-    surplus: u64,
-}
-
-/// Compares what was enqueued with the records, and the journal with what should stand in it.
-///
-/// Of `quiet` jobs there are no records; those that should have run and did not are missing.
-async fn check(client: &Client, enqueued: &[JobId], journal: &Path, quiet: bool) -> anyhow::Result<Verdict> {
-    let mut runs: HashMap<String, u64> = HashMap::new();
-    for line in std::fs::read_to_string(journal)?.lines() {
-        if let Some((id, _)) = line.split_once(' ') {
-            *runs.entry(id.to_owned()).or_default() += 1;
-        }
-    }
-    let mut verdict = Verdict { missing: Vec::new(), running: 0, surplus: 0 };
-    for (number, id) in enqueued.iter().enumerate() {
-        // Every tenth fails once and so runs twice.
-        let expected = if number % 10 == 0 { 2 } else { 1 };
-        let ran = runs.get(id.as_str()).copied().unwrap_or(0);
-        let status = client.snapshot(id).await?.map(|snapshot| snapshot.status);
-        verdict.running += usize::from(status == Some(JobStatus::Running));
-        let is_done = if quiet { ran >= expected } else { status == Some(JobStatus::Completed) };
-        if !is_done {
-            verdict.missing.push(id.clone());
-            continue;
-        }
-        anyhow::ensure!(!quiet || status.is_none(), "job {id} left a record");
-        anyhow::ensure!(ran >= expected, "job {id} is completed but ran {ran} of {expected} times");
-        verdict.surplus += ran - expected;
-    }
-    Ok(verdict)
 }

@@ -10,9 +10,11 @@ mod bare;
 mod collect;
 mod ground;
 mod kill;
+mod lost;
 mod process;
 mod queue;
 mod resp;
+mod restart;
 mod setup;
 mod site;
 mod tasks;
@@ -30,6 +32,8 @@ enum Command {
     Collect(collect::Options),
     /// Kills workers at named points of a job's path and counts what is lost.
     Kill(kill::Options),
+    /// Restarts the queue's server under load and counts what is lost.
+    Restart(restart::Options),
     /// Kills the demonstration over a folder of HTML and counts what is lost or fetched twice.
     Site(site::Options),
     /// The site of `collect`.
@@ -65,6 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Serve(options) => collect::site::run(options).await,
             Command::Collector(options) => collect::worker::run(options).await,
             Command::Kill(options) => kill::run(options).await,
+            Command::Restart(options) => restart::run(options).await,
             Command::Worker(options) => worker::run(options).await,
         }
     })

@@ -85,11 +85,6 @@ impl Place {
     }
 }
 
-/// Opens a file that holds queue and records, and makes a client on it.
-pub(crate) async fn client(path: &Path, power: bool, records: Records) -> anyhow::Result<Client> {
-    open(&Place::file(path, power), records).await
-}
-
 /// Opens queue and records and makes a client on them.
 pub(crate) async fn open(place: &Place, records: Records) -> anyhow::Result<Client> {
     let database = place.open_database().await?;

@@ -12,7 +12,17 @@ fn workers_that_are_killed_at_any_point_lose_no_job_that_leaves_no_record() {
     kill_at_each_point(&["--quiet"]);
 }
 
-/// `cargo xtask soak kill` does the same a hundred times.
+#[test]
+fn workers_that_are_killed_side_by_side_lose_no_job_in_redis() {
+    kill_at_each_point(&["--broker", "redis", "--at-once", "4"]);
+}
+
+#[test]
+fn workers_that_are_killed_side_by_side_lose_no_job_in_postgresql() {
+    kill_at_each_point(&["--broker", "postgres", "--at-once", "4"]);
+}
+
+/// `cargo xtask soak kill` does the same more often.
 fn kill_at_each_point(more: &[&str]) {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_celeriac-bench"));
     let kill = bench.args(["kill", "--kills", "7", "--jobs-per-kill", "260"]).args(more).output();

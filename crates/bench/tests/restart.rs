@@ -1,0 +1,23 @@
+//! The queue's server is killed and stopped under load, and no job is lost.
+
+use std::process::Command;
+
+#[test]
+fn redis_that_is_restarted_loses_no_job() {
+    restart("redis");
+}
+
+#[test]
+fn postgresql_that_is_restarted_loses_no_job() {
+    restart("postgres");
+}
+
+/// `cargo xtask soak restart` does the same more often.
+fn restart(broker: &str) {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_celeriac-bench"));
+    let restart = bench.args(["restart", "--restarts", "2", "--broker", broker]).output();
+    let restart = restart.expect("the bench starts");
+    let (told, errors) = (String::from_utf8_lossy(&restart.stdout), String::from_utf8_lossy(&restart.stderr));
+    assert!(restart.status.success(), "{told}{errors}");
+    assert!(told.contains("enqueued minus completed:   0"), "{told}");
+}
