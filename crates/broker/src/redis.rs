@@ -14,7 +14,7 @@ use self::answer::{Fields, list};
 use self::ear::Ear;
 use self::link::{Link, failed};
 use self::notify::{NOTICES, RedisNotifier};
-use self::script::{Arguments, Settings};
+use self::script::{Call, Settings};
 use self::wire::Priorities;
 use crate::{
     Broker, BrokerAdmin, BrokerError, Capabilities, Delivery, FetchRequest, Fetched, LeaseTag, Notice,
@@ -97,19 +97,17 @@ impl RedisBroker {
         Ok(broker)
     }
 
-    /// Begins the arguments of a script.
-    fn arguments(&self) -> Arguments {
+    /// Begins to call a script.
+    fn begin(&self, script: &'static Script) -> Call {
         let now = match self.options.server_time {
             true => String::new(),
             false => self.clock.now().as_micros().to_string(),
         };
-        Arguments::default().with(&self.settings).with(now)
+        Call::of(script).with(&self.settings).with(now)
     }
 
-    async fn call(&self, script: &Script, arguments: &Arguments) -> Result<Value, BrokerError> {
-        let mut call = script.prepare_invoke();
-        call.arg(arguments.as_slice());
-        self.link.ask(async |mut connection| call.invoke_async(&mut connection).await).await
+    async fn run(&self, call: &Call) -> Result<Value, BrokerError> {
+        self.link.ask(async |mut connection| call.run(&mut connection).await).await
     }
 
     /// Writes the tables of bindings for queues that were not met before, as Celery does where it
@@ -151,15 +149,15 @@ impl RedisBroker {
     }
 
     /// Adds a message to what is published: seven arguments.
-    fn push_message(&self, arguments: &mut Arguments, envelope: &Envelope) {
+    fn push_message(&self, call: &mut Call, envelope: &Envelope) {
         let name = self.fresh_name();
-        arguments.push(envelope.id.as_str());
-        arguments.push(&envelope.queue);
-        arguments.push(self.options.step_of(self.priorities().on_wire(envelope.priority)));
-        arguments.push(envelope.due_at.map_or_else(String::new, micros));
-        arguments.push(envelope.unique_key.as_deref().unwrap_or(""));
-        arguments.push(self.write(envelope, &name));
-        arguments.push(name);
+        call.push(envelope.id.as_str());
+        call.push(&envelope.queue);
+        call.push(self.options.step_of(self.priorities().on_wire(envelope.priority)));
+        call.push(envelope.due_at.map_or_else(String::new, micros));
+        call.push(envelope.unique_key.as_deref().unwrap_or(""));
+        call.push(self.write(envelope, &name));
+        call.push(name);
     }
 
     /// Makes a name that nobody else gives.
@@ -167,21 +165,25 @@ impl RedisBroker {
         JobId::fresh(self.clock.now()).to_string()
     }
 
-    /// Adds one settlement: five arguments.
-    fn push_order(&self, arguments: &mut Arguments, settlement: &Settlement) {
+    /// Adds one settlement: six arguments.
+    fn push_order(&self, call: &mut Call, settlement: &Settlement) {
         let Settlement { delivery, settle } = settlement;
-        arguments.push(tag_text(delivery.tag));
+        call.push(tag_text(delivery.tag));
+        call.push(delivery.envelope.id.as_str());
         match settle {
-            Settle::Ack => ["ack", "", "", ""].into_iter().for_each(|one| arguments.push(one)),
+            Settle::Ack => {
+                let unique = if delivery.envelope.unique_key.is_some() { "1" } else { "" };
+                ["ack", unique, "", ""].into_iter().for_each(|one| call.push(one));
+            }
             Settle::Requeue { content, due_at, charged } => {
                 let changed = content.is_some() || due_at.is_some();
-                arguments.push("requeue");
-                arguments.push(if changed { self.rewritten(settlement) } else { String::new() });
-                arguments.push(due_at.map_or_else(String::new, micros));
-                arguments.push(u8::from(*charged));
+                call.push("requeue");
+                call.push(if changed { self.rewritten(settlement) } else { String::new() });
+                call.push(due_at.map_or_else(String::new, micros));
+                call.push(u8::from(*charged));
             }
             Settle::Reject { reason, detail } => {
-                ["reject", reason, detail, ""].into_iter().for_each(|one| arguments.push(one));
+                ["reject", reason, detail, ""].into_iter().for_each(|one| call.push(one));
             }
         }
     }
@@ -205,21 +207,23 @@ impl RedisBroker {
         let here = |instant: i64| Timestamp::from_micros(instant.saturating_add(ahead));
         let leased_until = here(fields.number()?);
         let next_due_at = fields.number_or_nil()?.map(here);
-        let (mut deliveries, mut unread) = (Vec::new(), self.arguments().with(WALK));
-        let begun = unread.as_slice().len();
+        let (mut deliveries, mut unread) = (Vec::new(), self.begin(&script::SETTLE).with(WALK));
+        let mut is_any_unread = false;
         for message in list(fields.next())? {
             match self.delivery(key, leased_until, Fields::of(message)?)? {
                 Ok(delivery) => deliveries.push(delivery),
                 Err((tag, error)) => {
+                    is_any_unread = true;
                     unread.push(tag_text(tag));
                     let detail = error.to_string();
-                    ["reject", UNDECODABLE, &detail, ""].into_iter().for_each(|one| unread.push(one));
+                    // Under which job it is held, the script knows.
+                    ["", "reject", UNDECODABLE, &detail, ""].into_iter().for_each(|one| unread.push(one));
                 }
             }
         }
-        if unread.as_slice().len() > begun {
+        if is_any_unread {
             // Should it fail, the leases end, and the next holder tries.
-            if let Err(error) = self.call(&script::SETTLE, &unread).await {
+            if let Err(error) = self.run(&unread).await {
                 tracing::warn!(%error, "messages that can't be read are still in their queue");
             }
         }
@@ -272,8 +276,8 @@ impl RedisBroker {
             return;
         }
         let steps = format!("{:?}", self.options.priority_steps);
-        let arguments = self.arguments().with(lease_micros(self.options.visibility_timeout)).with(RESTORED);
-        match self.call(&script::RESTORE, &arguments.with(steps)).await {
+        let call = self.begin(&script::RESTORE).with(lease_micros(self.options.visibility_timeout));
+        match self.run(&call.with(RESTORED).with(steps)).await {
             Ok(Value::Int(0)) => {}
             Ok(count) => {
                 tracing::warn!(?count, "messages put back that Python workers have held for too long");
@@ -352,11 +356,11 @@ impl Broker for RedisBroker {
             return Ok(Vec::new());
         }
         self.declare(envelopes.iter().map(|envelope| envelope.queue.as_str())).await?;
-        let mut arguments = self.arguments();
+        let mut call = self.begin(&script::PUBLISH);
         for envelope in &envelopes {
-            self.push_message(&mut arguments, envelope);
+            self.push_message(&mut call, envelope);
         }
-        let mut answers = list(self.call(&script::PUBLISH, &arguments).await?)?.into_iter();
+        let mut answers = list(self.run(&call).await?)?.into_iter();
         self.wake_here(envelopes.iter().map(|envelope| envelope.queue.as_str()));
         envelopes.iter().map(|_| publication(answers.next().unwrap_or(Value::Nil))).collect()
     }
@@ -369,12 +373,12 @@ impl Broker for RedisBroker {
         self.ear.watch(request.queues);
         self.restore().await;
         let key = rand::random::<i64>() & i64::MAX;
-        let mut arguments = self.arguments().with(stem(key)).with(request.max);
-        arguments = arguments.with(lease_micros(request.lease)).with(request.holder).with(MOVED);
+        let mut call = self.begin(&script::FETCH).with(stem(key)).with(request.max);
+        call = call.with(lease_micros(request.lease)).with(request.holder).with(MOVED);
         for queue in self.rotated(request.queues) {
-            arguments.push(queue);
+            call.push(queue);
         }
-        let answer = self.call(&script::FETCH, &arguments).await?;
+        let answer = self.run(&call).await?;
         self.deliveries(key, answer).await
     }
 
@@ -382,11 +386,11 @@ impl Broker for RedisBroker {
         if settlements.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = self.arguments().with(WALK);
+        let mut call = self.begin(&script::SETTLE).with(WALK);
         for settlement in settlements {
-            self.push_order(&mut arguments, settlement);
+            self.push_order(&mut call, settlement);
         }
-        let mut answers = Fields::of(self.call(&script::SETTLE, &arguments).await?)?;
+        let mut answers = Fields::of(self.run(&call).await?)?;
         let back = settlements.iter().filter(|one| matches!(one.settle, Settle::Requeue { .. }));
         self.wake_here(back.map(|one| one.delivery.envelope.queue.as_str()));
         let settled = |done| if done == 1 { Settled::Done } else { Settled::LeaseLost };
@@ -397,11 +401,11 @@ impl Broker for RedisBroker {
         if tags.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = self.arguments().with(lease_micros(lease)).with(MOVED);
+        let mut call = self.begin(&script::RENEW).with(lease_micros(lease)).with(MOVED);
         for tag in tags {
-            arguments.push(tag_text(*tag));
+            call.push(tag_text(*tag));
         }
-        let mut answers = Fields::of(self.call(&script::RENEW, &arguments).await?)?;
+        let mut answers = Fields::of(self.run(&call).await?)?;
         let renewal = |answer| match answer {
             Value::Nil => Ok(Renewal::Lost),
             held => {
@@ -414,12 +418,12 @@ impl Broker for RedisBroker {
     }
 
     async fn leave(&self, queues: &[String], holder: &str) -> Result<(), BrokerError> {
-        let mut arguments = self.arguments().with(holder).with(MOVED);
+        let mut call = self.begin(&script::LEAVE).with(holder).with(MOVED);
         for queue in queues {
-            arguments.push(queue);
+            call.push(queue);
         }
         for _ in 0..LONGEST_FAREWELL {
-            let moved = Fields::of(Value::Array(vec![self.call(&script::LEAVE, &arguments).await?]))?;
+            let moved = Fields::of(Value::Array(vec![self.run(&call).await?]))?;
             if { moved }.number()? < MOVED as i64 {
                 return Ok(());
             }

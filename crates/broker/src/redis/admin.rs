@@ -22,10 +22,10 @@ impl RedisBroker {
     async fn look_for(&self, id: &JobId, reason: Option<&str>) -> Result<Option<Found>, BrokerError> {
         let mut start = 0;
         loop {
-            let mut arguments = self.arguments().with(id.as_str());
-            arguments.push(if reason.is_some() { "cancel" } else { "find" });
-            arguments = arguments.with(reason.unwrap_or("")).with(start).with(SLICE);
-            let answer = self.call(&script::FIND, &arguments).await?;
+            let mut call = self.begin(&script::FIND).with(id.as_str());
+            call.push(if reason.is_some() { "cancel" } else { "find" });
+            call = call.with(reason.unwrap_or("")).with(start).with(SLICE);
+            let answer = self.run(&call).await?;
             if answer == Value::Nil {
                 return Ok(None);
             }
@@ -70,8 +70,8 @@ impl RedisBroker {
         })
     }
 
-    async fn letters(&self, arguments: super::Arguments) -> Result<Vec<DeadLetter>, BrokerError> {
-        let letters = list(self.call(&script::DEAD, &arguments).await?)?;
+    async fn letters(&self, call: super::Call) -> Result<Vec<DeadLetter>, BrokerError> {
+        let letters = list(self.run(&call).await?)?;
         letters.into_iter().map(|letter| self.letter(letter)).collect()
     }
 
@@ -115,23 +115,23 @@ impl BrokerAdmin for RedisBroker {
     }
 
     async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError> {
-        let answer = self.call(&script::DEPTHS, &self.arguments().with(SAMPLE)).await?;
+        let answer = self.run(&self.begin(&script::DEPTHS).with(SAMPLE)).await?;
         let mut depths = list(answer)?.into_iter().map(depth).collect::<Result<Vec<_>, _>>()?;
         depths.sort_by(|one, other| one.queue.cmp(&other.queue));
         Ok(depths)
     }
 
     async fn purge(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
-        let answer = self.call(&script::PURGE, &self.arguments().with(queue).with(max)).await?;
+        let answer = self.run(&self.begin(&script::PURGE).with(queue).with(max)).await?;
         list(answer)?.into_iter().map(|purged| self.purged(queue, purged)).collect()
     }
 
     async fn pause(&self, queue: &str) -> Result<(), BrokerError> {
-        self.call(&script::PAUSE, &self.arguments().with(queue).with("pause")).await.map(drop)
+        self.run(&self.begin(&script::PAUSE).with(queue).with("pause")).await.map(drop)
     }
 
     async fn resume(&self, queue: &str) -> Result<(), BrokerError> {
-        self.call(&script::PAUSE, &self.arguments().with(queue).with("resume")).await?;
+        self.run(&self.begin(&script::PAUSE).with(queue).with("resume")).await?;
         self.wake_here(std::iter::once(queue));
         Ok(())
     }
@@ -139,8 +139,8 @@ impl BrokerAdmin for RedisBroker {
     async fn dead_letters(&self, before: Option<i64>, limit: usize) -> Result<DeadLetterPage, BrokerError> {
         // One more than asked for tells whether there is a next page.
         let before = before.map_or_else(String::new, |key| key.to_string());
-        let arguments = self.arguments().with("page").with(before).with(limit.saturating_add(1));
-        let mut letters = self.letters(arguments).await?;
+        let call = self.begin(&script::DEAD).with("page").with(before).with(limit.saturating_add(1));
+        let mut letters = self.letters(call).await?;
         let more = letters.len() > limit;
         letters.truncate(limit);
         let next = letters.last().filter(|_| more).map(|letter| letter.key);
@@ -148,21 +148,21 @@ impl BrokerAdmin for RedisBroker {
     }
 
     async fn dead_letter(&self, id: &JobId) -> Result<Option<DeadLetter>, BrokerError> {
-        Ok(self.letters(self.arguments().with("find").with(id.as_str())).await?.pop())
+        Ok(self.letters(self.begin(&script::DEAD).with("find").with(id.as_str())).await?.pop())
     }
 
     async fn drop_dead(&self, keys: &[i64]) -> Result<u64, BrokerError> {
-        let mut arguments = self.arguments().with("drop");
-        keys.iter().for_each(|key| arguments.push(key));
-        let answer = self.call(&script::GRAVE, &arguments).await?;
+        let mut call = self.begin(&script::GRAVE).with("drop");
+        keys.iter().for_each(|key| call.push(key));
+        let answer = self.run(&call).await?;
         Ok(Fields::of(Value::Array(vec![answer]))?.count()?.into())
     }
 
     async fn revive(&self, key: i64, envelope: Envelope) -> Result<Option<Publication>, BrokerError> {
         self.declare(std::iter::once(envelope.queue.as_str())).await?;
-        let mut arguments = self.arguments().with("revive").with(key);
-        self.push_message(&mut arguments, &envelope);
-        let answer = self.call(&script::GRAVE, &arguments).await?;
+        let mut call = self.begin(&script::GRAVE).with("revive").with(key);
+        self.push_message(&mut call, &envelope);
+        let answer = self.run(&call).await?;
         if answer == Value::Nil {
             return Ok(None);
         }

@@ -7,7 +7,7 @@
 local cfg = cjson.decode(ARGV[1])
 local prefix, own = cfg.prefix, cfg.prefix .. 'celeriac:'
 local unacked, unacked_index = prefix .. 'unacked', prefix .. 'unacked_index'
-local leases, held, parked = own .. 'leases', own .. 'held', own .. 'parked'
+local leases, held, holding, parked = own .. 'leases', own .. 'held', own .. 'holding', own .. 'parked'
 local waiting, paused = own .. 'delayed', own .. 'paused'
 
 -- How long a queue counts as served after a worker of ours has last asked for its messages, in microseconds.
@@ -27,8 +27,51 @@ local function digits(number)
     return string.format('%.0f', number)
 end
 
+-- How many values one call hands over: Lua's stack has room for some thousands.
+local MANY = 2000
+
+-- Calls a command on a key with all values, in as few calls as can be; `key` may be nil. Nothing is called without values.
+local function call_with(command, key, values)
+    for first = 1, #values, MANY do
+        local last = math.min(first + MANY - 1, #values)
+        if key then
+            redis.call(command, key, unpack(values, first, last))
+        else
+            redis.call(command, unpack(values, first, last))
+        end
+    end
+end
+
+-- Returns one value for each of the names: of a hash, or of all keys where `key` is nil. What is not there is false.
+local function values_of(command, key, names)
+    local values = {}
+    for first = 1, #names, MANY do
+        local last = math.min(first + MANY - 1, #names)
+        local some
+        if key then
+            some = redis.call(command, key, unpack(names, first, last))
+        else
+            some = redis.call(command, unpack(names, first, last))
+        end
+        for i = 1, last - first + 1 do values[first + i - 1] = some[i] end
+    end
+    return values
+end
+
 local function record_of(id)
     return own .. 'job:' .. id
+end
+
+-- What is known of a job beside its message: q queue, s 'r' in its list or 'd' parked, k step, t name under which it is
+-- parked, ra since when it is ready, n its place in time, d hand-outs, a attempts, l lost holders, c why it is to be
+-- cancelled, u unique key. Of one that is held, whose counts `held` has, it tells what was known before.
+local function known_of(id)
+    local packed = redis.call('GET', record_of(id))
+    return packed and cmsgpack.unpack(packed) or nil
+end
+
+local function note(id, known, milliseconds)
+    redis.call('SET', record_of(id), cmsgpack.pack(known), 'PX', digits(milliseconds))
 end
 
 -- What lies here may have been put by a worker that was told of more steps: the last one takes it.
@@ -50,6 +93,12 @@ local function need_room()
     redis.call('SET', own .. 'room', '')
 end
 
+-- Fails here, before anything is taken, where something else has the names under which Celery keeps what is held.
+local function need_places()
+    redis.call('HLEN', unacked)
+    redis.call('ZCARD', unacked_index)
+end
+
 -- Notes that a worker of ours takes from a queue. It is a first write: it fails, like `need_room`, where there is none.
 local function serve(queue, holder)
     local served = own .. 'served:' .. queue
@@ -57,9 +106,14 @@ local function serve(queue, holder)
     redis.call('ZREMRANGEBYSCORE', served, '-inf', '(' .. digits(now - SERVED))
 end
 
+local served = {}
+
 -- Says whether a worker of ours takes from a queue, which will hand on in time what is parked.
 local function is_served(queue)
-    return redis.call('ZCOUNT', own .. 'served:' .. queue, digits(now - SERVED), '+inf') > 0
+    if served[queue] == nil then
+        served[queue] = redis.call('ZCOUNT', own .. 'served:' .. queue, digits(now - SERVED), '+inf') > 0
+    end
+    return served[queue]
 end
 
 local function wake(queue)
@@ -109,9 +163,39 @@ local function decoded(json)
     return read, value
 end
 
+-- How Celery and we write a message, field by field in this order: what follows its body, and its end. What these go over
+-- has no escapes, and both are bound to a place, so each field found is the field that it seems to be.
+local BEGIN, SENT_TO = '{"body": "', '"delivery_info": {"exchange": "'
+local HEAD = '^", "content%-encoding": "[%w-]*", "content%-type": "[%w/.+-]*", "headers": {"lang": ?"%w*", '
+    .. '?"task": ?"[^"\\]*", ?"id": ?"([^"\\]+)", ?"shadow": ?null, ?"eta": ?"?([^,"\\]*)"?, ?"'
+local TAIL = '^([^"\\]*)", "routing_key": "([^"\\]*)"}, "priority": %d+, "body_encoding": "base64", '
+    .. '"delivery_tag": "[^"\\]*"}}$'
+
+-- How much of a message's end is looked at for the place where it was sent.
+local LONGEST_TAIL = 512
+
+-- Reads what the queue has to know of a message that stands as it is usually written: its id, its time as Celery's header
+-- tells it ('null' for none), the exchange and the key by which it was sent. Returns nil of any other. Should something
+-- else in it be broken, whoever takes it finds that. A string of a whole message, and even a table, costs Lua more than
+-- all of this, so none is made.
+local function usual_facts_of(raw)
+    -- The first quote after the beginning ends the body, unless it is an escaped one, which no comma follows like this.
+    local body_ends = raw:find('"', #BEGIN + 1, true)
+    local id, eta = raw:match(HEAD, body_ends or #raw)
+    local _, sent_to = raw:find(SENT_TO, -LONGEST_TAIL, true)
+    if not id or not sent_to or raw:find(BEGIN, 1, true) ~= 1 then return nil end
+    local exchange, key = raw:match(TAIL, sent_to + 1)
+    if exchange then return id, eta, exchange, key end
+end
+
 -- Reads what the queue has to know of a message; `told` says that Celery's own header tells its time.
 -- Returns nil and a reason where it can't be read.
 local function facts_of(raw)
+    local id, eta, exchange, key = usual_facts_of(raw)
+    if id then
+        local due = eta ~= 'null' and instant(eta) or nil
+        return { id = id, due = due, told = due ~= nil, exchange = exchange, key = key }
+    end
     local read, message = decoded(raw)
     if not read or type(message) ~= 'table' then return nil, 'it is no JSON object' end
     local properties, headers = message.properties, message.headers
@@ -135,14 +219,20 @@ local function facts_of(raw)
     return facts
 end
 
--- Forgets what is known of a job beside its message, and sets its unique key free.
-local function forget(id)
-    local record = record_of(id)
-    local unique = redis.call('HGET', record, 'u')
+-- Sets a job's unique key free, where it is still the job's.
+local function free(id, unique)
     if unique and redis.call('GET', own .. 'unique:' .. unique) == id then
         redis.call('DEL', own .. 'unique:' .. unique)
     end
-    redis.call('DEL', record)
+end
+
+-- Forgets what is known of a job beside its message, and sets its unique key free.
+local function forget(id)
+    local known = known_of(id)
+    if known then
+        free(id, known.u)
+        redis.call('DEL', record_of(id))
+    end
 end
 
 -- Puts a message to the dead letters with its bytes; returns its key.
@@ -156,33 +246,37 @@ local function bury(raw, queue, id, reason, detail, deliveries, attempts)
     return key
 end
 
--- Keeps what is known of a job, and its unique key, for so many milliseconds from now.
-local function keep(record, milliseconds)
-    redis.call('PEXPIRE', record, digits(milliseconds))
-    local unique = redis.call('HGET', record, 'u')
+-- Keeps a unique key for so many milliseconds from now.
+local function keep_unique(unique, milliseconds)
     if unique then redis.call('PEXPIRE', own .. 'unique:' .. unique, digits(milliseconds)) end
 end
 
--- Lets a message wait for its time, under a name that is used once.
-local function park(name, raw, queue, step, id, due)
+-- How long it is known of a job that it is ready or due then.
+local function keep_until(instant_then)
+    return cfg.keep + math.max(0, math.ceil((instant_then - now) / 1000))
+end
+
+-- Lets a message wait for its time, under a name that is used once; `known` is what is known of its job besides.
+local function park(name, raw, queue, step, id, due, known)
     redis.call('HSET', parked, name, step .. raw)
     redis.call('ZADD', delayed_of(queue), digits(due), name)
     redis.call('SADD', waiting, queue)
-    local record = record_of(id)
-    redis.call('HSET', record, 'q', queue, 's', 'd', 'k', step, 't', name, 'ra', digits(due))
-    keep(record, cfg.keep + math.max(0, math.ceil((due - now) / 1000)))
+    known.q, known.s, known.k, known.t, known.ra = queue, 'd', step, name, due
+    note(id, known, keep_until(due))
+    keep_unique(known.u, keep_until(due))
 end
 
 -- Says how old a message is: the lower, the older. Nil where nothing is known of it.
 local function age_of(raw)
     local facts = facts_of(raw)
-    return facts and tonumber(redis.call('HGET', record_of(facts.id), 'n') or nil)
+    local known = facts and known_of(facts.id)
+    return known and known.n
 end
 
 -- Makes a message the next of its list, but for older ones among the first `walk`, which stay before it.
-local function push_back(raw, queue, step, id, ready_at, walk)
-    local list, record, older = list_of(queue, step), record_of(id), {}
-    local age = walk > 0 and tonumber(redis.call('HGET', record, 'n') or nil)
+local function push_back(raw, queue, step, id, ready_at, walk, known)
+    local list, older = list_of(queue, step), {}
+    local age = walk > 0 and known.n
     while age and #older < walk do
         local next_one = redis.call('LINDEX', list, -1)
         local its_age = next_one and age_of(next_one)
@@ -191,41 +285,50 @@ local function push_back(raw, queue, step, id, ready_at, walk)
     end
     redis.call('RPUSH', list, raw)
     for i = #older, 1, -1 do redis.call('RPUSH', list, older[i]) end
-    redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 't', '', 'ra', digits(ready_at))
-    keep(record, cfg.keep)
+    known.q, known.s, known.k, known.t, known.ra = queue, 'r', step, nil, ready_at
+    note(id, known, cfg.keep)
+    keep_unique(known.u, cfg.keep)
 end
 
--- Hands what has fallen due to its list, at most `limit` of each queue, the earliest first in line.
+-- Hands what has fallen due to its list, at most `limit` of each queue, the earliest first in line. Returns the queues of
+-- which messages wait. Whoever reads a record that says 'd' looks whether the message is still parked.
 local function promote(limit)
+    local still = {}
     for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do
         local delayed = delayed_of(queue)
-        local due = redis.call('ZRANGE', delayed, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
-        for i = #due - 1, 1, -2 do
-            local name = due[i]
-            local value = redis.call('HGET', parked, name)
-            if value then
-                local step, raw = tonumber(value:sub(1, 1)), value:sub(2)
-                local facts, reason = facts_of(raw)
-                if facts then
-                    push_back(raw, queue, step, facts.id, tonumber(due[i + 1]), 0)
-                else
-                    bury(raw, queue, nil, 'undecodable', reason)
+        local due = redis.call('ZRANGE', delayed, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit)
+        if #due > 0 then
+            local lists, values = {}, values_of('HMGET', parked, due)
+            for i = #due, 1, -1 do
+                local value = values[i]
+                if value then
+                    local list = list_of(queue, tonumber(value:sub(1, 1)))
+                    lists[list] = lists[list] or {}
+                    table.insert(lists[list], value:sub(2))
                 end
-                redis.call('HDEL', parked, name)
             end
-            redis.call('ZREM', delayed, name)
+            for list in pairs(lists) do redis.call('LLEN', list) end
+            for list, raws in pairs(lists) do call_with('RPUSH', list, raws) end
+            call_with('HDEL', parked, due)
+            call_with('ZREM', delayed, due)
         end
         if #due > 0 and redis.call('EXISTS', delayed) == 0 then
             redis.call('SREM', waiting, queue)
+        else
+            still[#still + 1] = queue
         end
     end
+    return still
 end
 
--- Returns who holds a tag of ours and what: { id, queue, step, length of the message, holder }.
-local function holding(tag)
+-- Returns who holds a tag of ours and what: { id, queue, step, length of the message, holder, then what is known of its
+-- job: n, ra, d, a, l, c, u as in its record, false for what is not }.
+local function holds_of(tag)
     local packed = redis.call('HGET', held, tag)
     return packed and cmsgpack.unpack(packed) or nil
 end
+
+local HOLDS_N, HOLDS_D, HOLDS_A, HOLDS_C, HOLDS_U = 6, 8, 9, 11, 12
 
 -- Returns the message under a tag of ours, as it was popped; nil if a peer has put it back meanwhile.
 local function message_under(tag, holds)
@@ -233,12 +336,46 @@ local function message_under(tag, holds)
     return value and value:sub(2, 1 + holds[4]) or nil
 end
 
--- Lets go of a tag.
-local function drop_tag(tag)
-    redis.call('HDEL', unacked, tag)
-    redis.call('ZREM', unacked_index, tag)
-    redis.call('HDEL', held, tag)
-    redis.call('ZREM', leases, tag)
+-- Returns the tag under which one of ours holds a job's message, and who and what; nil where a peer has put it back.
+local function tag_of(id)
+    local tag = redis.call('HGET', holding, id)
+    if tag and redis.call('HEXISTS', unacked, tag) == 1 then
+        return tag, holds_of(tag)
+    end
+end
+
+-- Lets go of tags, and of the jobs that were held under them.
+local function drop_tags(tags, ids)
+    if #tags == 0 then return end
+    call_with('HDEL', unacked, tags)
+    call_with('ZREM', unacked_index, tags)
+    call_with('HDEL', held, tags)
+    call_with('ZREM', leases, tags)
+    local of_these = {}
+    for i, tag in ipairs(values_of('HMGET', holding, ids)) do
+        if tag == tags[i] then of_these[#of_these + 1] = ids[i] end
+    end
+    call_with('HDEL', holding, of_these)
+    return of_these
+end
+
+-- Returns what is known of a job that was held, with the counts of that time.
+local function known_after(holds)
+    local known = known_of(holds[1]) or {}
+    local asked_to_stop = known.c or holds[HOLDS_C]
+    for i, name in ipairs({ 'n', 'ra', 'd', 'a', 'l', 'c', 'u' }) do known[name] = holds[HOLDS_N - 1 + i] or nil end
+    known.c = asked_to_stop or nil
+    return known
+end
+
+-- Lets go of a tag under which nothing lies any more: a peer has put the message back, and counts go on.
+local function drop_lost(tag, holds)
+    if redis.call('HGET', holding, holds[1]) == tag then
+        local known = known_after(holds)
+        known.q, known.s, known.k, known.t = holds[2], 'r', holds[3], nil
+        note(holds[1], known, cfg.keep)
+    end
+    drop_tags({ tag }, { holds[1] })
 end
 
 -- Takes back up to `limit` of our own leases that have ended; other workers' tags are none of our business.
@@ -246,24 +383,28 @@ local function take_back(limit)
     local ended = redis.call('ZRANGE', leases, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
     for i = #ended - 1, 1, -2 do
         local tag = ended[i]
-        local holds = holding(tag)
+        local holds = holds_of(tag)
         local raw = holds and message_under(tag, holds)
         if raw then
-            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]), 0)
-            redis.call('HINCRBY', record_of(holds[1]), 'l', 1)
+            local known = known_after(holds)
+            known.l = (known.l or 0) + 1
+            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]), 0, known)
+            drop_tags({ tag }, { holds[1] })
+        elseif holds then
+            drop_lost(tag, holds)
+        else
+            drop_tags({ tag }, { '' })
         end
-        drop_tag(tag)
     end
 end
 
 -- Says whether nothing is left of a job but what is known of it: Python workers take messages, and put back what
--- we held, without telling us; what was in a list that is empty is gone. The second value: whether anything is known.
-local function is_gone(id)
-    local known = redis.call('HMGET', record_of(id), 's', 'q', 'k', 't')
-    local state = known[1]
-    if not state then return true, false end
-    local in_list = state == 'r' or state == 'h' and redis.call('HEXISTS', unacked, known[4]) == 0
-    return in_list and redis.call('LLEN', list_of(known[2], tonumber(known[3]))) == 0, true
+-- we held, without telling us; what was in a list that is empty is gone.
+local function is_gone(id, known)
+    if tag_of(id) then return false end
+    if not known or not known.q then return true end
+    if known.s == 'd' and redis.call('HEXISTS', parked, known.t) == 1 then return false end
+    return redis.call('LLEN', list_of(known.q, known.k)) == 0
 end
 
 -- Says whether a message waits for its time in the place where only our workers look. Where none of them takes from
@@ -275,27 +416,59 @@ local function is_to_be_parked(queue, due, raw)
     return not (facts and facts.told)
 end
 
--- Stores a message, unless its id or unique key is in a queue already: then returns that job's id.
-local function enter(id, queue, step, due, unique, raw, name)
-    local record = record_of(id)
-    local holder_of_key = unique ~= '' and redis.call('GET', own .. 'unique:' .. unique)
-    for _, other in ipairs({ id, holder_of_key or nil }) do
-        local gone, known = is_gone(other)
-        if not gone then return other end
-        if known then forget(other) end
+-- Stores messages in the given order, each of { id, queue, step, due time or '', unique key or '', message, a fresh name },
+-- unless its id or unique key is in a queue already. Returns for each false, or the id of the job that is in the way.
+local function enter(messages)
+    local ids, records = {}, {}
+    for i, message in ipairs(messages) do ids[i], records[i] = message[1], record_of(message[1]) end
+    local tags, knowns = values_of('HMGET', holding, ids), values_of('MGET', nil, records)
+    local last = redis.call('INCRBY', own .. 'last', #messages) - #messages
+    local answers, entered, lists, order = {}, {}, {}, {}
+
+    -- Returns the job that keeps another one of this id out.
+    local function in_the_way(id, tag, packed)
+        if entered[id] then return true end
+        if not tag and not packed then return false end
+        local known = packed and cmsgpack.unpack(packed) or nil
+        if not is_gone(id, known) then return true end
+        if known then free(id, known.u) end
+        return false
     end
-    if is_to_be_parked(queue, due, raw) then
-        park(name, raw, queue, step, id, tonumber(due))
-    else
-        local ready_at = due ~= '' and math.max(now, tonumber(due)) or now
-        redis.call('LPUSH', list_of(queue, step), raw)
-        redis.call('HSET', record, 'q', queue, 's', 'r', 'k', step, 'ra', digits(ready_at))
-        redis.call('PEXPIRE', record, digits(cfg.keep + math.ceil((ready_at - now) / 1000)))
+
+    -- Returns whose unique key it is, unless that is free.
+    local function owner_of(unique)
+        local owner = unique ~= '' and redis.call('GET', own .. 'unique:' .. unique)
+        if not owner then return nil end
+        if in_the_way(owner, true, redis.call('GET', record_of(owner))) then return owner end
+        redis.call('DEL', record_of(owner))
     end
-    redis.call('HSET', record, 'n', redis.call('INCR', own .. 'last'))
-    if unique ~= '' then
-        redis.call('SET', own .. 'unique:' .. unique, id, 'PX', redis.call('PTTL', record))
-        redis.call('HSET', record, 'u', unique)
+
+    local function store(i, id, queue, step, due, unique, raw, name)
+        local known = { n = last + i, u = unique ~= '' and unique or nil }
+        local keep = cfg.keep
+        if is_to_be_parked(queue, due, raw) then
+            park(name, raw, queue, step, id, tonumber(due), known)
+            keep = keep_until(tonumber(due))
+        else
+            local list = list_of(queue, step)
+            if not lists[list] then
+                lists[list], order[#order + 1] = {}, list
+            end
+            table.insert(lists[list], raw)
+            local ready_at = due ~= '' and math.max(now, tonumber(due)) or now
+            known.q, known.s, known.k, known.ra, keep = queue, 'r', step, ready_at, keep_until(ready_at)
+            note(id, known, keep)
+        end
+        if known.u then redis.call('SET', own .. 'unique:' .. unique, id, 'PX', digits(keep)) end
+        entered[id] = true
     end
-    return false
+
+    for i, message in ipairs(messages) do
+        local id = message[1]
+        local other = in_the_way(id, tags[i], knowns[i]) and id or owner_of(message[5])
+        answers[i] = other or false
+        if not other then store(i, unpack(message)) end
+    end
+    for _, list in ipairs(order) do call_with('LPUSH', list, lists[list]) end
+    return answers
 end

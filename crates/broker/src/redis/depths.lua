@@ -20,8 +20,8 @@ local function count_lists(queue, count)
         count.ready = count.ready + redis.call('LLEN', list)
         for _, raw in ipairs(redis.call('LRANGE', list, -sample, -1)) do
             local facts = facts_of(raw)
-            local since = facts and redis.call('HGET', record_of(facts.id), 'ra')
-            ready_since(count, 0, tonumber(since or nil))
+            local known = facts and known_of(facts.id)
+            ready_since(count, 0, known and known.ra)
         end
     end
 end
@@ -43,7 +43,7 @@ end
 
 local ends = redis.call('ZRANGE', leases, 0, -1, 'WITHSCORES')
 for i = 1, #ends, 2 do
-    local holds = holding(ends[i])
+    local holds = holds_of(ends[i])
     if holds and redis.call('HEXISTS', unacked, ends[i]) == 1 then
         local count, at = count_of(holds[2]), tonumber(ends[i + 1])
         if at <= now then ready_since(count, 1, at) else count.held = count.held + 1 end

@@ -7,67 +7,122 @@
 local stem, max, lease = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local holder, limit = ARGV[6], tonumber(ARGV[7])
 local until_then = now + lease
+local ends_at = digits(until_then)
 local seconds = string.format('%.6f', now / 1000000)
 
 for i = 8, #ARGV do
     for step = 0, #cfg.suffixes - 1 do need_list(ARGV[i], step) end
 end
+need_places()
 for i = 8, #ARGV do serve(ARGV[i], holder) end
 take_back(limit)
-promote(limit)
+local waiting_queues = promote(limit)
 
-local taken, number, moved = {}, 0, 0
+-- What has been taken, a list for each thing that is known of it.
+local raws, queues, steps, ids, records, sent = {}, {}, {}, {}, {}, {}
+local taken, moved = 0, 0
 
-local function hold(raw, queue, step, facts)
-    number = number + 1
-    local tag = stem .. string.format('%06d', number)
-    local exchange, key = text(facts.exchange) or '', text(facts.key) or queue
-    redis.call('HSET', unacked, tag, '[' .. raw .. ', ' .. cjson.encode(exchange) .. ', ' .. cjson.encode(key) .. ']')
-    redis.call('ZADD', unacked_index, seconds, tag)
-    redis.call('ZADD', leases, digits(until_then), tag)
-    redis.call('HSET', held, tag, cmsgpack.pack({ facts.id, queue, step, #raw, holder }))
-    local record = record_of(facts.id)
-    local known = redis.call('HMGET', record, 'd', 'a', 'l', 'c', 'u', 'n')
-    local deliveries, attempts = (tonumber(known[1]) or 0) + 1, (tonumber(known[2]) or 0) + 1
-    redis.call('HSET', record, 'q', queue, 's', 'h', 'k', step, 't', tag, 'd', deliveries, 'a', attempts)
-    if not known[6] then redis.call('HSET', record, 'n', redis.call('INCR', own .. 'last')) end
-    redis.call('PEXPIRE', record, cfg.keep)
-    if known[5] then redis.call('PEXPIRE', own .. 'unique:' .. known[5], cfg.keep) end
-    taken[number] = { raw, queue, number, deliveries, attempts, tonumber(known[3]) or 0, known[4] }
+-- Returns what Celery keeps behind a message that is held: the exchange and the key by which it was sent.
+local places = {}
+local function place_of(exchange, key)
+    local of_exchange = places[exchange] or {}
+    places[exchange] = of_exchange
+    of_exchange[key] = of_exchange[key] or (', ' .. cjson.encode(exchange) .. ', ' .. cjson.encode(key) .. ']')
+    return of_exchange[key]
+end
+
+local function put(raw, queue, step, id, exchange, key)
+    taken = taken + 1
+    raws[taken], queues[taken], steps[taken] = raw, queue, step
+    ids[taken], records[taken], sent[taken] = id, record_of(id), place_of(exchange, key)
 end
 
 local function take(raw, queue, step)
+    local id, eta, exchange, key = usual_facts_of(raw)
+    if eta == 'null' then return put(raw, queue, step, id, exchange, key) end
     local facts, reason = facts_of(raw)
     if not facts then
         moved = moved + 1
         bury(raw, queue, nil, 'undecodable', reason)
     elseif facts.due and facts.due > now then
         moved = moved + 1
-        park(stem .. 'p' .. moved, raw, queue, step, facts.id, facts.due)
+        park(stem .. 'p' .. moved, raw, queue, step, facts.id, facts.due, known_of(facts.id) or {})
     else
-        hold(raw, queue, step, facts)
+        put(raw, queue, step, facts.id, text(facts.exchange) or '', text(facts.key) or queue)
     end
+end
+
+-- Takes the next messages out of a list, the first in line first. To read them and then to cut the list is a good deal
+-- cheaper than to pop them.
+local function pop(list, count)
+    local some = redis.call('LRANGE', list, -count, -1)
+    if #some > 0 then redis.call('LTRIM', list, 0, -#some - 1) end
+    return some
 end
 
 for i = 8, #ARGV do
     local queue = ARGV[i]
     if redis.call('HEXISTS', paused, queue) == 0 then
         for step = 0, #cfg.suffixes - 1 do
-            while number < max and moved < limit do
-                local raws = redis.call('RPOP', list_of(queue, step), max - number)
-                if not raws then break end
-                for _, raw in ipairs(raws) do
+            while taken < max and moved < limit do
+                local some = pop(list_of(queue, step), max - taken)
+                if #some == 0 then break end
+                for nth = #some, 1, -1 do
                     -- The messages after it have left their list, so nothing that one of them holds may end this.
-                    local fine, why = pcall(take, raw, queue, step)
+                    local fine, why = pcall(take, some[nth], queue, step)
                     if not fine then
                         moved = moved + 1
-                        bury(raw, queue, nil, 'undecodable', type(why) == 'table' and why.err or tostring(why))
+                        local reason = type(why) == 'table' and why.err or tostring(why)
+                        bury(some[nth], queue, nil, 'undecodable', reason)
                     end
                 end
             end
         end
     end
 end
+
+-- Returns what is known of the job of a message that has been taken, and counts this hand-out.
+local function known_now(id, packed, tag)
+    local known = packed and cmsgpack.unpack(packed) or {}
+    local holds = tag and holds_of(tag)
+    -- A peer has put back what one of ours held and has not settled yet.
+    if holds then known = known_after(holds) end
+    known.d, known.a = (known.d or 0) + 1, (known.a or 0) + 1
+    if not known.n then known.n = redis.call('INCR', own .. 'last') end
+    if known.u then
+        redis.call('PEXPIRE', record_of(id), digits(cfg.keep))
+        keep_unique(known.u, cfg.keep)
+    end
+    return known
+end
+
+local answers = {}
+
+-- Nothing here may fail any more: the messages have left their lists.
+local function hold()
+    local tags, knowns = values_of('HMGET', holding, ids), values_of('MGET', nil, records)
+    local messages, index, ends, holds, by_id = {}, {}, {}, {}, {}
+    for i = 1, taken do
+        local raw, queue, id, one, two = raws[i], queues[i], ids[i], 2 * i - 1, 2 * i
+        local known = known_now(id, knowns[i], tags[i])
+        local tag = stem .. string.format('%06d', i)
+        messages[one], messages[two] = tag, '[' .. raw .. sent[i]
+        index[one], index[two] = seconds, tag
+        ends[one], ends[two] = ends_at, tag
+        by_id[one], by_id[two] = id, tag
+        holds[one], holds[two] = tag, cmsgpack.pack({
+            id, queue, steps[i], #raw, holder, known.n, known.ra or false, known.d, known.a, known.l or false,
+            known.c or false, known.u or false,
+        })
+        answers[i] = { raw, queue, i, known.d, known.a, known.l or 0, known.c }
+    end
+    call_with('HSET', unacked, messages)
+    call_with('ZADD', unacked_index, index)
+    call_with('ZADD', leases, ends)
+    call_with('HSET', held, holds)
+    call_with('HSET', holding, by_id)
+end
+if taken > 0 then hold() end
 
 local next_due
 local function consider(key)
@@ -77,6 +132,8 @@ end
 -- What was moved away may have stood before messages that are ready.
 if moved >= limit then next_due = now end
 consider(leases)
-for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do consider(delayed_of(queue)) end
+-- What was parked just now may be the first of its queue.
+if moved > 0 then waiting_queues = redis.call('SMEMBERS', waiting) end
+for _, queue in ipairs(waiting_queues) do consider(delayed_of(queue)) end
 
-return { now, until_then, next_due or false, taken }
+return { now, until_then, next_due or false, answers }

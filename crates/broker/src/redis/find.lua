@@ -5,10 +5,9 @@
 
 local id, cancels, reason = ARGV[3], ARGV[4] == 'cancel', ARGV[5]
 local start, slice = tonumber(ARGV[6]), tonumber(ARGV[7])
-local record = record_of(id)
-local known = redis.call('HMGET', record, 's', 'q', 'k', 't', 'd', 'a')
-local state, queue, step, place = known[1], known[2], tonumber(known[3]), known[4]
-local deliveries, attempts = tonumber(known[5]) or 0, tonumber(known[6]) or 0
+local known = known_of(id) or {}
+local queue, step, place = known.q, known.k, known.t
+local deliveries, attempts = known.d or 0, known.a or 0
 
 -- What the id has of plain letters stands in the message as it is, whoever wrote the JSON.
 local needle = ''
@@ -57,16 +56,18 @@ local function held_by_another()
     return false
 end
 
-if state == 'h' then
-    local holds = holding(place)
-    local raw = holds and message_under(place, holds)
-    if not raw then return false end
-    if cancels then redis.call('HSETNX', record, 'c', reason) end
-    local ends = tonumber(redis.call('ZSCORE', leases, place)) or now
-    return { 'held', raw, queue, deliveries, attempts, ends, holds[5] }
-elseif state == 'd' then
-    local value = redis.call('HGET', parked, place)
-    if not value then return false end
+local tag, holds = tag_of(id)
+if holds then
+    if cancels and not known.c then
+        known.c = reason
+        note(id, known, cfg.keep)
+    end
+    local ends = tonumber(redis.call('ZSCORE', leases, tag)) or now
+    return { 'held', message_under(tag, holds), holds[2], holds[HOLDS_D], holds[HOLDS_A], ends, holds[5] }
+end
+
+local value = known.s == 'd' and redis.call('HGET', parked, place)
+if value then
     local due = tonumber(redis.call('ZSCORE', delayed_of(queue), place)) or now
     if cancels then
         redis.call('HDEL', parked, place)
@@ -74,7 +75,7 @@ elseif state == 'd' then
         forget(id)
     end
     return { due > now and 'delayed' or 'ready', value:sub(2), queue, deliveries, attempts, due, '' }
-elseif state == 'r' then
+elseif queue then
     local list = list_of(queue, step)
     local raws = redis.call('LRANGE', list, start, start + slice - 1)
     local raw, due = among(raws)

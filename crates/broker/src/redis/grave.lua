@@ -18,7 +18,8 @@ if ARGV[3] == 'drop' then
 end
 
 if redis.call('EXISTS', own .. 'dead:' .. ARGV[4]) == 0 then return false end
-local answer = enter(ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], ARGV[11])
+need_list(ARGV[6], tonumber(ARGV[7]))
+local answer = enter({ { ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9], ARGV[10], ARGV[11] } })[1]
 if not answer then
     drop(ARGV[4])
     wake(ARGV[6])

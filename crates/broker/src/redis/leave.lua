@@ -13,9 +13,7 @@ local function hand_over(queue)
         local value = redis.call('HGET', parked, name)
         if value then
             local step, raw = tonumber(value:sub(1, 1)), value:sub(2)
-            local facts = facts_of(raw)
             redis.call('LPUSH', list_of(queue, step), raw)
-            if facts then redis.call('HSET', record_of(facts.id), 's', 'r', 't', '') end
             redis.call('HDEL', parked, name)
         end
         redis.call('ZREM', delayed, name)

@@ -12,9 +12,9 @@ local function out(raw, due)
         bury(raw, queue, nil, 'undecodable', reason)
         return
     end
-    local counts = redis.call('HMGET', record_of(facts.id), 'd', 'a')
+    local known = known_of(facts.id) or {}
     if not due and facts.due and facts.due > now then due = facts.due end
-    purged[#purged + 1] = { raw, due, tonumber(counts[1]) or 0, tonumber(counts[2]) or 0 }
+    purged[#purged + 1] = { raw, due, known.d or 0, known.a or 0 }
     forget(facts.id)
 end
 

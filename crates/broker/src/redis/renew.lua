@@ -7,15 +7,14 @@ local seconds = string.format('%.6f', now / 1000000)
 local answers = {}
 for i = 5, #ARGV do
     local tag = ARGV[i]
-    local holds = holding(tag)
+    local holds = holds_of(tag)
     if holds and redis.call('HEXISTS', unacked, tag) == 1 then
         redis.call('ZADD', leases, until_then, tag)
         redis.call('ZADD', unacked_index, seconds, tag)
-        local record = record_of(holds[1])
-        redis.call('PEXPIRE', record, cfg.keep)
-        local known = redis.call('HMGET', record, 'c', 'u')
-        if known[2] then redis.call('PEXPIRE', own .. 'unique:' .. known[2], cfg.keep) end
-        answers[#answers + 1] = { 1, known[1] }
+        redis.call('PEXPIRE', record_of(holds[1]), digits(cfg.keep))
+        local known = known_of(holds[1]) or {}
+        keep_unique(known.u or holds[HOLDS_U] or nil, cfg.keep)
+        answers[#answers + 1] = { 1, known.c or holds[HOLDS_C] or nil }
     else
         answers[#answers + 1] = false
     end

@@ -14,7 +14,7 @@ use redis::{Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind,
 use super::RedisOptions;
 use super::answer::list;
 use super::link::{Link, failed};
-use super::script::Arguments;
+use super::script::Call;
 use crate::error::Cause;
 use crate::{BrokerError, KeptResult, ResultStore};
 
@@ -103,15 +103,13 @@ impl fmt::Debug for RedisResults {
 impl ResultStore for RedisResults {
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
         for slice in results.chunks(SLICE) {
-            let mut arguments = Arguments::default();
+            let mut call = Call::of(&PUT);
             for result in slice {
                 // What is kept for less than a millisecond is kept for one, since 0 is for ever.
                 let keep = result.keep.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(0).max(1));
-                arguments = arguments.with(self.key(&result.id)).with(result.body.as_slice()).with(keep);
+                call = call.with(self.key(&result.id)).with(result.body.as_slice()).with(keep);
             }
-            let mut call = PUT.prepare_invoke();
-            call.arg(arguments.as_slice());
-            self.ask(async |mut connection| call.invoke_async::<Value>(&mut connection).await).await?;
+            self.ask(async |mut connection| call.run(&mut connection).await).await?;
         }
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use redis::{Script, ToRedisArgs};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, ToRedisArgs, Value};
 use serde::Serialize;
 
 use super::options::RedisOptions;
@@ -57,14 +58,23 @@ impl<'s> Settings<'s> {
     }
 }
 
-/// The arguments of one call.
-#[derive(Debug, Default)]
-pub(super) struct Arguments(Vec<Vec<u8>>);
+/// One call of a script, to which arguments are added. They lie in one piece of memory, as they are sent.
+pub(super) struct Call {
+    script: &'static Script,
+    command: Cmd,
+}
 
-impl Arguments {
-    /// Adds one; whole numbers are written in digits.
+impl Call {
+    /// Begins a call.
+    pub(super) fn of(script: &'static Script) -> Self {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.get_hash()).arg(0);
+        Self { script, command }
+    }
+
+    /// Adds an argument; whole numbers are written in digits.
     pub(super) fn push(&mut self, value: impl ToRedisArgs) {
-        value.write_redis_args(&mut self.0);
+        self.command.arg(value);
     }
 
     /// Adds an argument and hands the rest on.
@@ -74,7 +84,15 @@ impl Arguments {
         self
     }
 
-    pub(super) fn as_slice(&self) -> &[Vec<u8>] {
-        &self.0
+    /// Calls the script. A server that does not know it, after a restart, is told it first; then nothing was done yet.
+    pub(super) async fn run(&self, connection: &mut MultiplexedConnection) -> RedisResult<Value> {
+        let answer = self.command.query_async(connection).await;
+        match answer {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.script.load_async(connection).await?;
+                self.command.query_async(connection).await
+            }
+            answer => answer,
+        }
     }
 }

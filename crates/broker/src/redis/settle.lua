@@ -1,59 +1,85 @@
--- Settles leases in the given order. ARGV from 4, five for each: tag, kind, and by kind
---   'ack': nothing more; 'requeue': new message or '', new due time or '', 1 if the attempt counts;
+-- Settles leases in the given order. ARGV from 4, six for each: tag, job, kind, and by kind
+--   'ack': '' or 1 if the job has a unique key; 'requeue': new message or '', new due time or '', 1 if the attempt counts;
 --   'reject': reason, detail.
 -- Before them, ARGV[3]: among how many of the next messages one that goes back finds its old place.
 -- Returns 1 for each that was done and 0 for each whose lease was lost.
 
 local walk = tonumber(ARGV[3])
 local answers, back, woken = {}, {}, {}
+local tags, ids, acknowledged = {}, {}, {}
 
-for i = 4, #ARGV, 5 do
-    if ARGV[i + 1] ~= 'ack' then
+for i = 4, #ARGV, 6 do
+    if ARGV[i + 2] ~= 'ack' then
         need_room()
         break
     end
 end
 
--- Keeps what is known of a job only as long as it is this message that is known.
+-- Forgets a job as long as it is this message that is known of it.
 local function finish(id, tag)
-    if redis.call('HGET', record_of(id), 't') == tag then forget(id) end
+    if redis.call('HGET', holding, id) == tag then forget(id) end
 end
 
 local function requeue(tag, holds, raw, due, charged)
     local id, queue, step = holds[1], holds[2], holds[3]
-    local record = record_of(id)
-    redis.call('HDEL', record, 'l')
-    if charged ~= '1' then redis.call('HINCRBY', record, 'a', -1) end
+    local known = known_after(holds)
+    known.l = nil
+    if charged ~= '1' then known.a = (known.a or 0) - 1 end
     if due ~= '' and tonumber(due) > now then
-        park(tag, raw, queue, step, id, tonumber(due))
+        park(tag, raw, queue, step, id, tonumber(due), known)
     else
-        local since = due ~= '' and now or tonumber(redis.call('HGET', record, 'ra')) or now
-        back[#back + 1] = { raw, queue, step, id, since, walk }
+        local since = due ~= '' and now or known.ra or now
+        back[#back + 1] = { raw, queue, step, id, since, walk, known }
     end
     woken[queue] = true
 end
 
-for i = 4, #ARGV, 5 do
-    local tag, kind = ARGV[i], ARGV[i + 1]
-    local holds = holding(tag)
+-- Lets go of one message: for most only this call is made, and the rest for all of them together.
+local function acknowledge(tag, id, has_unique)
+    if acknowledged[tag] then return 0 end
+    if redis.call('HDEL', unacked, tag) == 0 then
+        local holds = holds_of(tag)
+        if holds then drop_lost(tag, holds) end
+        return 0
+    end
+    if has_unique then finish(id, tag) end
+    acknowledged[tag] = true
+    tags[#tags + 1] = tag
+    ids[#tags] = id
+    return 1
+end
+
+local function settle(tag, kind, one, two, three)
+    if acknowledged[tag] then return 0 end
+    local holds = holds_of(tag)
     local raw = holds and message_under(tag, holds)
     if not raw then
-        answers[#answers + 1] = 0
-        if holds then drop_tag(tag) end
+        if holds then drop_lost(tag, holds) end
+        return 0
+    end
+    local id = holds[1]
+    if kind == 'reject' then
+        bury(raw, holds[2], id, one, two, holds[HOLDS_D], holds[HOLDS_A])
+        finish(id, tag)
     else
-        drop_tag(tag)
-        if kind == 'ack' then
-            finish(holds[1], tag)
-        elseif kind == 'reject' then
-            local counts = redis.call('HMGET', record_of(holds[1]), 'd', 'a')
-            bury(raw, holds[2], holds[1], ARGV[i + 2], ARGV[i + 3], counts[1], counts[2])
-            finish(holds[1], tag)
-        else
-            requeue(tag, holds, ARGV[i + 2] ~= '' and ARGV[i + 2] or raw, ARGV[i + 3], ARGV[i + 4])
-        end
-        answers[#answers + 1] = 1
+        requeue(tag, holds, one ~= '' and one or raw, two, three)
+    end
+    drop_tags({ tag }, { id })
+    return 1
+end
+
+for i = 4, #ARGV, 6 do
+    local tag, id, kind, one = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+    if kind == 'ack' then
+        answers[#answers + 1] = acknowledge(tag, id, one == '1')
+    else
+        answers[#answers + 1] = settle(tag, kind, one, ARGV[i + 4], ARGV[i + 5])
     end
 end
+
+local forgotten = drop_tags(tags, ids) or {}
+for i, id in ipairs(forgotten) do forgotten[i] = record_of(id) end
+call_with('DEL', nil, forgotten)
 
 -- The first of them is to be the first again, so it is put back last.
 for i = #back, 1, -1 do push_back(unpack(back[i])) end

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use celeriac_broker::{
-    Broker, FetchRequest, MessageState, Notice, Publication, RedisOptions, Renewal, Settled,
+    Broker, Cancellation, FetchRequest, MessageState, Notice, Publication, RedisOptions, Renewal, Settle,
+    Settled,
 };
 use celeriac_peers::shared::redis_corner;
 use celeriac_protocol::{Clock, Content, Envelope, Timestamp};
@@ -455,4 +456,71 @@ async fn odd_message_takes_none_of_its_neighbours_with_it() {
     assert!(ids(&on.fetch(9).await).contains(&"good"));
     assert_eq!(on.admin().dead_letters(None, 9).await.unwrap().letters.len(), 4);
     assert_eq!(on.say::<i64>("LLEN", &["celery"]).await, 0);
+}
+
+#[tokio::test]
+async fn body_that_looks_like_headers_fools_nobody() {
+    let on = Corner::open().await;
+    let head = CAPTURED.find("\", \"content-encoding").unwrap();
+    let looks =
+        CAPTURED[head..].replace(CAPTURED_ID, "other").replace("\"eta\": null", "\"eta\": \"2099-01-01\"");
+    let body = looks.replace('"', "\\\"");
+    on.say::<i64>("LPUSH", &["celery", &CAPTURED.replacen("W1sy", &body, 1)]).await;
+    on.say::<i64>("LPUSH", &["celery", &CAPTURED.replace(CAPTURED_ID, "good")]).await;
+    assert_eq!(ids(&on.fetch(5).await), ["good"]);
+    // Its body is no base64, which whoever reads it finds; its own header says whose job it is.
+    let letter = on.admin().dead_letter(&job(CAPTURED_ID)).await.unwrap().unwrap();
+    assert_eq!(letter.reason, "undecodable");
+    assert_eq!(on.say::<i64>("HLEN", &["unacked"]).await, 1);
+    assert_eq!(on.say::<i64>("HLEN", &["celeriac:holding"]).await, 1);
+}
+
+#[tokio::test]
+async fn message_that_fell_due_and_was_taken_by_python_does_not_keep_its_id() {
+    let on = Corner::open().await;
+    on.publish(message("long")).await;
+    let long = on.fetch_one().await;
+    let due_at = Some(on.clock.now() + Duration::from_secs(5));
+    let delayed = || Envelope { due_at, ..message("soon") };
+    on.publish(delayed()).await;
+    assert_eq!(on.broker.publish(vec![delayed()]).await.unwrap(), [Publication::Duplicate(job("soon"))]);
+    on.clock.advance(Duration::from_secs(6));
+    on.broker.renew(&[long.tag], LEASE).await.unwrap();
+    // It lies in the list, and is still known.
+    assert_eq!(on.broker.publish(vec![delayed()]).await.unwrap(), [Publication::Duplicate(job("soon"))]);
+    assert_eq!(on.admin().find(&job("soon")).await.unwrap().unwrap().state, MessageState::Ready);
+    assert_eq!(on.say::<Vec<String>>("RPOP", &["celery", "1"]).await.len(), 1);
+    assert_eq!(on.broker.publish(vec![delayed()]).await.unwrap(), [Publication::Accepted]);
+}
+
+#[tokio::test]
+async fn message_of_ours_that_python_restored_can_be_cancelled() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    let late = on.fetch_one().await;
+    let unacked: HashMap<String, String> = on.say("HGETALL", &["unacked"]).await;
+    let (tag, value) = unacked.into_iter().next().unwrap();
+    on.say::<i64>("ZREM", &["unacked_index", &tag]).await;
+    on.say::<i64>("HDEL", &["unacked", &tag]).await;
+    let raw = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(", \"\", \"celery\"]")).unwrap();
+    on.say::<i64>("RPUSH", &["celery", raw]).await;
+    let cancelled = on.admin().cancel(&job("a"), "nobody wants it").await.unwrap();
+    assert!(matches!(cancelled, Cancellation::Removed(_)), "{cancelled:?}");
+    assert_eq!(on.broker.settle(&ack(late)).await.unwrap(), [Settled::LeaseLost]);
+    assert!(on.fetch(5).await.is_empty());
+}
+
+#[tokio::test]
+async fn of_two_orders_for_one_lease_the_first_counts() {
+    let on = Corner::open().await;
+    on.publish(message("a")).await;
+    let held = on.fetch_one().await;
+    let [done] = ack(held);
+    let again = done.otherwise(Settle::Requeue { content: None, due_at: None, charged: true });
+    let settled = on.broker.settle(&[done, again]).await.unwrap();
+    assert_eq!(settled, [Settled::Done, Settled::LeaseLost]);
+    assert!(on.fetch(5).await.is_empty());
+    // Nothing is known of it any more.
+    assert_eq!(on.broker.publish(vec![message("a")]).await.unwrap(), [Publication::Accepted]);
+    assert_eq!(ids(&on.fetch(5).await), ["a"]);
 }
