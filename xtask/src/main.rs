@@ -27,6 +27,8 @@ Usage: cargo xtask COMMAND
                               --broker sqlite|redis|postgres, --kills N, --at-once N
   soak restart [OPTIONS]      restart the queue's server under load, and look for every job:
                               --broker redis|postgres, --restarts N
+  soak rows [OPTIONS]         kill processes that move rows through a workflow, and look at every row:
+                              --broker postgres|redis|sqlite, --rows N, --kills N
   soak site [OPTIONS]         kill the demonstration over a folder of HTML, and look for every page
                               it and `bench collect` take --dir DIR, or the documentation tree
                               that --install fetches

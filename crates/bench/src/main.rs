@@ -15,6 +15,7 @@ mod process;
 mod queue;
 mod resp;
 mod restart;
+mod rows;
 mod setup;
 mod site;
 mod tasks;
@@ -34,6 +35,8 @@ enum Command {
     Kill(kill::Options),
     /// Restarts the queue's server under load and counts what is lost.
     Restart(restart::Options),
+    /// Kills processes that move the rows of a table and counts what is lost or stored twice.
+    Rows(rows::Options),
     /// Kills the demonstration over a folder of HTML and counts what is lost or fetched twice.
     Site(site::Options),
     /// The site of `collect`.
@@ -42,6 +45,9 @@ enum Command {
     /// The collector of `collect`.
     #[command(hide = true)]
     Collector(collect::worker::Options),
+    /// The processes of `rows`.
+    #[command(hide = true)]
+    Mover(rows::worker::Options),
     /// The second process of the others.
     #[command(hide = true)]
     Worker(worker::Options),
@@ -69,6 +75,8 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Serve(options) => collect::site::run(options).await,
             Command::Collector(options) => collect::worker::run(options).await,
             Command::Kill(options) => kill::run(options).await,
+            Command::Rows(options) => rows::run(options).await,
+            Command::Mover(options) => rows::worker::run(options).await,
             Command::Restart(options) => restart::run(options).await,
             Command::Worker(options) => worker::run(options).await,
         }

@@ -7,7 +7,7 @@ use celeriac_broker::{Broker, RedisBroker, RedisOptions, sql};
 use celeriac_broker::{PostgresBroker, SqliteBroker};
 use celeriac_control::StoreRecorder;
 use celeriac_db::{Database, Durability, MigrationSet, PostgresOptions, SqliteOptions};
-use celeriac_engine::{Client, ClientParts, EventHub, NoRecorder, Recorder, SystemClock};
+use celeriac_engine::{Client, ClientParts, EventHub, NoRecorder, Recorder, Registry, SystemClock};
 use celeriac_protocol::Clock;
 
 use crate::tasks;
@@ -87,14 +87,26 @@ impl Place {
 
 /// Opens queue and records and makes a client on them.
 pub(crate) async fn open(place: &Place, records: Records) -> anyhow::Result<Client> {
+    Ok(open_for(place, records, tasks::registry()).await?.1)
+}
+
+/// Opens queue and records and makes a client on them that knows these tasks.
+pub(crate) async fn open_for(
+    place: &Place,
+    records: Records,
+    registry: Registry,
+) -> anyhow::Result<(Database, Client)> {
     let database = place.open_database().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     for line in place.migrations() {
         line.up(&database, clock.now().as_micros()).await?;
     }
     let broker = place.open_broker(&database, &clock).await?;
-    let recorder: Arc<dyn Recorder> =
-        if records == Records::None { Arc::new(NoRecorder) } else { Arc::new(StoreRecorder::new(database)) };
-    let (registry, events) = (tasks::registry(), EventHub::default());
-    Ok(Client::new(ClientParts { broker, recorder, clock, registry, events, origin: "bench".to_owned() }))
+    let recorder: Arc<dyn Recorder> = match records {
+        Records::None => Arc::new(NoRecorder),
+        _ => Arc::new(StoreRecorder::new(database.clone())),
+    };
+    let (events, origin) = (EventHub::default(), "bench".to_owned());
+    let client = Client::new(ClientParts { broker, recorder, clock, registry, events, origin });
+    Ok((database, client))
 }
