@@ -53,6 +53,11 @@ pub trait Broker: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Turns a priority as Celery's messages write it for this transport into ours, of which 9 is served first.
+    fn priority_from_wire(&self, number: u8) -> u8 {
+        number
+    }
+
     /// Returns the wake-up line between the processes that use this transport.
     fn notifier(&self) -> Arc<dyn Notifier>;
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::{Clock, Envelope, JobId, Timestamp};
+use celeriac_protocol::{Clock, Envelope, JobId, MAX_PRIORITY, Timestamp};
 use redis::{Client, Script, Value};
 use tokio::sync::{broadcast, watch};
 
@@ -430,6 +430,10 @@ impl Broker for RedisBroker {
         }
         tracing::warn!(?queues, "more delayed messages than one goodbye moves are left to the next worker");
         Ok(())
+    }
+
+    fn priority_from_wire(&self, number: u8) -> u8 {
+        MAX_PRIORITY.saturating_sub(number)
     }
 
     fn notifier(&self) -> Arc<dyn Notifier> {

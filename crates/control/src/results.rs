@@ -49,8 +49,11 @@ impl ResultRecorder {
         Self { inner: StoreRecorder::new(database.clone()), database, results, settings }
     }
 
-    fn result_of(&self, event: &JobEvent) -> Option<KeptResult> {
-        let result = TaskResult::after(event, self.settings.style)?;
+    fn result_of(&self, event: &JobEvent, children: Option<&Vec<&JobId>>) -> Option<KeptResult> {
+        let mut result = TaskResult::after(event, self.settings.style)?;
+        if let Some(children) = children.filter(|_| result.state == TaskState::Success) {
+            result.set_children(children);
+        }
         let body = result.encode_as(self.settings.form);
         Some(KeptResult { id: event.job.id.clone(), body, keep: self.settings.keep })
     }
@@ -137,7 +140,9 @@ impl Recorder for ResultRecorder {
 
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
         self.inner.record(events).await?;
-        let results: Vec<KeptResult> = events.iter().filter_map(|event| self.result_of(event)).collect();
+        let children = children_in(events);
+        let result_of = |event: &JobEvent| self.result_of(event, children.get(&event.job.id));
+        let results: Vec<KeptResult> = events.iter().filter_map(result_of).collect();
         if results.is_empty() {
             return Ok(());
         }
@@ -187,6 +192,17 @@ fn after(before: JobSnapshot, end: &JobEvent) -> JobSnapshot {
         What::Cancelled { reason } => JobSnapshot { cancel_reason: Some(reason.clone()), ..ended },
         _ => ended,
     }
+}
+
+/// Finds what follows jobs, which is recorded together with their end.
+fn children_in(events: &[JobEvent]) -> HashMap<&JobId, Vec<&JobId>> {
+    let mut children: HashMap<&JobId, Vec<&JobId>> = HashMap::new();
+    for event in events.iter().filter(|event| matches!(event.what, What::Enqueued)) {
+        if let Some(parent) = &event.job.parent_id {
+            children.entry(parent).or_default().push(&event.job.id);
+        }
+    }
+    children
 }
 
 /// Keeps the last result of each job alone: what a job began with is of no use once it has ended.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
-    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage, What,
+    Clock, DEFAULT_QUEUE, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer,
+    TaskMessage, What,
 };
 use serde::de::DeserializeOwned;
 
@@ -298,6 +299,17 @@ impl Client {
     /// Returns who keeps the record.
     pub fn recorder(&self) -> &Arc<dyn Recorder> {
         &self.inner.recorder
+    }
+
+    /// Returns who sends.
+    pub(crate) fn origin(&self) -> &str {
+        &self.inner.origin
+    }
+
+    /// Returns the queue of a task's jobs where nobody names one.
+    pub(crate) fn queue_of(&self, task: &str) -> String {
+        let own = self.inner.registry.find(task).and_then(|task| task.options.queue);
+        own.unwrap_or(DEFAULT_QUEUE).to_owned()
     }
 
     /// Returns the clock.

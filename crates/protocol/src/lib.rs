@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod body;
+mod canvas;
 mod clock;
 mod codec;
 mod error;
@@ -15,6 +16,7 @@ mod status;
 mod text;
 
 pub use body::{AcceptContent, AcceptError, BodyForm, Compression, EncodeError, MAX_BODY_BYTES, Serializer};
+pub use canvas::{CanvasError, Following, MAX_SIGNATURES};
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
 pub use error::{ErrorKind, JobError};

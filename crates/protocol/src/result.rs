@@ -170,6 +170,12 @@ impl TaskResult {
         })
     }
 
+    /// Says which tasks it has sent.
+    pub fn set_children(&mut self, children: &[&JobId]) {
+        let tuples: Vec<_> = children.iter().map(|id| ((id, null_of()), null_of())).collect();
+        self.children = raw(&tuples);
+    }
+
     /// Writes it as Celery does, the state first.
     pub fn encode(&self) -> String {
         serde_json::to_string(self).expect("texts and raw JSON always serialize")

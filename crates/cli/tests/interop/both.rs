@@ -40,6 +40,41 @@ pub(crate) fn retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack(hous
     theirs.stop();
 }
 
+pub(crate) fn chain_runs_over_two_fleets(house: &House) {
+    // Each step hands on to one that only the other side knows, and either does the last.
+    let (theirs, ours) = (house.python_worker(&["-Q", "py,celery"], &[]), house.worker(&["-Q", "rs,celery"]));
+    let told = house.python(
+        "theirs = lambda *args: app.signature('py.add', args, queue='py')\n\
+         ours = lambda *args: app.signature('house.add', args, queue='rs')\n\
+         result = chain(ours(1, 2), theirs(10), ours(100), theirs(1000), app.signature('both.add', (1,))).apply_async()\n\
+         linked = app.send_task('house.add', (1, 2), queue='rs', link=theirs(5).set(task_id='linked'))\n\
+         back = app.send_task('py.add', (1, 2), queue='py', link=ours(7).set(task_id='back'))\n\
+         tell([result.get(timeout=20)[0], AsyncResult('linked', app=app).get(timeout=20), AsyncResult('back', app=app).get(timeout=20)])",
+    );
+    assert_eq!(told, json!([1114, 8, 10]));
+    ours.stop();
+    theirs.stop();
+}
+
+pub(crate) fn chain_of_a_killed_worker_of_ours_goes_on_under_the_same_ids(house: &House) {
+    let ours = house.worker(&["--set", "worker.lease=1s"]);
+    let (go, log) = (house.path("go"), house.path("log"));
+    let told = house.python(&format!(
+        "s = app.signature\n\
+         result = chain(s('house.progress', ({go:?},)), s('house.log', ('then', {log:?}), immutable=True)).apply_async()\n\
+         until(lambda: result.parent.state == 'PROGRESS')\n\
+         tell(result.id)"
+    ));
+    ours.kill();
+    house.write("go");
+    let next = house.worker(&["--set", "worker.lease=1s"]);
+    let id = told.as_str().unwrap();
+    house.python(&format!("tell(AsyncResult({id:?}, app=app).get(timeout=20))"));
+    assert_eq!(house.lines_of("log"), ["then"]);
+    assert_eq!(house.job(id)["status"], "completed");
+    next.stop();
+}
+
 pub(crate) fn job_of_a_killed_worker_of_ours_is_put_back_by_python(house: &House) {
     // Its lease is longer than Python lets a worker be silent, which is two seconds here.
     let ours = house.worker(&["--set", "worker.lease=1h"]);

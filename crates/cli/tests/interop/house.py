@@ -8,7 +8,7 @@ import time
 import celery
 import kombu
 import redis
-from celery import Celery, group, signals
+from celery import Celery, chain, chord, group, signals
 from celery.result import AsyncResult
 
 app = Celery("house", broker=os.environ["BROKER"], backend=os.environ["BROKER"])

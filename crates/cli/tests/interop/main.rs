@@ -35,6 +35,11 @@ mod redis {
         to_ours:
             client_of_python_gets_the_result
             client_of_python_gets_every_result_of_a_group
+            chain_of_python_runs_to_its_end
+            chain_of_python_that_fails_is_told_to_whoever_waits_for_its_end
+            links_of_python_are_followed
+            group_at_the_end_of_a_chain_is_run
+            chord_and_error_callback_of_python_are_never_begun
             values_of_python_come_back_as_they_went
             every_serializer_and_compression_of_python_is_read
             results_of_ours_are_read_in_every_serializer_and_compression
@@ -61,6 +66,8 @@ mod redis {
             priority_of_ours_is_kept;
         both:
             two_fleets_share_one_queue
+            chain_runs_over_two_fleets
+            chain_of_a_killed_worker_of_ours_goes_on_under_the_same_ids
             retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack
             job_of_a_killed_worker_of_ours_is_put_back_by_python
             job_of_a_killed_python_worker_is_put_back_by_ours

@@ -25,6 +25,86 @@ pub(crate) fn client_of_python_gets_every_result_of_a_group(house: &House) {
     worker.stop();
 }
 
+pub(crate) fn chain_of_python_runs_to_its_end(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "s = lambda *args, **options: app.signature('house.add', args, **options)\n\
+         result = chain(s(1, 2), s(10), s(7, 100, immutable=True), s(1000)).apply_async()\n\
+         end = result.get(timeout=20)\n\
+         ids = [result.id, result.parent.id, result.parent.parent.id, result.parent.parent.parent.id]\n\
+         metas = [app.backend.get_task_meta(id) for id in ids]\n\
+         tell([end, [meta['result'] for meta in metas], [meta.get('parent_id') for meta in metas] == ids[1:] + [None], \
+         [[child[0][0] for child in meta['children']] for meta in metas] == [[]] + [[id] for id in ids[:3]]])",
+    );
+    assert_eq!(told, json!([1107, [1107, 107, 13, 3], true, true]));
+    // In a form that its first step came in, and compressed.
+    let told = house.python(
+        "s = lambda *args: app.signature('house.add', args)\n\
+         tell((s(1, 2) | s(10)).apply_async(serializer='msgpack', compression='gzip').get(timeout=20))",
+    );
+    assert_eq!(told, 13);
+    worker.stop();
+}
+
+pub(crate) fn chain_of_python_that_fails_is_told_to_whoever_waits_for_its_end(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "s = app.signature\n\
+         result = chain(s('house.add', (1, 2)), s('house.fail', ('no way',), immutable=True), s('house.add', (1,))).apply_async()\n\
+         tell([failure(result)[1:3], app.backend.get_task_meta(result.id)['status'], result.parent.parent.get(timeout=20)])",
+    );
+    assert_eq!(told, json!([["no way", "FAILURE"], "FAILURE", 3]));
+    worker.stop();
+}
+
+pub(crate) fn links_of_python_are_followed(house: &House) {
+    let worker = house.worker(&[]);
+    let log = house.path("log");
+    let told = house.python(&format!(
+        "s = app.signature\n\
+         linked = [s('house.log', ('a', {log:?}), immutable=True), s('house.add', (10,), task_id='linked'), \
+         s('house.log', ('b', {log:?}), immutable=True) | s('house.log', ('c', {log:?}), immutable=True)]\n\
+         result = app.send_task('house.add', (1, 2), link=linked)\n\
+         until(lambda: os.path.exists({log:?}) and len(open({log:?}).readlines()) == 3)\n\
+         tell([result.get(timeout=20), AsyncResult('linked', app=app).get(timeout=20), len(result.children)])"
+    ));
+    assert_eq!(told, json!([3, 13, 3]));
+    let mut lines = house.lines_of("log");
+    lines.sort_unstable();
+    assert_eq!(lines, ["a", "b", "c"]);
+    worker.stop();
+}
+
+pub(crate) fn group_at_the_end_of_a_chain_is_run(house: &House) {
+    let worker = house.worker(&[]);
+    let told = house.python(
+        "s = lambda *args: app.signature('house.add', args)\n\
+         result = (s(1, 2) | group(s(10), s(20) | s(100), s(30))).apply_async()\n\
+         tell(result.get(timeout=20))",
+    );
+    assert_eq!(told, json!([13, 123, 33]));
+    worker.stop();
+}
+
+pub(crate) fn chord_and_error_callback_of_python_are_never_begun(house: &House) {
+    let worker = house.worker(&[]);
+    let log = house.path("log");
+    let told = house.python(&format!(
+        "s = lambda text: app.signature('house.log', (text, {log:?}), immutable=True)\n\
+         chord([s('a'), s('b')], s('c')).apply_async()\n\
+         chained = chain(s('d'), group(s('e'), s('f')), s('g')).apply_async()\n\
+         caught = app.send_task('house.log', ('h', {log:?}), link_error=s('i'))\n\
+         tell([failure(caught)[1:3], send('house.add', 2, 3).get(timeout=20)])"
+    ));
+    assert_eq!(told[0][1], "FAILURE", "{told}");
+    assert!(told[0][0].as_str().unwrap().contains("an error callback"), "{told}");
+    crate::house::until(|| house.ok(&["dead", "list", "--json"]).lines().count() == 4);
+    let letters = house.ok(&["dead", "list", "--json"]);
+    assert!(letters.contains("a chord") && letters.contains("an error callback"), "{letters}");
+    assert_eq!(house.lines_of("log"), Vec::<String>::new());
+    worker.stop();
+}
+
 pub(crate) fn values_of_python_come_back_as_they_went(house: &House) {
     let worker = house.worker(&[]);
     let told = house.python(

@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// [`Checkpoints::RAN`], [`Checkpoints::SETTLING`], [`Checkpoints::SETTLED`],
 /// [`Checkpoints::RECORDED`], [`Checkpoints::WRITTEN`]. `SETTLED` and `RECORDED` stand inside the
 /// one transaction where queue and record share a database; elsewhere `RECORDED` comes first; and
-/// where a batch leaves no record, both come once it is settled.
+/// where a batch leaves no record, both come once it is settled. [`Checkpoints::FOLLOWED`] is only
+/// reached where others follow a job, before `RECORDED`.
 #[derive(Clone, Default)]
 pub struct Checkpoints {
     listener: Option<Arc<dyn Fn(&'static str) + Send + Sync>>,
@@ -26,6 +27,8 @@ impl Checkpoints {
     pub const SETTLING: &'static str = "settling";
     /// Messages are settled and, where a record shares their database, not yet committed.
     pub const SETTLED: &'static str = "settled";
+    /// What follows the jobs is published and, where the queue shares the record's database, not yet committed.
+    pub const FOLLOWED: &'static str = "followed";
     /// Outcomes are recorded and, where a record shares the queue's database, not yet committed.
     pub const RECORDED: &'static str = "recorded";
     /// Everything is committed and nobody has been told.

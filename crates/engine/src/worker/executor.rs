@@ -53,8 +53,8 @@ pub(crate) enum Ending {
     Outcome {
         /// What it came to.
         outcome: Outcome,
-        /// The message as it goes back into the queue, where it does.
-        again: Option<Box<TaskMessage>>,
+        /// The message, where it goes back into the queue or others follow it.
+        message: Option<Box<TaskMessage>>,
         /// Whether the result is thrown away.
         ignore_result: bool,
     },
@@ -68,13 +68,13 @@ pub(crate) enum Ending {
 pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSignal) -> Finished {
     match gate::check(shared, &delivery, shared.clock().now()) {
         Passage::Admitted(admitted) => admit(shared, delivery, *admitted, stop).await,
-        Passage::Refused(counted, refusal) => {
+        Passage::Refused(counted, refusal, message) => {
             let outcome = match refusal {
                 Refusal::Cancelled(reason) => Outcome::Cancelled { reason },
                 Refusal::Dead(error) => Outcome::Failed { error },
                 Refusal::Early(until) => Outcome::Snoozed { until },
             };
-            Finished::unrun(delivery, counted, Ending::Outcome { outcome, again: None, ignore_result: false })
+            Finished::unrun(delivery, counted, Ending::Outcome { outcome, message, ignore_result: false })
         }
     }
 }
@@ -161,9 +161,10 @@ async fn execute(
             let policy = RetryPolicy { max_retries, ..task.options.retry };
             let outcome = judge(result, message.retries, &policy, now, rand::random());
             let ignore_result = message.ignore_result.unwrap_or(task.options.ignore_result);
-            let again =
-                matches!(outcome, Outcome::Retry { .. } | Outcome::Snoozed { .. }).then(|| Box::new(message));
-            Ending::Outcome { outcome, again, ignore_result }
+            let goes_back = matches!(outcome, Outcome::Retry { .. } | Outcome::Snoozed { .. });
+            let is_wanted = goes_back || !message.continuation.parts().is_empty();
+            let message = is_wanted.then(|| Box::new(message));
+            Ending::Outcome { outcome, message, ignore_result }
         }
     };
     let run = Some(RunTimes { started_at, took: now.since(started_at) });

@@ -13,8 +13,8 @@ use crate::client::{facts_of, facts_of_unreadable};
 pub(super) enum Passage {
     /// It runs.
     Admitted(Box<Admitted>),
-    /// It does not; this is what is recorded and done instead.
-    Refused(Counted, Refusal),
+    /// It does not; this is what is recorded and done instead. With the message where more than one waits for it.
+    Refused(Counted, Refusal, Option<Box<TaskMessage>>),
 }
 
 /// A job, and which of its hand-outs and attempts a delivery is.
@@ -49,19 +49,24 @@ pub(super) fn check(shared: &Shared, delivery: &Delivery, now: Timestamp) -> Pas
         Err(error) => {
             let job = Arc::new(facts_of_unreadable(&delivery.envelope));
             let counted = Counted { job, number: delivery.delivery, attempt: delivery.attempt };
-            return Passage::Refused(counted, Refusal::Dead(error.to_job_error()));
+            return Passage::Refused(counted, Refusal::Dead(error.to_job_error()), None);
         }
     };
     let job = Arc::new(facts_of(&shared.registry, &message));
     let (number, attempt) = message.celeriac.counted(delivery.delivery, delivery.attempt);
     let counted = Counted { job, number, attempt };
     if let Some(refusal) = refuse(shared, delivery, &message, now) {
-        return Passage::Refused(counted, refusal);
+        return Passage::Refused(counted, refusal, followed(message));
     }
     match shared.registry.find(&message.task).cloned() {
         Some(task) => Passage::Admitted(Box::new(Admitted { message, task, counted })),
-        None => Passage::Refused(counted, Refusal::Dead(unknown_task(&message.task))),
+        None => Passage::Refused(counted, Refusal::Dead(unknown_task(&message.task)), followed(message)),
     }
+}
+
+/// Returns a message that others are to follow.
+fn followed(message: TaskMessage) -> Option<Box<TaskMessage>> {
+    (!message.continuation.parts().is_empty()).then(|| Box::new(message))
 }
 
 fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Timestamp) -> Option<Refusal> {
@@ -80,12 +85,9 @@ fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Time
         let text = format!("{} workers in a row vanished while they held this message", delivery.lost);
         return Some(Refusal::Dead(JobError::new(ErrorKind::WorkerLost, text).with_type("WorkerLostError")));
     }
-    let parts = message.continuation.parts();
-    if !parts.is_empty() {
-        let text = format!("the message carries {}, which this version can't run whole", parts.join(" and "));
-        return Some(Refusal::Dead(JobError::new(ErrorKind::Unsupported, text)));
-    }
-    None
+    // Before it begins, so that nothing is run by half.
+    let unsupported = message.continuation.check().err()?;
+    Some(Refusal::Dead(JobError::new(ErrorKind::Unsupported, unsupported.to_string())))
 }
 
 fn unknown_task(name: &str) -> JobError {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use celeriac_broker::{BrokerError, LeaseTag, Settled};
 use celeriac_db::{DbError, DbTx};
-use celeriac_protocol::{JobEvent, What, error_text};
+use celeriac_protocol::{JobEvent, JobId, What, error_text};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +22,7 @@ use super::{Checkpoints, Shared};
 use crate::{RecordError, Recorder};
 
 mod batch;
+mod follow;
 mod news;
 mod refused;
 
@@ -154,12 +155,17 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
     let told = || part.events().iter().flatten().chain(part.early_events());
     let republished = part.republished();
     let (broker, recorder) = (shared.client.broker(), shared.client.recorder());
-    if !told().any(|event| recorder.keeps(event)) && republished.is_empty() {
+    let follows = !part.following(&[]).is_empty();
+    if !told().any(|event| recorder.keeps(event)) && republished.is_empty() && !follows {
         return settle_only(shared, part).await;
     }
     if let Some(sql) = shared.client.shared_database() {
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
+    }
+    if follows {
+        publish_following(shared, part).await?;
+        shared.reach(Checkpoints::FOLLOWED);
     }
     recorder.record(&recorded(&**recorder, told())).await?;
     shared.reach(Checkpoints::RECORDED);
@@ -174,6 +180,17 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
         written.lost = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
     }
     Ok(written)
+}
+
+/// Publishes what follows jobs, before anything says that they have ended: should the worker die in between, they run
+/// again and publish the same again, which is refused by id while the first waits or runs.
+async fn publish_following(shared: &Shared, part: &Part) -> Result<(), SettleError> {
+    let again: Vec<JobId> = part.followers_of_later_runs();
+    shared.client.recorder().forget(&again).await?;
+    for chunk in part.following(&[]).chunks(MAX_BATCH) {
+        shared.client.broker().publish(chunk.to_vec()).await?;
+    }
+    Ok(())
 }
 
 /// Settles what leaves no record.
@@ -197,6 +214,11 @@ async fn write_in(shared: &Shared, part: &Part, tx: &DbTx) -> Result<Written, Se
     shared.reach(Checkpoints::SETTLED);
     let lost: Vec<bool> = settled.into_iter().map(|one| one == Settled::LeaseLost).collect();
     let mut written = Written { lost, more: Vec::new() };
+    let following = part.following(&written.lost);
+    if !following.is_empty() {
+        sql.publish_in(tx, following).await?;
+        shared.reach(Checkpoints::FOLLOWED);
+    }
     let republished = part.republished();
     if !republished.is_empty() {
         written.more = part.not_taken(&sql.publish_in(tx, republished).await?, shared.clock().now());

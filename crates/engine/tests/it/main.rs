@@ -1,6 +1,8 @@
 //! The engine from outside: what a user relies on.
 
 #[cfg(test)]
+mod canvas;
+#[cfg(test)]
 mod eager;
 #[cfg(test)]
 mod path;

@@ -11,6 +11,7 @@ use celeriac_protocol::{
 
 use super::super::Shared;
 use super::super::executor::{Ending, Finished};
+use super::follow::{self, Follow};
 
 /// The part of a batch that is written together.
 #[derive(Clone)]
@@ -88,6 +89,21 @@ impl Part {
             .collect()
     }
 
+    /// Returns the messages that follow jobs of this part: of settlements, unless their lease was `lost`.
+    pub(super) fn following(&self, lost: &[bool]) -> Vec<Envelope> {
+        let settled = self.batch.following[self.settled.clone()].iter().enumerate();
+        let kept = settled.filter(|(index, _)| !lost.get(*index).is_some_and(|lost| *lost));
+        let early = self.early().iter().flat_map(|early| &early.following);
+        kept.flat_map(|(_, following)| following).chain(early).cloned().collect()
+    }
+
+    /// Returns the ids of what follows jobs that were revived, or asked for again: they may have run before.
+    pub(super) fn followers_of_later_runs(&self) -> Vec<JobId> {
+        let told = self.events().iter().flatten().chain(self.early_events());
+        let is_one = |event: &&JobEvent| matches!(event.what, What::Enqueued) && event.job.generation > 0;
+        told.filter(is_one).map(|event| event.job.id.clone()).collect()
+    }
+
     /// Returns the leases that the jobs are or were held under.
     pub(super) fn tags(&self) -> impl Iterator<Item = LeaseTag> {
         let leased = self.settlements().iter().map(|settlement| settlement.delivery.tag);
@@ -104,8 +120,10 @@ impl Part {
 pub(super) struct Batch {
     /// What is done to messages.
     settlements: Vec<Settlement>,
-    /// What is told of each settlement, in the same order.
+    /// What is told of each settlement, in the same order; what is told of its own job stands last.
     events: Vec<Vec<JobEvent>>,
+    /// The messages that follow each settlement, in the same order.
+    following: Vec<Vec<Envelope>>,
     /// Jobs whose message was acknowledged before they ran.
     early: Vec<Early>,
 }
@@ -117,11 +135,14 @@ struct Early {
     events: Vec<JobEvent>,
     /// The message, where it is to run again.
     again: Option<Envelope>,
+    /// The messages that follow it.
+    following: Vec<Envelope>,
 }
 
 impl Batch {
     pub(super) fn of(shared: &Shared, finished: Vec<Finished>) -> Self {
-        let mut batch = Self { settlements: Vec::new(), events: Vec::new(), early: Vec::new() };
+        let mut batch =
+            Self { settlements: Vec::new(), events: Vec::new(), following: Vec::new(), early: Vec::new() };
         for one in finished {
             batch.add(shared, one);
         }
@@ -133,13 +154,15 @@ impl Batch {
         let Some(Decided { what, settle, again }) = decide(&finished, finished.delivery.is_some()) else {
             return;
         };
-        let events = history(shared, &finished, now, what);
+        let Follow { following, mut events } = follow::up(shared, &finished, now);
+        events.extend(history(shared, &finished, now, what));
         match finished.delivery {
             Some(delivery) => {
                 self.settlements.push(Settlement { delivery, settle });
                 self.events.push(events);
+                self.following.push(following);
             }
-            None => self.early.push(Early { tag: finished.tag, events, again }),
+            None => self.early.push(Early { tag: finished.tag, events, again, following }),
         }
     }
 }
@@ -163,7 +186,7 @@ fn decide(finished: &Finished, held: bool) -> Option<Decided> {
                 again: again.as_ref().map(|message| next_message(finished, message, false).encode()),
             });
         }
-        Ending::Outcome { outcome, again, ignore_result } => (outcome, again, *ignore_result),
+        Ending::Outcome { outcome, message, ignore_result } => (outcome, message, *ignore_result),
     };
     Some(match outcome {
         Outcome::Succeeded(result) => {
