@@ -23,6 +23,7 @@ Usage: cargo xtask COMMAND
                               same rows; --broker sqlite, redis or postgres, on a private server
   bench versus [--install]    our worker beside Celery's on the same server and the same messages
   bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
+  bench plans [OPTIONS]       what each statement looks at on PostgreSQL with a million jobs: --rows N
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job:
                               --broker sqlite|redis|postgres, --kills N, --at-once N
   soak restart [OPTIONS]      restart the queue's server under load, and look for every job:

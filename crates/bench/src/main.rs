@@ -11,6 +11,7 @@ mod collect;
 mod ground;
 mod kill;
 mod lost;
+mod plans;
 mod process;
 mod queue;
 mod resp;
@@ -31,6 +32,8 @@ enum Command {
     Versus(versus::Options),
     /// A documentation tree and a long sitemap, from loopback into the database.
     Collect(collect::Options),
+    /// What each statement looks at on PostgreSQL with a million jobs.
+    Plans(plans::Options),
     /// Kills workers at named points of a job's path and counts what is lost.
     Kill(kill::Options),
     /// Restarts the queue's server under load and counts what is lost.
@@ -75,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Serve(options) => collect::site::run(options).await,
             Command::Collector(options) => collect::worker::run(options).await,
             Command::Kill(options) => kill::run(options).await,
+            Command::Plans(options) => plans::run(options).await,
             Command::Rows(options) => rows::run(options).await,
             Command::Mover(options) => rows::worker::run(options).await,
             Command::Restart(options) => restart::run(options).await,
