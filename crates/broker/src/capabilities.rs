@@ -22,4 +22,11 @@ pub struct Capabilities {
     pub transactional: bool,
     /// Messages outlive the process that published them.
     pub durable: bool,
+    /// What is given back at once is first in line again.
+    pub keeps_place: bool,
+    /// Leases and due times go by the clock that was handed in, or can. Where they do not, only the
+    /// server's own clock moves them, and a lease ends with its connection.
+    pub given_clock: bool,
+    /// It pushes to whoever has asked before, and tells nobody else that a message has come.
+    pub push: bool,
 }

@@ -79,6 +79,11 @@ impl Fixture {
         Ok(self.broker.settle(&[Settlement { delivery, settle }]).await?[0])
     }
 
+    /// Returns a unique key where the transport has such.
+    fn key(&self, key: &str) -> Option<String> {
+        self.broker.capabilities().unique_keys.then(|| key.to_owned())
+    }
+
     fn in_seconds(&self, seconds: u64) -> Timestamp {
         self.clock.now() + Duration::from_secs(seconds)
     }
@@ -153,22 +158,56 @@ fn reject(reason: &str) -> Settle {
     Settle::Reject { reason: reason.into(), detail: format!("because of {reason}") }
 }
 
-/// What a transport must be able to do for a group of cases; nothing is said for those that all must pass.
+/// What a transport must be able to do for a group of cases, or for one of them; nothing is said for
+/// those that all must pass.
 const NEEDS: &[(&str, fn(&Capabilities) -> bool)] = &[
     ("transaction", |can| can.transactional),
     ("unique", |can| can.unique_keys),
     ("lookup", |can| can.lookup),
     ("priorities", |can| can.priorities > MAX_PRIORITY),
+    // An id is looked up to find its second message.
+    ("publish/second_message_of_an_id_is_refused_until_the_first_is_gone", |can| can.lookup),
+    ("publish/duplicates_within_one_call_are_told_apart", |can| can.lookup),
+    ("publish/duplicates_among_many_do_not_disturb_the_rest", |can| can.lookup),
+    ("dead/letter_stays_where_its_job_is_queued_again", |can| can.lookup),
+    ("queues/pause_is_kept_once_and_shown", |can| can.lookup),
+    // Time is moved by hand.
+    ("fetch/says_when_it_is_worth_asking_again", |can| can.given_clock),
+    ("order/delayed_message_waits_for_its_due_time", |can| can.given_clock),
+    ("order/due_message_takes_the_place_of_its_priority_and_age", |can| can.given_clock),
+    ("order/many_fall_due_at_once_and_none_is_forgotten", |can| can.given_clock),
+    ("lease/message_of_a_silent_holder_goes_to_another", |can| can.given_clock),
+    ("lease/renewed_lease_holds", |can| can.given_clock),
+    ("lease/lease_is_as_long_as_asked_for", |can| can.given_clock),
+    ("lease/late_holder_changes_nothing", |can| can.given_clock),
+    ("lease/late_holder_changes_nothing_while_nobody_holds", |can| can.given_clock),
+    ("lease/lost_holders_are_counted_in_a_row", |can| can.given_clock),
+    ("settle/message_given_back_for_later_waits", |can| can.given_clock),
+    ("settle/old_and_new_lease_in_one_batch_are_told_apart", |can| can.given_clock),
+    ("queues/depths_count_every_standing", |can| can.given_clock),
+    ("queues/due_and_abandoned_messages_count_as_ready", |can| can.given_clock),
+    ("queues/purge_takes_waiting_messages_only", |can| can.given_clock),
+    ("crowd/messages_of_workers_that_vanish_reach_others", |can| can.given_clock),
+    ("settle/message_given_back_at_once_keeps_its_place", |can| can.keeps_place),
+    ("queues/paused_queue_gives_nothing_until_resumed", |can| can.keeps_place),
+    // Who has not asked for messages is not told of them.
+    ("notify/publishing_wakes_listeners", |can| !can.push),
+    ("notify/giving_back_and_resuming_wake_listeners", |can| !can.push),
 ];
 
-/// Returns whether a transport is to pass the cases of `group`.
-pub fn is_needed(group: &str, can: &Capabilities) -> bool {
-    NEEDS.iter().filter(|(name, _)| *name == group).all(|(_, needs)| needs(can))
+/// Returns whether a transport is to pass a case of `group`.
+pub fn is_needed(group: &str, case: &str, can: &Capabilities) -> bool {
+    let is_meant = |name: &str| match name.split_once('/') {
+        Some((of, one)) => of == group && one == case,
+        None => name == group,
+    };
+    NEEDS.iter().filter(|(name, _)| is_meant(name)).all(|(_, needs)| needs(can))
 }
 
-/// Returns the groups that a transport skips, for its test file to compare with what it expects.
+/// Returns the groups, and the single cases as `group/case`, that a transport skips, for its test file to
+/// compare with what it expects.
 pub fn skipped(can: &Capabilities) -> Vec<&'static str> {
-    NEEDS.iter().filter(|(_, needs)| !needs(can)).map(|(group, _)| *group).collect()
+    NEEDS.iter().filter(|(_, needs)| !needs(can)).map(|(name, _)| *name).collect()
 }
 
 /// Makes one test of every case; `$open` is an async function that returns a [`Fixture`].
@@ -287,11 +326,12 @@ macro_rules! conform {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let fixture = $open().await;
-                if $crate::conformance::is_needed(stringify!($group), &fixture.broker.capabilities()) {
+                let (group, case) = (stringify!($group), stringify!($case));
+                if $crate::conformance::is_needed(group, case, &fixture.broker.capabilities()) {
                     let passed = $crate::conformance::$group::$case(fixture).await;
                     assert!(passed.is_ok(), "{passed:?}");
                 } else {
-                    println!("skipped: {} of this transport", stringify!($group));
+                    println!("skipped: {group}/{case} of this transport");
                 }
             })*
         })*

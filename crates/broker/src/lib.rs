@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod admin;
+#[cfg(feature = "amqp")]
+mod amqp;
 mod broker;
 mod capabilities;
 #[cfg(feature = "testing")]
@@ -19,6 +21,8 @@ mod sqlite;
 pub use admin::{
     BrokerAdmin, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState, QueueDepth,
 };
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpBroker, AmqpOptions};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
 pub use capabilities::Capabilities;
 pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};

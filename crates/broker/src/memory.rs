@@ -278,6 +278,9 @@ impl Broker for MemoryBroker {
             priorities: MAX_PRIORITY + 1,
             transactional: false,
             durable: false,
+            keeps_place: true,
+            given_clock: true,
+            push: false,
         }
     }
 

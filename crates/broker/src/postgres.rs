@@ -158,6 +158,9 @@ impl Broker for PostgresBroker {
             priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,
+            keeps_place: true,
+            given_clock: true,
+            push: false,
         }
     }
 

@@ -348,6 +348,9 @@ impl Broker for RedisBroker {
             priorities: u8::try_from(self.options.priority_steps.len()).unwrap_or(u8::MAX),
             transactional: false,
             durable: true,
+            keeps_place: true,
+            given_clock: true,
+            push: false,
         }
     }
 

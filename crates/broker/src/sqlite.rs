@@ -132,6 +132,9 @@ impl Broker for SqliteBroker {
             priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,
+            keeps_place: true,
+            given_clock: true,
+            push: false,
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) struct Global {
     /// Use this database: a path, or sqlite:PATH
     #[arg(long, short = 'd', global = true, value_name = "URL", alias = "db")]
     pub(crate) database: Option<String>,
-    /// Use this queue: database, or redis://HOST:PORT/DB
+    /// Use this queue: database, or the URL of Redis or RabbitMQ
     #[arg(long, short = 'b', global = true, value_name = "URL")]
     pub(crate) broker: Option<String>,
     /// Set any key of the configuration

@@ -143,7 +143,7 @@ codes! {
     /// The app's parts don't fit together.
     AppInvalid "app_invalid" Config Usage None;
     /// The server of the queue or the results does not let us in, or lacks what is needed.
-    BrokerRefused "broker_refused" Config Usage Some("look at user, password and database number in `broker.url` or `results.url`");
+    BrokerRefused "broker_refused" Config Usage Some("look at user, password and database (or virtual host) in `broker.url` or `results.url`");
     /// A migration has no way down.
     MigrationIrreversible "migration_irreversible" Config Usage Some("restore a backup instead");
 

@@ -2,7 +2,7 @@
 
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
@@ -12,11 +12,19 @@ use crate::output::Output;
 /// What commands that end by themselves say unless asked for more.
 const QUIET: &str = "warn";
 
+/// The client library of RabbitMQ calls an error what we recover from, and says again what ours say;
+/// who names it in the level hears it.
+const LOUD: &str = "lapin";
+
 /// Begins to log. `asked` says whether somebody chose the level; `long` whether the command runs
 /// until it is stopped, and so has a story to tell.
 pub(crate) fn start(section: &LogSection, output: &Output, asked: bool, long: bool) {
     let level = if asked || long { section.level.as_str() } else { QUIET };
     let filter: Targets = level.parse().unwrap_or_default();
+    let filter = match level.contains(LOUD) {
+        true => filter,
+        false => filter.with_target(LOUD, LevelFilter::OFF),
+    };
     let human = match section.format {
         LogFormat::Human => true,
         LogFormat::Json => false,

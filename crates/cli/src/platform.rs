@@ -1,8 +1,13 @@
 //! Opens what a command works on: the database, brought up to date, and the client on it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, Gravity, PostgresBroker, RedisBroker, RedisResults, SqliteBroker, sql};
+#[cfg(feature = "amqp")]
+use celeriac_broker::AmqpBroker;
+use celeriac_broker::{
+    Broker, BrokerError, Gravity, PostgresBroker, RedisBroker, RedisResults, SqliteBroker, sql,
+};
 use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
 use celeriac_engine::{Client, ClientParts, EventHub, Recorder, States};
@@ -55,6 +60,9 @@ impl Platform {
     }
 }
 
+/// A broker that is being opened.
+type Opened = Pin<Box<dyn Future<Output = Result<Arc<dyn Broker>, BrokerError>> + Send>>;
+
 impl Context {
     /// Returns what a worker of this process is called where nobody says otherwise: app-pid@host.
     pub(crate) fn worker_name(&self) -> String {
@@ -98,10 +106,48 @@ impl Context {
 
     /// Opens the queue: in the database, or in the server that the settings name.
     async fn open_broker(&self, database: &Database) -> Result<Arc<dyn Broker>> {
-        match self.open_redis().await? {
-            Some(redis) => Ok(Arc::new(redis)),
+        match self.open_queue_server().await? {
+            Some(broker) => Ok(broker),
             None => Ok(sql::broker(database.clone(), Arc::clone(&self.clock))),
         }
+    }
+
+    /// Connects to the server that the queue is in, where it is in one.
+    ///
+    /// # Errors
+    /// The server can't be reached, or does not let us in.
+    pub(crate) async fn open_queue_server(&self) -> Result<Option<Arc<dyn Broker>>> {
+        let broker = &self.loaded.config.broker;
+        let clock = Arc::clone(&self.clock);
+        let opened: Result<Arc<dyn Broker>, BrokerError> = if let Some(options) = broker.redis() {
+            RedisBroker::open(options, clock).await.map(|redis| Arc::new(redis) as _)
+        } else if let Some(opening) = self.open_rabbitmq() {
+            opening.await
+        } else {
+            return Ok(None);
+        };
+        opened.map(Some).map_err(|error| CliError::from(error).used_for("queue", &broker.url.shown()))
+    }
+
+    /// Begins to connect to RabbitMQ, where the queue is there. All queues that its tasks and its worker
+    /// name are counted.
+    #[cfg(feature = "amqp")]
+    fn open_rabbitmq(&self) -> Option<Opened> {
+        let mut options = self.loaded.config.broker.amqp()?;
+        options.queues.clone_from(&self.loaded.config.worker.queues);
+        options
+            .queues
+            .extend(self.app.registry.tasks().filter_map(|task| Some(task.options.queue?.to_owned())));
+        let clock = Arc::clone(&self.clock);
+        Some(Box::pin(async move {
+            AmqpBroker::open(options, clock).await.map(|broker| Arc::new(broker) as Arc<dyn Broker>)
+        }))
+    }
+
+    /// Without RabbitMQ no URL of it is understood.
+    #[cfg(not(feature = "amqp"))]
+    fn open_rabbitmq(&self) -> Option<Opened> {
+        None
     }
 
     async fn open_results(&self, database: &Database) -> Result<Option<ResultRecorder>> {
@@ -119,17 +165,6 @@ impl Context {
         let ResultsUrl::Redis(url) = &results.url else { return Ok(None) };
         let store = RedisResults::open(url, &results.key_prefix, broker.deadline.0).await;
         store.map(Some).map_err(|error| CliError::from(error).used_for("results", &results.url.shown()))
-    }
-
-    /// Connects to the queue in Redis, where it is there.
-    ///
-    /// # Errors
-    /// The server can't be reached, or does not let us in.
-    pub(crate) async fn open_redis(&self) -> Result<Option<RedisBroker>> {
-        let broker = &self.loaded.config.broker;
-        let Some(options) = broker.redis() else { return Ok(None) };
-        let opened = RedisBroker::open(options, Arc::clone(&self.clock)).await;
-        opened.map(Some).map_err(|error| CliError::from(error).used_for("queue", &broker.url.shown()))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whoever runs the tests starts them ([`Shared::start`]) and tells where they are by the environment
 //! ([`Shared::variables`]); a test finds them there and makes a database, takes a number or makes a virtual host.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -98,7 +99,10 @@ fn own_redis() -> Result<String, PeerError> {
 /// Nobody has started it, or it refuses.
 pub fn rabbitmq_corner() -> Result<String, PeerError> {
     static MADE: AtomicU32 = AtomicU32::new(0);
-    let name = format!("test-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+    // A server may outlive so many processes that their numbers come again.
+    let chance = RandomState::new().hash_one(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let name = format!("test-{}-{number}-{chance:016x}", std::process::id());
     crate::rabbitmq::make_vhost(&told("RabbitMQ", RABBITMQ_MANAGEMENT)?, &name)?;
     Ok(format!("{}/{name}", told("RabbitMQ", RABBITMQ)?))
 }

@@ -7,7 +7,7 @@ use crate::{Publication, Settled};
 
 /// Nothing of it is lost: neither bytes nor what it took to get there.
 pub async fn rejected_message_is_kept_with_its_bytes(on: Fixture) -> Outcome {
-    let mut odd = Envelope { priority: Some(0), unique_key: Some("k".into()), ..message("a") };
+    let mut odd = Envelope { priority: Some(0), unique_key: on.key("k"), ..message("a") };
     odd.content.body = vec![0, 159, 146, 150];
     on.broker.publish(vec![odd.clone()]).await?;
     let held = on.fetch_one().await?;

@@ -10,7 +10,7 @@ pub async fn message_comes_out_as_it_went_in(on: Fixture) -> Outcome {
     let odd = Envelope {
         priority: Some(9),
         due_at: Some(on.clock.now()),
-        unique_key: Some("schlüssel 'with' \"quotes\"".into()),
+        unique_key: on.key("schlüssel 'with' \"quotes\""),
         content: Content {
             headers: "{\"id\": \"ünï\", \"n\": 12345678901234567890.5e300}".into(),
             properties: String::new(),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+#[cfg(feature = "amqp")]
+use celeriac_broker::AmqpOptions;
 use celeriac_broker::{BrokerError, RedisOptions};
 use celeriac_protocol::error_text;
 use serde::de::Error as _;
@@ -21,6 +23,8 @@ pub(crate) struct BrokerSection {
     pub(crate) priority_steps: Vec<u8>,
     pub(crate) unset_priority: u8,
     pub(crate) visibility_timeout: Period,
+    pub(crate) max_priority: u8,
+    pub(crate) quorum: bool,
     pub(crate) deadline: Period,
 }
 
@@ -35,6 +39,8 @@ impl Default for BrokerSection {
             priority_steps,
             unset_priority,
             visibility_timeout: Period(defaults.visibility_timeout),
+            max_priority: 0,
+            quorum: false,
             deadline: Period(defaults.deadline),
         }
     }
@@ -59,7 +65,24 @@ impl BrokerSection {
         }
     }
 
+    /// Returns where in RabbitMQ the queues are, if they are there.
+    #[cfg(feature = "amqp")]
+    pub(crate) fn amqp(&self) -> Option<AmqpOptions> {
+        let BrokerUrl::Amqp(url) = &self.url else { return None };
+        Some(AmqpOptions {
+            max_priority: (self.max_priority > 0).then_some(self.max_priority),
+            quorum: self.quorum,
+            deadline: self.deadline.0,
+            ..AmqpOptions::at(url)
+        })
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        #[cfg(feature = "amqp")]
+        if let Some(options) = self.amqp() {
+            let refused = |error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) };
+            options.validate().map_err(refused)?;
+        }
         let options = self.redis().unwrap_or_else(|| self.options("redis://localhost"));
         options.validate().map_err(|error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) })
     }
@@ -80,6 +103,8 @@ pub(crate) enum BrokerUrl {
     Database,
     /// In Redis, in the words of its URL.
     Redis(String),
+    /// In RabbitMQ, in the words of its URL.
+    Amqp(String),
 }
 
 /// What a URL of Redis may begin with.
@@ -88,6 +113,24 @@ const REDIS: [&str; 4] = ["redis", "rediss", "redis+socket", "unix"];
 /// Says whether a URL names a database of Redis.
 pub(super) fn is_redis(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| REDIS.contains(&scheme))
+}
+
+/// What can be written.
+const FORMS: &str = "write \"database\", redis://HOST:PORT/DB or amqp://USER:PASSWORD@HOST:PORT/VHOST";
+
+/// What a URL of RabbitMQ may begin with; the last two are Celery's names for the first.
+const AMQP: [&str; 4] = ["amqp", "amqps", "pyamqp", "pyamqps"];
+
+/// Looks whether a URL of RabbitMQ is one.
+#[cfg(feature = "amqp")]
+fn check_amqp(text: &str) -> Result<(), String> {
+    AmqpOptions::at(text).validate().map_err(|error| reason_of(&error))
+}
+
+/// Says how to get what this binary lacks.
+#[cfg(not(feature = "amqp"))]
+fn check_amqp(_text: &str) -> Result<(), String> {
+    Err("this binary was built without RabbitMQ; build it with `--features amqp`".to_owned())
 }
 
 impl FromStr for BrokerUrl {
@@ -103,10 +146,14 @@ impl FromStr for BrokerUrl {
                 RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
                 Ok(Self::Redis(text.to_owned()))
             }
-            Some((scheme, _)) => Err(format!(
-                "brokers of type \"{scheme}\" are not supported by this version; write \"database\" or redis://HOST:PORT/DB"
-            )),
-            None => Err("write \"database\" or redis://HOST:PORT/DB".to_owned()),
+            Some((scheme, _)) if AMQP.contains(&scheme) => {
+                check_amqp(text)?;
+                Ok(Self::Amqp(text.to_owned()))
+            }
+            Some((scheme, _)) => {
+                Err(format!("brokers of type \"{scheme}\" are not supported by this version; {FORMS}"))
+            }
+            None => Err(FORMS.to_owned()),
         }
     }
 }
@@ -116,7 +163,7 @@ impl BrokerUrl {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Database => "database".to_owned(),
-            Self::Redis(url) => without_password(url).into_owned(),
+            Self::Redis(url) | Self::Amqp(url) => without_password(url).into_owned(),
         }
     }
 }
@@ -131,7 +178,7 @@ impl Serialize for BrokerUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Database => serializer.serialize_str("database"),
-            Self::Redis(url) => serializer.serialize_str(url),
+            Self::Redis(url) | Self::Amqp(url) => serializer.serialize_str(url),
         }
     }
 }
@@ -160,10 +207,22 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "amqp")]
+    #[test]
+    fn every_form_of_rabbitmq_is_understood() {
+        for url in ["amqp://localhost", "amqps://me:secret@host/shop", "pyamqp://guest@host:1//"] {
+            assert_eq!(url.parse(), Ok(BrokerUrl::Amqp(url.to_owned())));
+        }
+        let url: BrokerUrl = "amqp://me:secret@host/shop".parse().unwrap();
+        assert_eq!(format!("{url:?}"), "amqp://me:***@host/shop");
+        let section = BrokerSection { url, max_priority: 9, quorum: true, ..BrokerSection::default() };
+        assert!(section.validate().is_err());
+    }
+
     #[test]
     fn other_brokers_are_refused_by_name_and_without_their_password() {
         for (url, word) in [
-            ("amqp://guest:secret@host//", "\"amqp\""),
+            ("sqs://guest:secret@host//", "\"sqs\""),
             ("redis://:secret@host/one", "database"),
             ("celeriac.db", "database"),
         ] {

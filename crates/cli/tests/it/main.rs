@@ -1,6 +1,9 @@
 //! The command line as its users meet it: through the binary.
 
 #[cfg(test)]
+#[cfg(feature = "amqp")]
+mod amqp;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod dead;

@@ -121,8 +121,8 @@ fn password_is_shown_nowhere() {
         assert!(!said.contains("secret"), "{said}");
         assert!(said.contains(":***@127.0.0.1:1/0"), "{said}");
     }
-    let wrong = bed.run(&["queues", "-b", "amqp://me:secret@host//"]).refused(2);
-    assert!(wrong.contains("\"amqp\"") && !wrong.contains("secret"), "{wrong}");
+    let wrong = bed.run(&["queues", "-b", "sqs://me:secret@host//"]).refused(2);
+    assert!(wrong.contains("\"sqs\"") && !wrong.contains("secret"), "{wrong}");
 }
 
 #[test]

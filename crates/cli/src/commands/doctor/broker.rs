@@ -1,6 +1,6 @@
 //! The servers that queue and results are in, where that is not the database.
 
-use celeriac_broker::{BrokerAdmin, Danger, Gravity};
+use celeriac_broker::{Danger, Gravity};
 
 use super::finding::Finding;
 use crate::context::Context;
@@ -21,9 +21,9 @@ pub(super) async fn check(context: &Context, findings: &mut Vec<Finding>) -> boo
 
 /// Checks that the server can be reached and keeps what it is given; says whether the queue can be used.
 async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
-    let dangers = match context.open_redis().await {
+    let dangers = match context.open_queue_server().await {
         Ok(None) => return true,
-        Ok(Some(redis)) => redis.dangers().await,
+        Ok(Some(broker)) => broker.admin().dangers().await,
         Err(error) => {
             findings.push(Finding::failed("broker", &error));
             return false;

@@ -146,6 +146,13 @@ async fn dead(platform: &Platform) -> Result<Finding> {
 
 /// Looks for jobs that are recorded as running and that nobody holds.
 async fn running(platform: &Platform, now: Timestamp, lease: Duration) -> Result<Finding> {
+    if !platform.broker().capabilities().lookup {
+        let name = platform.broker().capabilities().name;
+        return Ok(Finding::ok(
+            "running",
+            format!("not looked at: a queue in {name} does not tell who holds a job"),
+        ));
+    }
     let reader = platform.database.reader();
     let silent = jobs::silent(reader, JobStatus::Running, now - lease * 2, 0, LOOKED_AT).await?;
     let mut stuck = Vec::new();

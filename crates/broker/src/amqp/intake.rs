@@ -1,0 +1,374 @@
+//! What one queue pushes to us: a buffer in front of the worker, never larger than its free slots.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use celeriac_protocol::{Clock, Envelope, Timestamp};
+use futures_util::FutureExt as _;
+use futures_util::stream::{SelectAll, StreamExt as _};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Consumer};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use super::delay;
+use super::link::{Line, failed, unavailable};
+use super::moves::{Move, Why};
+use super::topology;
+use super::wire::{self, Counts, Priorities, Read};
+use crate::{BrokerError, LeaseTag, Notice};
+
+/// How many messages that come a moment before their time may wait here beside those that are worked on.
+const PARKED: usize = 1_000;
+
+/// By how many messages the room for those grows.
+const PARKED_STEP: usize = 100;
+
+/// The largest room that AMQP knows.
+const MOST_GRANTED: usize = u16::MAX as usize;
+
+/// How many orders may wait for the task that reads.
+const ORDERS: usize = 16;
+
+/// A message that has come and is nobody's yet.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) envelope: Envelope,
+    pub(super) counts: Counts,
+    pub(super) tag: LeaseTag,
+}
+
+/// What has come, between the task that reads and those who fetch.
+pub(super) struct Shelf {
+    pub(super) queue: String,
+    /// Names the channel in lease tags.
+    pub(super) key: i64,
+    pub(super) channel: Channel,
+    ready: Mutex<VecDeque<Arrived>>,
+    /// Messages that come less than a second before their time, by it.
+    parked: Mutex<BTreeMap<(Timestamp, i64), Arrived>>,
+    /// Whether somebody has come away with less than he asked for.
+    hungry: AtomicBool,
+    ended: AtomicBool,
+    /// How often it was looked at since somebody last fetched.
+    untouched: AtomicU32,
+}
+
+impl Shelf {
+    fn ready(&self) -> std::sync::MutexGuard<'_, VecDeque<Arrived>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parked(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Timestamp, i64), Arrived>> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whether leases from here still hold: the channel is the lease.
+    pub(super) fn is_alive(&self) -> bool {
+        !self.ended.load(Ordering::Acquire) && self.channel.status().connected()
+    }
+
+    /// Says whether somebody asked in vain since the last time, and forgets it.
+    fn was_hungry(&self) -> bool {
+        self.hungry.swap(false, Ordering::AcqRel)
+    }
+
+    /// Takes one message that is due.
+    pub(super) fn take(&self, now: Timestamp) -> Option<Arrived> {
+        // Said before it is looked: what comes right after is told.
+        self.hungry.store(true, Ordering::Release);
+        self.untouched.store(0, Ordering::Relaxed);
+        let mut parked = self.parked();
+        if let Some(first) = parked.first_entry().filter(|first| first.key().0 <= now) {
+            return Some(first.remove());
+        }
+        drop(parked);
+        self.ready().pop_front()
+    }
+
+    /// Takes all, also what is not due.
+    fn take_all(&self) -> Vec<Arrived> {
+        let mut all: Vec<Arrived> = self.ready().drain(..).collect();
+        all.extend(std::mem::take(&mut *self.parked()).into_values());
+        all
+    }
+
+    /// Puts back what could not be given back to the queue.
+    pub(super) fn put_back(&self, arrived: Vec<Arrived>) {
+        self.ready().extend(arrived);
+    }
+
+    /// Returns when the first message here is due that is not.
+    pub(super) fn next_due_at(&self) -> Option<Timestamp> {
+        self.parked().first_key_value().map(|((due_at, _), _)| *due_at)
+    }
+
+    /// Acknowledges a message of this channel.
+    pub(super) async fn ack(&self, tag: LeaseTag) -> lapin::Result<()> {
+        let number = u64::try_from(tag.fence).unwrap_or(0);
+        self.channel.basic_ack(number, BasicAckOptions::default()).await
+    }
+}
+
+/// What the task that reads is told.
+enum Order {
+    /// Read this one too.
+    Add(Consumer),
+    /// Say when all that has come is on the shelf.
+    Mark(oneshot::Sender<()>),
+}
+
+/// Is responsible for one channel on which one queue pushes.
+pub(super) struct Intake {
+    pub(super) shelf: Arc<Shelf>,
+    /// The connection that it belongs to.
+    pub(super) line: u64,
+    name: ShortString,
+    /// One change at a time.
+    flow: tokio::sync::Mutex<Flow>,
+    orders: mpsc::Sender<Order>,
+    /// How many messages of this channel are held.
+    pub(super) held: AtomicUsize,
+    _reading: JoinSet<()>,
+}
+
+/// How much the server may push.
+#[derive(Default)]
+struct Flow {
+    granted: usize,
+    consumers: Vec<ShortString>,
+}
+
+/// What reading needs of the rest.
+#[derive(Clone)]
+pub(super) struct Surroundings {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) local: broadcast::Sender<Notice>,
+    pub(super) moves: mpsc::Sender<Move>,
+    pub(super) priorities: Priorities,
+}
+
+impl Intake {
+    /// Opens a channel for a queue that is declared.
+    pub(super) async fn open(
+        line: &Line,
+        queue: &str,
+        key: i64,
+        around: Surroundings,
+    ) -> Result<Self, BrokerError> {
+        let shelf = Arc::new(Shelf {
+            queue: queue.to_owned(),
+            key,
+            channel: line.channel().await?,
+            ready: Mutex::default(),
+            parked: Mutex::default(),
+            hungry: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            untouched: AtomicU32::new(0),
+        });
+        let (orders, told) = mpsc::channel(ORDERS);
+        let mut reading = JoinSet::new();
+        reading.spawn(Reader { shelf: Arc::clone(&shelf), around }.run(told));
+        Ok(Self {
+            shelf,
+            line: line.number,
+            name: topology::name(queue)?,
+            flow: tokio::sync::Mutex::default(),
+            orders,
+            held: AtomicUsize::new(0),
+            _reading: reading,
+        })
+    }
+
+    /// Lets the server push as much as can be worked on: what is held, and `free` more.
+    pub(super) async fn grant(&self, free: usize) -> Result<(), BrokerError> {
+        let parked = self.shelf.parked().len().min(PARKED).next_multiple_of(PARKED_STEP);
+        let wanted = self.held.load(Ordering::Relaxed) + parked + free;
+        let wanted = wanted.min(MOST_GRANTED);
+        let mut flow = self.flow.lock().await;
+        if flow.granted >= wanted {
+            return Ok(());
+        }
+        // A consumer keeps the room that it began with, so there is another for what is missing.
+        let channel = &self.shelf.channel;
+        let more = u16::try_from(wanted - flow.granted).unwrap_or(u16::MAX);
+        channel.basic_qos(more, BasicQosOptions::default()).await.map_err(failed)?;
+        let options = BasicConsumeOptions::default();
+        let consumer = channel.basic_consume(self.name.clone(), "".into(), options, FieldTable::default());
+        let consumer = consumer.await.map_err(failed)?;
+        flow.consumers.push(consumer.tag());
+        flow.granted = wanted;
+        self.orders.send(Order::Add(consumer)).await.map_err(unavailable_reader)?;
+        drop(flow);
+        self.catch_up().await.map(drop)
+    }
+
+    /// Waits until whatever the queue has pushed so far is on the shelf: an answer of the queue's, and
+    /// then one of the channel's, which comes behind what the queue has pushed. Returns how many messages
+    /// it has still to push, to us or to others.
+    pub(super) async fn catch_up(&self) -> Result<u32, BrokerError> {
+        let channel = &self.shelf.channel;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = channel.queue_declare(self.name.clone(), passive, FieldTable::default());
+        let queue = asked.await.map_err(failed)?;
+        channel.basic_qos(1, BasicQosOptions::default()).await.map_err(failed)?;
+        self.settle_down().await?;
+        Ok(queue.message_count())
+    }
+
+    /// Waits until all that has come is on the shelf.
+    async fn settle_down(&self) -> Result<(), BrokerError> {
+        let (mark, done) = oneshot::channel();
+        self.orders.send(Order::Mark(mark)).await.map_err(unavailable_reader)?;
+        done.await.map_err(unavailable)
+    }
+
+    /// Takes no more, and returns what is on the shelf. What is held goes on.
+    pub(super) async fn rest(&self) -> Result<Vec<Arrived>, BrokerError> {
+        let mut flow = self.flow.lock().await;
+        for tag in std::mem::take(&mut flow.consumers) {
+            self.shelf.channel.basic_cancel(tag, BasicCancelOptions::default()).await.map_err(failed)?;
+        }
+        flow.granted = 0;
+        self.settle_down().await?;
+        Ok(self.shelf.take_all())
+    }
+
+    /// Says whether there is something here that nobody has asked for since `looks` looks.
+    pub(super) fn is_hoarding(&self, looks: u32) -> bool {
+        let has_some = !self.shelf.ready().is_empty();
+        has_some && self.shelf.untouched.fetch_add(1, Ordering::Relaxed) >= looks
+    }
+}
+
+fn unavailable_reader<T>(_: mpsc::error::SendError<T>) -> BrokerError {
+    unavailable(std::io::Error::other("the channel has ended"))
+}
+
+/// Reads what is pushed, and sorts it.
+struct Reader {
+    shelf: Arc<Shelf>,
+    around: Surroundings,
+}
+
+impl Reader {
+    async fn run(self, mut orders: mpsc::Receiver<Order>) {
+        let mut consumers: SelectAll<Consumer> = SelectAll::new();
+        loop {
+            let mark = tokio::select! {
+                biased;
+                Some(delivery) = consumers.next(), if !consumers.is_empty() => {
+                    if self.heed(delivery).await { None } else { return }
+                }
+                order = orders.recv() => match order {
+                    Some(Order::Add(consumer)) => {
+                        consumers.push(consumer);
+                        None
+                    }
+                    Some(Order::Mark(mark)) => Some(mark),
+                    None => return,
+                },
+            };
+            let Some(mark) = mark else { continue };
+            // Something may have come since it was looked for, and before the mark was made.
+            while let Some(Some(delivery)) = consumers.next().now_or_never() {
+                if !self.heed(delivery).await {
+                    return;
+                }
+            }
+            // Whoever waited may have gone.
+            mark.send(()).ok();
+        }
+    }
+
+    /// Puts what has come on the shelf; says whether more may come.
+    async fn heed(&self, delivery: lapin::Result<lapin::message::Delivery>) -> bool {
+        match delivery {
+            Ok(delivery) => {
+                self.receive(delivery).await;
+                true
+            }
+            Err(error) => {
+                self.end(&error);
+                false
+            }
+        }
+    }
+
+    /// The channel has ended: its leases are lost, and somebody had better fetch, which makes a new one.
+    fn end(&self, error: &lapin::Error) {
+        tracing::debug!(queue = self.shelf.queue, %error, "a channel has ended");
+        self.shelf.ended.store(true, Ordering::Release);
+        self.shelf.take_all();
+        self.wake();
+    }
+
+    fn wake(&self) {
+        // Nobody listening is no fault.
+        self.around.local.send(Notice::Queue(self.shelf.queue.clone())).ok();
+    }
+
+    async fn receive(&self, delivery: lapin::message::Delivery) {
+        let lapin::message::Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
+        let tag = LeaseTag { key: self.shelf.key, fence: i64::try_from(delivery_tag).unwrap_or(i64::MAX) };
+        match wire::read(&properties, data, &self.shelf.queue, self.around.priorities) {
+            Ok(read) => self.sort(read, tag, redelivered).await,
+            Err((error, data)) => {
+                let why = Why::Unreadable {
+                    properties: Box::new(properties),
+                    error: error.to_string(),
+                    body: data,
+                };
+                self.send_away(tag, why).await;
+            }
+        }
+    }
+
+    async fn sort(&self, read: Read, tag: LeaseTag, redelivered: bool) {
+        let Read { envelope, mut counts, returned } = read;
+        let now = self.around.clock.now();
+        if redelivered && returned == 0 {
+            // A classic queue says that there was a holder who vanished, and not how many: the message says it.
+            let vanished = |count: u32| count.saturating_add(1);
+            let Counts { handed, attempts, lost } = counts;
+            let counts =
+                Counts { handed: vanished(handed), attempts: vanished(attempts), lost: vanished(lost) };
+            return self.send_away(tag, Why::Again { envelope, counts }).await;
+        }
+        for count in [&mut counts.handed, &mut counts.attempts, &mut counts.lost] {
+            *count = count.saturating_add(returned);
+        }
+        let due_at = envelope.due_at.filter(|due_at| *due_at > now);
+        let arrived = Arrived { envelope, counts, tag };
+        let Some(due_at) = due_at else {
+            self.shelf.ready().push_back(arrived);
+            if self.shelf.was_hungry() {
+                self.wake();
+            }
+            return;
+        };
+        if delay::seconds_until(due_at, now) > 0 && delay::can_be_delayed(&self.shelf.queue) {
+            let Arrived { envelope, counts, tag } = arrived;
+            return self.send_away(tag, Why::Early { envelope, counts }).await;
+        }
+        self.shelf.parked().insert((due_at, tag.fence), arrived);
+        // It takes room that is somebody's, and he is to know when it is due.
+        self.wake();
+    }
+
+    async fn send_away(&self, tag: LeaseTag, why: Why) {
+        let shelf = Arc::clone(&self.shelf);
+        // It ends only with the broker.
+        self.around.moves.send(Move { shelf, tag, why }).await.ok();
+    }
+}
+
+/// Numbers channels; no two of a process have the same.
+pub(super) fn next_key() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}

@@ -1,0 +1,218 @@
+//! A connection that comes back by itself, and what the server's errors mean to us.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::options::ConfirmSelectOptions;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+
+use super::PRODUCT;
+use crate::BrokerError;
+
+/// How long one attempt to connect may take; a call that has more time tries again.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// The pause after the first attempt that failed, and the longest one; each is twice the one before.
+pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Is responsible for one connection, which all calls of one kind share.
+pub(super) struct Link {
+    uri: AMQPUri,
+    /// Shown by the server's own tools.
+    name: String,
+    deadline: Duration,
+    /// Connected by whoever needs it first, while the others wait for that.
+    current: tokio::sync::Mutex<Option<Arc<Line>>>,
+    lines: AtomicU64,
+    last_failure: Mutex<Option<lapin::Error>>,
+}
+
+/// One connection, and what was told to the server on it.
+pub(super) struct Line {
+    /// Tells it from those before.
+    pub(super) number: u64,
+    pub(super) connection: Connection,
+    /// The queues that are known to be there.
+    pub(super) declared: Mutex<HashSet<String>>,
+    /// The queues that delayed messages find.
+    pub(super) bound: Mutex<HashSet<String>>,
+    /// Whether the levels of delayed messages are known to be there.
+    pub(super) has_levels: AtomicBool,
+    /// The channel that confirms what is published on it.
+    confirming: tokio::sync::Mutex<Option<Channel>>,
+}
+
+impl Line {
+    /// Opens a channel for one purpose. An error closes a channel, so none is shared between purposes.
+    pub(super) async fn channel(&self) -> Result<Channel, BrokerError> {
+        self.connection.create_channel().await.map_err(failed)
+    }
+
+    /// Returns the channel that confirms.
+    pub(super) async fn confirming(&self) -> Result<Channel, BrokerError> {
+        let mut confirming = self.confirming.lock().await;
+        if let Some(channel) = confirming.as_ref().filter(|channel| channel.status().connected()) {
+            return Ok(channel.clone());
+        }
+        let channel = self.channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
+        Ok(confirming.insert(channel).clone())
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.connection.status().connected()
+    }
+}
+
+/// Something was not done before its deadline.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer within {0:?}")]
+struct Late(Duration);
+
+impl Link {
+    /// Makes a link that connects when it is first used.
+    pub(super) fn new(uri: AMQPUri, name: String, deadline: Duration) -> Self {
+        let (current, last_failure) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { uri, name, deadline, current, lines: AtomicU64::new(0), last_failure }
+    }
+
+    /// Does something within the deadline.
+    ///
+    /// # Errors
+    /// What it says, or [`BrokerError::Unavailable`] where the time is over.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        let Ok(done) = tokio::time::timeout(self.deadline, work).await else {
+            let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Err(failure.map_or_else(|| unavailable(Late(self.deadline)), failed));
+        };
+        done
+    }
+
+    /// Returns the connection, which is made where there is none. Whoever calls says how long that may take.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: the server does not let us in.
+    pub(super) async fn line(&self) -> Result<Arc<Line>, BrokerError> {
+        let mut current = self.current.lock().await;
+        if let Some(line) = current.as_ref().filter(|line| line.is_alive()) {
+            return Ok(Arc::clone(line));
+        }
+        current.take();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.connect().await {
+                Ok(connection) => return Ok(Arc::clone(current.insert(self.number(connection)))),
+                Err(error) if !is_passing(&error) => return Err(self.refused(error)),
+                Err(error) => {
+                    tracing::debug!(%error, "RabbitMQ is not to be reached, trying again");
+                    *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connect(&self) -> lapin::Result<Connection> {
+        let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
+        let connecting = Connection::connect_uri(self.uri.clone(), properties);
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(connected) => connected,
+            Err(late) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, late).into()),
+        }
+    }
+
+    fn number(&self, connection: Connection) -> Arc<Line> {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Arc::new(Line {
+            number: self.lines.fetch_add(1, Ordering::Relaxed) + 1,
+            connection,
+            declared: Mutex::default(),
+            bound: Mutex::default(),
+            has_levels: AtomicBool::new(false),
+            confirming: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Says what is to be mended where the server does not let us in.
+    fn refused(&self, error: lapin::Error) -> BrokerError {
+        let (user, vhost) = (&self.uri.authority.userinfo.username, &self.uri.vhost);
+        let what = match code(&error) {
+            Some(403) => format!("user \"{user}\" is unknown there, or the password is wrong"),
+            Some(530) => {
+                format!("virtual host \"{vhost}\" is not there, or user \"{user}\" may not use it")
+            }
+            _ => return failed(error),
+        };
+        BrokerError::Refused { product: PRODUCT, source: Box::new(NotLetIn { what, source: error }) }
+    }
+}
+
+/// The server does not let us in.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+struct NotLetIn {
+    what: String,
+    #[source]
+    source: lapin::Error,
+}
+
+/// Turns what the client library says into ours.
+pub(super) fn failed(error: lapin::Error) -> BrokerError {
+    if is_passing(&error) {
+        unavailable(error)
+    } else {
+        BrokerError::Refused { product: PRODUCT, source: error.into() }
+    }
+}
+
+pub(super) fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> BrokerError {
+    BrokerError::Unavailable { product: PRODUCT, source: Box::new(cause) }
+}
+
+pub(super) fn refused(why: impl Into<crate::Cause>) -> BrokerError {
+    BrokerError::Refused { product: PRODUCT, source: why.into() }
+}
+
+/// Returns the code of AMQP by which the server said no.
+pub(super) fn code(error: &lapin::Error) -> Option<u16> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some(match error.kind() {
+            AMQPErrorKind::Soft(soft) => soft.get_id(),
+            AMQPErrorKind::Hard(hard) => hard.get_id(),
+        }),
+        _ => None,
+    }
+}
+
+/// Says whether the same may be done later without anybody changing anything.
+fn is_passing(error: &lapin::Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => match error.kind() {
+            // A queue that went is declared anew; one that somebody else has to himself comes free.
+            AMQPErrorKind::Soft(soft) => !matches!(
+                soft,
+                AMQPSoftError::ACCESSREFUSED
+                    | AMQPSoftError::PRECONDITIONFAILED
+                    | AMQPSoftError::CONTENTTOOLARGE
+            ),
+            AMQPErrorKind::Hard(hard) => matches!(
+                hard,
+                AMQPHardError::CONNECTIONFORCED | AMQPHardError::RESOURCEERROR | AMQPHardError::INTERNALERROR
+            ),
+        },
+        ErrorKind::InvalidProtocolVersion(_)
+        | ErrorKind::SerialisationError(_)
+        | ErrorKind::AuthProviderError(_)
+        | ErrorKind::NoDefaultRuntime => false,
+        _ => true,
+    }
+}

@@ -1,0 +1,133 @@
+//! Where RabbitMQ is, and how queues are declared there.
+
+use std::fmt;
+use std::time::Duration;
+
+use celeriac_protocol::MAX_PRIORITY;
+use lapin::uri::AMQPUri;
+
+use super::PRODUCT;
+use crate::BrokerError;
+
+/// Says where RabbitMQ is and how the queues are declared there. The defaults are Celery's.
+#[derive(Clone)]
+pub struct AmqpOptions {
+    /// `amqp://[user:password@]host[:port][/vhost]`, `amqps://` for TLS with the system's certificate
+    /// authorities; without a virtual host it is `/`.
+    pub url: String,
+    /// The queues that are counted before anybody has used them here, since RabbitMQ tells no names.
+    pub queues: Vec<String>,
+    /// How many priorities a queue tells apart that is declared by us: Celery's
+    /// `task_queue_max_priority`. `None` declares it without, and then its messages come in their order.
+    pub max_priority: Option<u8>,
+    /// Which priority a message has that says nothing. Python's senders write 0, and so do we.
+    pub unset_priority: u8,
+    /// Whether queues that are declared by us are replicated (quorum) queues: Celery's
+    /// `task_default_queue_type`.
+    pub quorum: bool,
+    /// How long each call may take, a new connection included.
+    pub deadline: Duration,
+    /// Whether a fetch that found less than it asked for waits for what is on its way, too. One that
+    /// found nothing always does.
+    pub patient: bool,
+}
+
+impl fmt::Debug for AmqpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url: _, queues, max_priority, quorum, .. } = self;
+        // The URL may hold a password.
+        let mut shown = f.debug_struct("AmqpOptions");
+        shown.field("queues", queues).field("max_priority", max_priority).field("quorum", quorum);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// How often both sides show that they live: two that are missed end the connection, and with it its leases.
+const HEARTBEAT_SECS: u16 = 10;
+
+impl AmqpOptions {
+    /// Takes Celery's defaults for the server at `url`.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            queues: Vec::new(),
+            max_priority: None,
+            unset_priority: 0,
+            quorum: false,
+            deadline: Duration::from_secs(5),
+            patient: false,
+        }
+    }
+
+    /// Looks for what can't be meant.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] with what is wrong.
+    pub fn validate(&self) -> Result<(), BrokerError> {
+        self.uri()?;
+        let wrong = if self.max_priority.is_some() && self.quorum {
+            "a quorum queue has no highest priority"
+        } else if self.max_priority == Some(0) {
+            "the highest priority is 1 to 255"
+        } else if self.unset_priority > MAX_PRIORITY {
+            "the place of messages without a priority is 0 to 9"
+        } else if self.deadline.is_zero() {
+            "the deadline is longer than nothing"
+        } else {
+            return Ok(());
+        };
+        Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
+    }
+
+    /// Reads the URL.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: it is none that is understood.
+    pub(super) fn uri(&self) -> Result<AMQPUri, BrokerError> {
+        let refused = |source: String| BrokerError::Refused { product: PRODUCT, source: source.into() };
+        // Celery's name for the same.
+        let url = self.url.strip_prefix("py").filter(|rest| rest.starts_with("amqp")).unwrap_or(&self.url);
+        let mut uri: AMQPUri = url.parse().map_err(refused)?;
+        if uri.vhost.is_empty() {
+            // What Celery makes of it, too: nobody has a virtual host without a name.
+            "/".clone_into(&mut uri.vhost);
+        }
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+        Ok(uri)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_celery_are_understood_and_others_refused() {
+        for (url, vhost, port) in [
+            ("amqp://localhost", "/", 5672),
+            ("amqp://guest:secret@127.0.0.1:1/", "/", 1),
+            ("amqp://host//", "/", 5672),
+            ("pyamqp://host/my%2Fown", "my/own", 5672),
+            ("amqps://me:a%40b@host/v", "v", 5671),
+        ] {
+            let uri = AmqpOptions::at(url).uri().unwrap();
+            assert_eq!((uri.vhost.as_str(), uri.authority.port), (vhost, port), "{url}");
+            assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECS));
+        }
+        for url in ["redis://host", "amqp", "nonsense"] {
+            assert!(AmqpOptions::at(url).uri().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn password_is_not_shown() {
+        assert!(!format!("{:?}", AmqpOptions::at("amqp://me:secret@host")).contains("secret"));
+    }
+
+    #[test]
+    fn priorities_of_a_quorum_queue_are_refused() {
+        let options = AmqpOptions { quorum: true, max_priority: Some(9), ..AmqpOptions::at("amqp://host") };
+        assert!(options.validate().is_err());
+        assert!(AmqpOptions { quorum: false, ..options }.validate().is_ok());
+    }
+}

@@ -1,0 +1,211 @@
+//! Publishing: many at a time, each confirmed by the server before it counts.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use lapin::options::BasicPublishOptions;
+use lapin::types::ShortString;
+use lapin::{BasicProperties, Channel, Confirmation};
+
+use super::delay;
+use super::link::{Line, Link, failed, refused, unavailable};
+use super::options::AmqpOptions;
+use super::topology::{self, declare_delay, declare_queue};
+use super::wire::Written;
+use crate::BrokerError;
+
+/// How many messages, and how many bytes of them, are under way at a time: each such slice has a deadline.
+const SLICE: usize = 500;
+const SLICE_BYTES: usize = 8 << 20;
+
+/// How often a slice is published that was not taken because a queue had gone.
+const TRIES: usize = 2;
+
+/// How long the levels of delayed messages may take: 28 replicated queues, once.
+const LEVELS_WITHIN: Duration = Duration::from_secs(60);
+
+/// A message and where it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    exchange: ShortString,
+    routing_key: ShortString,
+    /// Whether it is an error when no queue takes it.
+    mandatory: bool,
+    properties: BasicProperties,
+    body: Vec<u8>,
+    /// The queue of Celery's that it is for, which is declared before.
+    queue: Option<String>,
+    is_delayed: bool,
+}
+
+impl Outgoing {
+    /// Sends a message to a queue, to wait for some seconds before.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: the queue's name is no name there, or not for messages that wait.
+    pub(super) fn to_queue(queue: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
+        let is_delayed = seconds > 0;
+        if is_delayed && !delay::can_be_delayed(queue) {
+            return Err(refused(format!(
+                "messages of queue \"{queue}\" can't wait for a time: its name is longer than {} bytes or has * or # between dots",
+                delay::LONGEST_QUEUE
+            )));
+        }
+        let (exchange, key) = match is_delayed {
+            true => (delay::level(delay::LEVELS - 1), delay::routing_key(seconds, queue)),
+            false => (String::new(), queue.to_owned()),
+        };
+        Ok(Self {
+            exchange: topology::name(&exchange)?,
+            routing_key: topology::name(&key)?,
+            mandatory: true,
+            properties: written.properties,
+            body: written.body,
+            queue: Some(queue.to_owned()),
+            is_delayed,
+        })
+    }
+
+    /// Sends a message to a place of ours, which is declared.
+    pub(super) fn to_own(place: &'static str, properties: BasicProperties, body: Vec<u8>) -> Self {
+        let routing_key = ShortString::from(place);
+        let exchange = ShortString::default();
+        Self { exchange, routing_key, mandatory: true, properties, body, queue: None, is_delayed: false }
+    }
+
+    /// Tells every process.
+    pub(super) fn notice(body: Vec<u8>) -> Self {
+        let (exchange, routing_key) = (topology::NOTICES.into(), ShortString::default());
+        let properties = BasicProperties::default();
+        Self { exchange, routing_key, mandatory: false, properties, body, queue: None, is_delayed: false }
+    }
+}
+
+/// Is responsible for what goes to the server.
+pub(super) struct Publisher {
+    options: AmqpOptions,
+    /// For messages. A server that is short of memory or disk stops reading here, and acknowledgements go by the other.
+    outgoing: Arc<Link>,
+    /// For declarations.
+    incoming: Arc<Link>,
+}
+
+/// The server did not take a message.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    /// It has no room, or no majority.
+    #[error("the server did not take it")]
+    Nack,
+    /// Its queue has gone.
+    #[error("its queue has gone")]
+    NoQueue,
+}
+
+impl Publisher {
+    pub(super) fn new(options: AmqpOptions, outgoing: Arc<Link>, incoming: Arc<Link>) -> Self {
+        Self { options, outgoing, incoming }
+    }
+
+    /// Publishes messages in the given order and returns once the server has all of them.
+    ///
+    /// # Errors
+    /// The server did not take all of them. Some may be there all the same.
+    pub(super) async fn publish(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+        for slice in slices(messages) {
+            for tries_left in (0..TRIES).rev() {
+                self.declare(slice).await?;
+                match self.outgoing.in_time(self.publish_slice(slice)).await? {
+                    Ok(()) => break,
+                    Err(NotTaken::NoQueue) if tries_left > 0 => self.forget(slice).await?,
+                    Err(not_taken) => return Err(unavailable(not_taken)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the queues of these messages are there, and the way of those that wait.
+    async fn declare(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+        let mut seen: Option<(&str, bool)> = None;
+        for message in messages {
+            let Some(queue) = &message.queue else { continue };
+            // Mostly all are for the same one.
+            if seen == Some((queue, message.is_delayed)) {
+                continue;
+            }
+            let line = self.incoming.in_time(async {
+                let line = self.incoming.line().await?;
+                declare_queue(&line, queue, &self.options).await?;
+                Ok(line)
+            });
+            let line = line.await?;
+            if message.is_delayed {
+                let declared = tokio::time::timeout(LEVELS_WITHIN, declare_delay(&line, queue)).await;
+                declared.unwrap_or_else(|late| Err(unavailable(late)))?;
+            }
+            seen = Some((queue, message.is_delayed));
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+        let line = self.incoming.in_time(self.incoming.line()).await?;
+        forget(&line, messages);
+        Ok(())
+    }
+
+    async fn publish_slice(&self, messages: &[Outgoing]) -> Result<Result<(), NotTaken>, BrokerError> {
+        let line = self.outgoing.line().await?;
+        let channel = line.confirming().await?;
+        let sent = join_all(messages.iter().map(|message| send(&channel, message))).await;
+        let mut confirms = Vec::with_capacity(sent.len());
+        for confirm in sent {
+            confirms.push(confirm.map_err(failed)?);
+        }
+        let mut taken = Ok(());
+        for confirmation in join_all(confirms).await {
+            match confirmation.map_err(failed)? {
+                Confirmation::Ack(None) | Confirmation::NotRequested => {}
+                Confirmation::Ack(Some(_)) => taken = taken.and(Err(NotTaken::NoQueue)),
+                Confirmation::Nack(_) => taken = Err(NotTaken::Nack),
+            }
+        }
+        Ok(taken)
+    }
+}
+
+async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::PublisherConfirm> {
+    let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
+    let (exchange, key) = (message.exchange.clone(), message.routing_key.clone());
+    channel.basic_publish(exchange, key, options, &message.body, message.properties.clone()).await
+}
+
+/// Takes back that the queues of these messages are there.
+fn forget(line: &Line, messages: &[Outgoing]) {
+    let mut declared = line.declared.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut bound = line.bound.lock().unwrap_or_else(PoisonError::into_inner);
+    for queue in messages.iter().filter_map(|message| message.queue.as_ref()) {
+        declared.remove(queue);
+        bound.remove(queue);
+    }
+    // The levels may have gone, too.
+    line.has_levels.store(false, Ordering::Relaxed);
+}
+
+/// Parts messages into slices that one deadline is enough for.
+fn slices(messages: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+    let mut rest = messages;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |message: &&Outgoing| {
+            bytes += message.body.len();
+            bytes <= SLICE_BYTES
+        };
+        let length = rest.iter().take(SLICE).take_while(fits).count().max(1).min(rest.len());
+        let (slice, others) = rest.split_at(length);
+        rest = others;
+        (!slice.is_empty()).then_some(slice)
+    })
+}
