@@ -7,6 +7,10 @@ use celeriac_protocol::Clock;
 
 use crate::{Broker, BrokerError, SqliteBroker};
 
+mod results;
+
+pub use results::SqlResults;
+
 /// Returns the queue's line of migrations for the engine of `db`.
 pub fn migrations(db: &Database) -> MigrationSet {
     #[cfg(feature = "postgres")]

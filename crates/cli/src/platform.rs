@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(feature = "amqp")]
 use celeriac_broker::AmqpBroker;
 use celeriac_broker::{
-    Broker, BrokerError, Gravity, PostgresBroker, RedisBroker, RedisResults, SqliteBroker, sql,
+    Broker, BrokerError, Gravity, PostgresBroker, RedisBroker, RedisResults, ResultStore, SqliteBroker, sql,
 };
 use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
@@ -153,18 +153,30 @@ impl Context {
     async fn open_results(&self, database: &Database) -> Result<Option<ResultRecorder>> {
         let settings = self.loaded.config.results.settings();
         let store = self.open_result_store().await?;
-        Ok(store.map(|store| ResultRecorder::new(database.clone(), Arc::new(store), settings)))
+        Ok(store.map(|store| ResultRecorder::new(database.clone(), store, settings)))
     }
 
     /// Connects to where results are kept for Celery's clients, if that is wanted.
     ///
     /// # Errors
     /// The server can't be reached, or does not let us in.
-    pub(crate) async fn open_result_store(&self) -> Result<Option<RedisResults>> {
+    pub(crate) async fn open_result_store(&self) -> Result<Option<Arc<dyn ResultStore>>> {
         let (results, broker) = (&self.loaded.config.results, &self.loaded.config.broker);
-        let ResultsUrl::Redis(url) = &results.url else { return Ok(None) };
-        let store = RedisResults::open(url, &results.key_prefix, broker.deadline.0).await;
-        store.map(Some).map_err(|error| CliError::from(error).used_for("results", &results.url.shown()))
+        let used = |error: CliError| error.used_for("results", &results.url.shown());
+        match (&results.url, results.url.opening()) {
+            (ResultsUrl::Redis(url), _) => {
+                let store = RedisResults::open(url, &results.key_prefix, broker.deadline.0).await;
+                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
+            }
+            (_, Some(opening)) => {
+                let database = open_at(opening).await.map_err(used)?;
+                self.opened.add(&database);
+                let form = results.settings().form;
+                let store = sql::SqlResults::open(database, form, Arc::clone(&self.clock)).await;
+                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
@@ -201,8 +213,16 @@ pub(crate) fn migration_lines(context: &Context) -> Vec<MigrationSet> {
 /// # Errors
 /// What stands in the way.
 pub(crate) async fn open_bare(context: &Context, creates: bool) -> Result<Database> {
-    Ok(match context.loaded.config.database.opening() {
-        Opening::File(options) => Database::open(SqliteOptions { create: creates, ..options }).await?,
+    open_at(match context.loaded.config.database.opening() {
+        Opening::File(options) => Opening::File(SqliteOptions { create: creates, ..options }),
+        server => server,
+    })
+    .await
+}
+
+async fn open_at(opening: Opening) -> Result<Database> {
+    Ok(match opening {
+        Opening::File(options) => Database::open(options).await?,
         Opening::Server(options) => Database::open_postgres(options).await?,
     })
 }

@@ -190,6 +190,22 @@ pub(crate) fn write(form: BodyForm, json: String) -> Result<Vec<u8>, EncodeError
     })
 }
 
+/// Returns as JSON text what a serializer has written; what looks like JSON all the same is taken for that.
+pub(crate) fn read_as(serializer: Serializer, bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let read = match serializer {
+        Serializer::Json => Err("it is no JSON".to_owned()),
+        Serializer::Msgpack => msgpack::to_json(bytes).map(Cow::Owned),
+        Serializer::Yaml => yaml::to_json(bytes).map(Cow::Owned),
+    };
+    let is_json = |json: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(json).is_ok();
+    read.or_else(|reason| match tolerate(bytes) {
+        _ if is_json(bytes) => Ok(Cow::Borrowed(bytes)),
+        Some(json) if is_json(&json) => Ok(Cow::Owned(json)),
+        _ if bytes.first() == Some(&0x80) => Err("it is a pickle, which is never read".to_owned()),
+        _ => Err(reason),
+    })
+}
+
 /// Returns text that was written without saying how as JSON text: JSON, msgpack and YAML are told apart by how they
 /// begin. It is an object whatever wrote it.
 pub(crate) fn read_object(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {

@@ -191,12 +191,26 @@ impl TaskResult {
             let failure = Self { state, result, extended: None, children: raw(&json!([])), ..self.clone() };
             body::write(form, failure.encode()).expect("every serializer has words for this")
         });
-        match form.compression {
-            Some(compression) => {
-                [COMPRESSED, compression.content_type().as_bytes(), b"\0", &written].concat()
-            }
-            None => written,
+        marked(written, form)
+    }
+
+    /// Writes one part alone, as the tables of Celery's database backend hold each. What the serializer has no word
+    /// for is JSON there.
+    pub fn encode_part(part: &RawValue, form: BodyForm) -> Vec<u8> {
+        match body::write(form, part.get().to_owned()) {
+            Ok(written) => marked(written, form),
+            Err(_) => part.get().as_bytes().to_vec(),
         }
+    }
+
+    /// Reads one part alone, which `serializer` has written.
+    ///
+    /// # Errors
+    /// It is not what Celery writes; before 5.7 that is a pickle, which is never read.
+    pub fn decode_part(bytes: &[u8], serializer: crate::Serializer) -> Result<Box<RawValue>, ResultError> {
+        let expanded = expand(bytes)?;
+        let json = body::read_as(serializer, &expanded).map_err(ResultError::Serialized)?;
+        Ok(serde_json::from_slice(&json)?)
     }
 
     /// Reads what anybody has written of the task `id`, in whichever serializer and compression.
@@ -280,6 +294,14 @@ impl TaskResult {
             message: message.or_else(|| (word != PROGRESS).then(|| word.to_owned())),
             partial: (!told.is_null()).then(|| self.result.clone()),
         }
+    }
+}
+
+/// Marks what was written with its compression, where it has one.
+fn marked(written: Vec<u8>, form: BodyForm) -> Vec<u8> {
+    match form.compression {
+        Some(compression) => [COMPRESSED, compression.content_type().as_bytes(), b"\0", &written].concat(),
+        None => written,
     }
 }
 

@@ -14,8 +14,8 @@ pub(super) const WORD: &str = "interop";
 /// The tests, each of which talks to a live Python process.
 const TESTS: &str = "package(celeriac-cli) & binary(interop)";
 
-/// What the tests need that all tests do: they start their own server, and no other.
-const SHARED: [&str; 2] = ["cargo-nextest", "Redis"];
+/// What the tests need that all tests do: they start their own servers, and no other.
+const SHARED: [&str; 3] = ["cargo-nextest", "Redis", "PostgreSQL"];
 
 /// Runs the tests and prints what each Python process has said that it is; returns whether all passed.
 pub(super) fn run(root: &Path, install: bool) -> anyhow::Result<bool> {

@@ -20,6 +20,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("celeriac_page*", "collect"),
 ];
 
+/// Tables of Celery's, which have its names, and the crate that alone uses them.
+const OF_CELERY: &[(&str, &str)] = &[("celery_taskmeta", "broker")];
+
 /// Words of a statement after which a table's name stands.
 const BEFORE_A_TABLE: &[&str] = &["from", "into", "update", "join", "table"];
 
@@ -74,6 +77,9 @@ fn judge(source: &Source, name: &Named) -> Option<Finding> {
     let Named { table, line, declared } = name;
     let crate_name = source.crate_name();
     let finding = |wrong: String, instead: &str| Some(Finding::new(&source.path, *line, wrong, instead));
+    if OF_CELERY.contains(&(table.as_str(), crate_name)) {
+        return None;
+    }
     if *declared && !table.starts_with(PREFIX) {
         return finding(
             format!("the table `{table}` lacks our prefix"),

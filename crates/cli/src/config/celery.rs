@@ -31,7 +31,7 @@ pub(super) const PARTLY: &[Partly] = &[
         variable: "CELERY_RESULT_BACKEND",
         key: "results.url",
         understands: ResultsUrl::understands,
-        reason: "only results in Redis are understood; those of `database.url` are always kept",
+        reason: "only results in Redis, or by `db+` in SQLite or PostgreSQL, are understood; those of `database.url` are always kept",
     },
     Partly {
         variable: "CELERY_TASK_SERIALIZER",

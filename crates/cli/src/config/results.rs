@@ -5,15 +5,16 @@ use std::str::FromStr;
 
 use celeriac_broker::RedisOptions;
 use celeriac_control::ResultSettings;
+use celeriac_db::{PostgresOptions, SqliteOptions};
 use celeriac_protocol::ResultStyle;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Invalid;
 use super::broker::{is_redis, reason_of};
 use super::records::Keep;
 use super::secret::without_password;
 use super::tasks::{JSON, NONE, form};
+use super::{Invalid, Opening};
 
 /// Where results are kept for Celery's clients, and what they say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,8 @@ pub(crate) enum ResultsUrl {
     Database,
     /// In Redis, too, in the words of its URL.
     Redis(String),
+    /// In the table of Celery's database backend, too, in the words of SQLAlchemy's URL behind `db+`.
+    Sql(String),
 }
 
 impl ResultsUrl {
@@ -76,8 +79,16 @@ impl ResultsUrl {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Database => "database".to_owned(),
-            Self::Redis(url) => without_password(url).into_owned(),
+            Self::Redis(url) | Self::Sql(url) => without_password(url).into_owned(),
         }
+    }
+
+    /// Returns how the database that results lie in is opened, where they lie in one.
+    ///
+    /// A driver (`db+postgresql+psycopg2://`) and, of a file, the settings behind a question mark are Python's.
+    pub(crate) fn opening(&self) -> Option<Opening> {
+        let Self::Sql(url) = self else { return None };
+        sql_opening(url).ok()
     }
 
     /// Says whether a URL of Celery's is one that is understood here.
@@ -94,11 +105,42 @@ impl FromStr for ResultsUrl {
         if text.is_empty() || text == "database" {
             return Ok(Self::Database);
         }
+        if text.starts_with(SQL) {
+            sql_opening(text)?;
+            return Ok(Self::Sql(text.to_owned()));
+        }
         if !is_redis(text) {
-            return Err("write \"database\" or redis://HOST:PORT/DB".to_owned());
+            return Err(
+                "write \"database\", redis://HOST:PORT/DB, db+sqlite:///PATH or db+postgresql://…".to_owned()
+            );
         }
         RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
         Ok(Self::Redis(text.to_owned()))
+    }
+}
+
+/// What Celery puts before SQLAlchemy's URLs.
+const SQL: &str = "db+";
+
+fn sql_opening(url: &str) -> Result<Opening, String> {
+    let (scheme, rest) = url.trim_start_matches(SQL).split_once("://").ok_or("write db+sqlite:///PATH")?;
+    match scheme.split('+').next().unwrap_or_default() {
+        "sqlite" => {
+            let path = rest.split('?').next().unwrap_or_default().strip_prefix('/').unwrap_or_default();
+            if path.is_empty() {
+                return Err("write db+sqlite:///PATH; results in memory reach nobody".to_owned());
+            }
+            Ok(Opening::File(SqliteOptions::at(path)))
+        }
+        "postgresql" | "postgres" => {
+            let options =
+                PostgresOptions { write_connections: 2, ..PostgresOptions::at(format!("postgres://{rest}")) };
+            options.validate().map_err(|error| error.to_string())?;
+            Ok(Opening::Server(options))
+        }
+        other => {
+            Err(format!("databases of type \"{other}\" are not supported: write db+sqlite or db+postgresql"))
+        }
     }
 }
 
@@ -112,7 +154,7 @@ impl Serialize for ResultsUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Database => serializer.serialize_str("database"),
-            Self::Redis(url) => serializer.serialize_str(url),
+            Self::Redis(url) | Self::Sql(url) => serializer.serialize_str(url),
         }
     }
 }

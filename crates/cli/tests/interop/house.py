@@ -11,7 +11,7 @@ import redis
 from celery import Celery, chain, chord, group, signals
 from celery.result import AsyncResult
 
-app = Celery("house", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
+app = Celery("house", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND", os.environ["BROKER"]))
 app.conf.update(
     accept_content=os.environ.get("ACCEPT", "json").split(","),
     broker_connection_retry_on_startup=True,

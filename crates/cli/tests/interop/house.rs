@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use celeriac_peers::Postgres;
 use celeriac_peers::shared::redis_corner;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -58,6 +59,17 @@ impl House {
     /// Says whether the Python side is of this version of Celery.
     pub(crate) fn is_celery(&self, version: &str) -> bool {
         self.celery == version
+    }
+
+    /// Returns databases for results, as Celery names them, and who is to make the table of each.
+    pub(crate) fn databases(&self, server: &Postgres) -> Vec<(String, &'static str)> {
+        let on_server = |name| server.url(name).replacen("postgres://", "db+postgresql+psycopg2://", 1);
+        vec![
+            (format!("db+sqlite:///{}", self.path("ours.db")), "us"),
+            (format!("db+sqlite:///{}", self.path("theirs.db")), "python"),
+            (on_server("postgres"), "us"),
+            (on_server("template1"), "python"),
+        ]
     }
 
     pub(crate) fn path(&self, name: &str) -> String {

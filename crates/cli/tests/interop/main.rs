@@ -74,3 +74,10 @@ mod redis {
             delayed_jobs_outlive_the_last_worker_of_ours;
     }
 }
+
+/// Results in the tables of Celery's database backend, which held pickles before 5.7.
+#[cfg(test)]
+mod tables {
+    lines!(@ to_ours "5.7" celery_5_7 results_are_kept_in_tables_of_celery);
+    lines!(@ to_python "5.7" celery_5_7 results_of_python_are_read_from_its_tables);
+}

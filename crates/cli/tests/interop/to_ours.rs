@@ -1,5 +1,6 @@
 //! Python's client, our worker.
 
+use celeriac_peers::Postgres;
 use serde_json::json;
 
 use crate::house::House;
@@ -73,6 +74,33 @@ pub(crate) fn links_of_python_are_followed(house: &House) {
     lines.sort_unstable();
     assert_eq!(lines, ["a", "b", "c"]);
     worker.stop();
+}
+
+pub(crate) fn results_are_kept_in_tables_of_celery(house: &House) {
+    let server = Postgres::start().unwrap();
+    // Who makes the table is who comes first.
+    for (place, comes_first) in house.databases(&server) {
+        let backend = [("BACKEND", place.as_str())];
+        let ask =
+            "tell([send('house.add', 2, 3).get(timeout=20), failure(send('house.fail', 'no way'))[1:3]])";
+        if comes_first == "python" {
+            house.python_with(&backend, "tell(app.send_task('nobody', queue='nowhere').state)");
+        }
+        let worker = house.worker(&["--set", &format!("results.url={place}")]);
+        assert_eq!(house.python_with(&backend, ask), json!([5, ["no way", "FAILURE"]]), "{place}");
+        let told = house.python_with(
+            &backend,
+            "result = app.send_task('house.add', (2,), {'y': 3})\n\
+             result.get(timeout=20)\n\
+             result = AsyncResult(result.id, app=app)\n\
+             chained = (app.signature('house.add', (1, 2)) | app.signature('house.add', (10,))).apply_async()\n\
+             end = chained.get(timeout=20)\n\
+             tell([result.name, result.args, result.kwargs, result.queue, result.retries, result.date_done is not None, end, \
+             [child.id for child in chained.parent.children] == [chained.id]])",
+        );
+        assert_eq!(told, json!(["house.add", [2], {"y": 3}, "celery", 0, true, 13, true]), "{place}");
+        worker.stop();
+    }
 }
 
 pub(crate) fn group_at_the_end_of_a_chain_is_run(house: &House) {

@@ -1,5 +1,6 @@
 //! Our client, Python's worker.
 
+use celeriac_peers::Postgres;
 use serde_json::{Value, json};
 
 use crate::house::{House, until};
@@ -98,6 +99,22 @@ pub(crate) fn results_of_python_are_read_in_every_serializer_and_compression(hou
         assert_eq!(told.replace(' ', ""), r#"[["float","1.5"]]"#, "{form:?}");
         let (code, said) = house.run(&["jobs", "wait", &bad, "--timeout", "20s"]);
         assert!(code == 1 && said.contains("boom, 42"), "{form:?}: {said}");
+        worker.stop();
+    }
+}
+
+pub(crate) fn results_of_python_are_read_from_its_tables(house: &House) {
+    let server = Postgres::start().unwrap();
+    for (place, _) in house.databases(&server) {
+        let worker = house.python_worker(&[], &[("BACKEND", &place)]);
+        let url = format!("results.url={place}");
+        let ours = ["--set", url.as_str()];
+        let enqueued = |arguments: &[&str]| enqueue(house, &[&ours, arguments].concat());
+        let waited = |id: &str| house.run(&[&ours[..], &["jobs", "wait", id, "--timeout", "20s"]].concat());
+        assert_eq!(waited(&enqueued(&["py.add", "2", "3"])), (0, "5".to_owned()), "{place}");
+        let (code, said) = waited(&enqueued(&["py.fail", "boom"]));
+        assert!(code == 1 && said.contains("boom, 42"), "{place}: {said}");
+        assert_eq!(waited(&enqueued(&["py.flaky"])), (0, "1".to_owned()), "{place}");
         worker.stop();
     }
 }

@@ -138,7 +138,7 @@ fn defaults_print_whatever_the_file_in_use_says_and_read_back() {
 fn celerys_variables_that_mean_nothing_here_are_warned_of() {
     let bed = Bed::new();
     let mut command = bed.command(&["tasks", "--log-format", "human"]);
-    command.env("CELERY_RESULT_BACKEND", "db+postgresql://me:secret@host/x");
+    command.env("CELERY_RESULT_BACKEND", "db+mysql://me:secret@host/x");
     command.env("CELERY_TASK_SERIALIZER", "pickle").env("CELERY_ENABLE_UTC", "True");
     let Outcome { stderr, .. } = Outcome::of(&mut command);
     for variable in ["CELERY_RESULT_BACKEND", "CELERY_TASK_SERIALIZER"] {
