@@ -47,14 +47,20 @@ impl Shared {
 
     /// Returns the variables by which tests find them.
     pub fn variables(&self) -> [(&'static str, String); 4] {
-        let without = |url: String| url.trim_end_matches('/').to_owned();
+        let [rabbitmq, management] = rabbitmq_variables(&self.rabbitmq);
         [
-            (POSTGRES, without(self.postgres.url(""))),
+            (POSTGRES, self.postgres.url("").trim_end_matches('/').to_owned()),
             (REDIS, self.redis.url(0).trim_end_matches("/0").to_owned()),
-            (RABBITMQ, without(self.rabbitmq.url(""))),
-            (RABBITMQ_MANAGEMENT, self.rabbitmq.management_url()),
+            rabbitmq,
+            management,
         ]
     }
+}
+
+/// Returns the variables by which tests find a RabbitMQ.
+pub fn rabbitmq_variables(server: &RabbitMq) -> [(&'static str, String); 2] {
+    let url = server.url("").trim_end_matches('/').to_owned();
+    [(RABBITMQ, url), (RABBITMQ_MANAGEMENT, server.management_url())]
 }
 
 /// Returns where PostgreSQL's own database lies, in which others are made.

@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use anyhow::Context;
+use celeriac_peers::RabbitMq;
+use celeriac_peers::shared::rabbitmq_variables;
 
 use super::counts::{self, Counts};
 use super::{coloured_cargo, has, watch};
@@ -14,8 +16,8 @@ pub(super) const WORD: &str = "interop";
 /// The tests, each of which talks to a live Python process.
 const TESTS: &str = "package(celeriac-cli) & binary(interop)";
 
-/// What the tests need that all tests do: they start their own servers, and no other.
-const SHARED: [&str; 3] = ["cargo-nextest", "Redis", "PostgreSQL"];
+/// What the tests need that all tests do: they start servers of their own, and share a RabbitMQ.
+const SHARED: [&str; 4] = ["cargo-nextest", "Redis", "PostgreSQL", "RabbitMQ"];
 
 /// Runs the tests and prints what each Python process has said that it is; returns whether all passed.
 pub(super) fn run(root: &Path, install: bool) -> anyhow::Result<bool> {
@@ -33,6 +35,8 @@ pub(super) fn run(root: &Path, install: bool) -> anyhow::Result<bool> {
     let mut nextest = coloured_cargo(root);
     nextest.args(["nextest", "run", "--package", "celeriac-cli", "--no-fail-fast", "--run-ignored", "all"]);
     nextest.args(["-E", TESTS]).env("CELERIAC_TEST_INTEROP_REPORT", &report);
+    let rabbitmq = RabbitMq::start()?;
+    nextest.envs(rabbitmq_variables(&rabbitmq));
     for (version, _) in needs::CELERIES {
         let variable = format!("CELERIAC_TEST_PYTHON_{}", version.replace('.', "_"));
         nextest.env(variable, needs::python(root, version));

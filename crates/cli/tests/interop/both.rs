@@ -109,6 +109,19 @@ pub(crate) fn job_of_a_killed_python_worker_is_put_back_by_ours(house: &House) {
     next.stop();
 }
 
+pub(crate) fn job_of_a_killed_python_worker_is_run_by_the_next(house: &House) {
+    let theirs = house.python_worker(&["-P", "solo"], &[("ACKS_LATE", "1")]);
+    let (go, log) = (house.path("go"), house.path("log"));
+    let told = house.python(&format!("tell(app.send_task('py.hold', ({go:?}, {log:?})).id)"));
+    until(|| house.lines_of("log").len() == 1);
+    theirs.kill();
+    house.write("go");
+    let next = house.python_worker(&["-P", "solo"], &[("ACKS_LATE", "1")]);
+    let id = told.as_str().unwrap();
+    assert_eq!(house.python(&format!("tell(AsyncResult({id:?}, app=app).get(timeout=20))")), "let go");
+    next.stop();
+}
+
 pub(crate) fn delayed_jobs_outlive_the_last_worker_of_ours(house: &House) {
     let ours = house.worker(&[]);
     let log = house.path("log");

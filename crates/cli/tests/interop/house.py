@@ -11,14 +11,16 @@ import redis
 from celery import Celery, chain, chord, group, signals
 from celery.result import AsyncResult
 
-app = Celery("house", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND", os.environ["BROKER"]))
+app = Celery("house", broker=os.environ["BROKER"], backend=os.environ.get("BACKEND", os.environ["RESULTS"]))
+if os.environ["BROKER"].startswith("redis"):
+    app.conf.broker_transport_options = {"visibility_timeout": int(os.environ.get("VISIBILITY", "3600"))}
 app.conf.update(
     accept_content=os.environ.get("ACCEPT", "json").split(","),
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": int(os.environ.get("VISIBILITY", "3600"))},
     result_compression=os.environ.get("RESULT_COMPRESSION") or None,
     result_extended=True,
     result_serializer=os.environ.get("RESULT_SERIALIZER", "json"),
+    task_queue_max_priority=int(os.environ.get("MAX_PRIORITY", "0")) or None,
     task_acks_late=os.environ.get("ACKS_LATE") == "1",
     task_track_started=True,
     worker_hijack_root_logger=False,

@@ -1,4 +1,4 @@
-//! One Redis for one test, with our binary and a real Celery on it.
+//! One Redis or one virtual host of RabbitMQ for one test, with our binary and a real Celery on it.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Lines, Write as _};
@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use celeriac_peers::Postgres;
-use celeriac_peers::shared::redis_corner;
+use celeriac_peers::shared::{rabbitmq_corner, redis_corner};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -18,27 +18,35 @@ const REPORT: &str = "CELERIAC_TEST_INTEROP_REPORT";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where the queues are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Server {
+    Redis,
+    RabbitMq,
+}
+
 /// Is responsible for what one test needs.
 pub(crate) struct House {
     celery: String,
     folder: TempDir,
-    url: String,
+    broker: String,
+    results: String,
     python: PathBuf,
     /// What the Python process has said that it is.
     versions: std::cell::RefCell<Option<String>>,
 }
 
 /// Runs one line of the report: it passes only with a live Python process, which says what it is.
-pub(crate) fn line(celery: &str, name: &str, test: fn(&House)) {
-    let house = House::new(celery);
+pub(crate) fn line(server: Server, celery: &str, name: &str, test: fn(&House)) {
+    let house = House::new(server, celery);
     test(&house);
     let versions = house.versions.borrow().clone().expect("a Python process has taken part");
     let wanted = format!("celery {celery}.");
     assert!(versions.starts_with(&wanted), "{versions} is not Celery {celery}");
-    println!("{versions}: {name}");
+    println!("{versions}, {server:?}: {name}");
     if let Some(report) = variable(REPORT) {
         let mut file = std::fs::File::options().create(true).append(true).open(report).unwrap();
-        file.write_all(format!("{versions}: {}\n", name.replace('_', " ")).as_bytes()).unwrap();
+        file.write_all(format!("{versions}, {server:?}: {}\n", name.replace('_', " ")).as_bytes()).unwrap();
     }
 }
 
@@ -48,12 +56,23 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl House {
-    fn new(celery: &str) -> Self {
+    fn new(server: Server, celery: &str) -> Self {
         let name = format!("CELERIAC_TEST_PYTHON_{}", celery.replace('.', "_"));
         let python = variable(&name)
             .unwrap_or_else(|| panic!("{name} is not set; `cargo xtask test interop` makes it so"));
-        let (folder, url) = (tempfile::tempdir().unwrap(), redis_corner().unwrap());
-        Self { celery: celery.to_owned(), folder, url, python: python.into(), versions: None.into() }
+        let (folder, results) = (tempfile::tempdir().unwrap(), redis_corner().unwrap());
+        let broker = match server {
+            Server::Redis => results.clone(),
+            Server::RabbitMq => rabbitmq_corner().unwrap(),
+        };
+        Self {
+            celery: celery.to_owned(),
+            folder,
+            broker,
+            results,
+            python: python.into(),
+            versions: None.into(),
+        }
     }
 
     /// Says whether the Python side is of this version of Celery.
@@ -90,7 +109,7 @@ impl House {
         let app = Path::new(env!("CARGO_BIN_EXE_celeriac")).with_file_name("examples").join("interop");
         let mut command = Command::new(app);
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("PATH", env!("PATH"));
-        command.env("CELERY_BROKER_URL", &self.url).env("CELERY_RESULT_BACKEND", &self.url);
+        command.env("CELERY_BROKER_URL", &self.broker).env("CELERY_RESULT_BACKEND", &self.results);
         command.env("CELERY_TASK_TRACK_STARTED", "1").env("CELERY_RESULT_EXTENDED", "1");
         command.stdin(Stdio::null());
         command
@@ -128,7 +147,7 @@ impl House {
     fn python_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.python);
         command.args(arguments).current_dir(self.folder.path());
-        command.env("BROKER", &self.url).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.env("BROKER", &self.broker).env("RESULTS", &self.results).env("PYTHONDONTWRITEBYTECODE", "1");
         command.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop")).stdin(Stdio::null());
         command
     }

@@ -15,15 +15,16 @@ mod to_python;
 /// Makes a test of every line with each version of Celery.
 #[cfg(test)]
 macro_rules! lines {
-    ($($side:ident: $($name:ident)*;)*) => {
-        $(lines!(@ $side "5.7" celery_5_7 $($name)*; "5.3" celery_5_3 $($name)*);)*
+    ($server:ident; $($side:ident: $($name:ident)*;)*) => {
+        $(lines!(@ $server $side "5.7" celery_5_7 $($name)*; "5.3" celery_5_3 $($name)*);)*
     };
-    (@ $side:ident $($celery:literal $module:ident $($name:ident)*);*) => {
+    (@ $server:ident $side:ident $($celery:literal $module:ident $($name:ident)*);*) => {
         mod $side { $(mod $module { $(
             #[test]
             #[ignore = "needs Python with Celery: `cargo xtask test interop`"]
             fn $name() {
-                crate::house::line($celery, stringify!($name), crate::$side::$name);
+                let server = crate::house::Server::$server;
+                crate::house::line(server, $celery, stringify!($name), crate::$side::$name);
             }
         )* })* }
     };
@@ -32,6 +33,7 @@ macro_rules! lines {
 #[cfg(test)]
 mod redis {
     lines! {
+        Redis;
         to_ours:
             client_of_python_gets_the_result
             client_of_python_gets_every_result_of_a_group
@@ -78,6 +80,49 @@ mod redis {
 /// Results in the tables of Celery's database backend, which held pickles before 5.7.
 #[cfg(test)]
 mod tables {
-    lines!(@ to_ours "5.7" celery_5_7 results_are_kept_in_tables_of_celery);
-    lines!(@ to_python "5.7" celery_5_7 results_of_python_are_read_from_its_tables);
+    lines!(@ Redis to_ours "5.7" celery_5_7 results_are_kept_in_tables_of_celery);
+    lines!(@ Redis to_python "5.7" celery_5_7 results_of_python_are_read_from_its_tables);
+}
+
+/// RabbitMQ has the queues, and Redis the results.
+#[cfg(test)]
+#[cfg(feature = "amqp")]
+mod rabbitmq {
+    lines! {
+        RabbitMq;
+        to_ours:
+            client_of_python_gets_the_result
+            client_of_python_gets_every_result_of_a_group
+            chain_of_python_runs_to_its_end
+            links_of_python_are_followed
+            group_at_the_end_of_a_chain_is_run
+            chord_and_error_callback_of_python_are_never_begun
+            values_of_python_come_back_as_they_went
+            every_serializer_and_compression_of_python_is_read
+            client_of_python_gets_the_failure
+            task_that_failed_once_is_retried_and_succeeds
+            progress_is_seen_by_python
+            particulars_of_a_result_are_seen_by_python
+            result_that_is_ignored_is_not_kept
+            delayed_job_waits_and_runs_once
+            priority_of_python_is_kept_by_rabbitmq
+            late_job_is_dropped_by_rabbitmq
+            task_that_nobody_knows_fails_as_in_celery;
+        to_python:
+            client_of_ours_gets_the_result
+            client_of_ours_gets_the_failure
+            every_serializer_and_compression_of_ours_is_read
+            retry_of_a_python_task_ends_in_its_success
+            delayed_job_of_ours_waits_in_python
+            progress_of_python_reaches_the_record
+            result_reaches_the_record_of_whoever_did_not_wait
+            priority_of_ours_is_kept_by_rabbitmq;
+        both:
+            two_fleets_share_one_queue
+            retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack
+            chain_runs_over_two_fleets
+            chain_of_a_killed_worker_of_ours_goes_on_under_the_same_ids
+            job_of_a_killed_python_worker_is_run_by_the_next
+            delayed_jobs_outlive_the_last_worker_of_ours;
+    }
 }

@@ -271,6 +271,32 @@ pub(crate) fn priority_of_python_is_kept(house: &House) {
     worker.stop();
 }
 
+pub(crate) fn priority_of_python_is_kept_by_rabbitmq(house: &House) {
+    // Python's worker declares its queues when it starts, its client when it sends.
+    house.python_with(
+        &[("MAX_PRIORITY", "10")],
+        &format!(
+            "for priority in (0, 9, 3, 6): send('house.log', str(priority), {:?}, priority=priority)\ntell(None)",
+            house.path("log")
+        ),
+    );
+    let worker = house.worker(&["-c", "1"]);
+    crate::house::until(|| house.lines_of("log").len() == 4);
+    // There 9 is the first, for Python's clients too.
+    assert_eq!(house.lines_of("log"), ["9", "6", "3", "0"]);
+    worker.stop();
+}
+
+/// Celery gives such a message a time to live, and RabbitMQ drops it without a word.
+pub(crate) fn late_job_is_dropped_by_rabbitmq(house: &House) {
+    let log = house.path("log");
+    house.python(&format!("send('house.log', 'late', {log:?}, expires=1)\ntime.sleep(1.5)\ntell(None)"));
+    let worker = house.worker(&["-c", "1"]);
+    house.python(&format!("tell(send('house.log', 'next', {log:?}).get(timeout=20))"));
+    assert_eq!(house.lines_of("log"), ["next"]);
+    worker.stop();
+}
+
 pub(crate) fn task_that_nobody_knows_fails_as_in_celery(house: &House) {
     let worker = house.worker(&[]);
     let told = house.python("tell(failure(send('no.such', 1)))");

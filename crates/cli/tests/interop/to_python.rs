@@ -177,3 +177,17 @@ pub(crate) fn priority_of_ours_is_kept(house: &House) {
     assert_eq!(house.lines_of("log"), ["p9", "none", "p6", "p3", "p0"]);
     worker.stop();
 }
+
+pub(crate) fn priority_of_ours_is_kept_by_rabbitmq(house: &House) {
+    let log = house.path("log");
+    for priority in ["0", "9", "3", "6"] {
+        let more = ["py.log", &format!("p{priority}"), &log, "--priority", priority];
+        enqueue(house, &[&more[..], &["--set", "broker.max_priority=9"]].concat());
+    }
+    // What says nothing is the last, as Python's is.
+    enqueue(house, &["py.log", "none", &log]);
+    let worker = house.python_worker(&["--prefetch-multiplier", "1"], &[("MAX_PRIORITY", "9")]);
+    until(|| house.lines_of("log").len() == 5);
+    assert_eq!(house.lines_of("log"), ["p9", "p6", "p3", "p0", "none"]);
+    worker.stop();
+}
