@@ -13,6 +13,7 @@ use crate::{bare, tasks};
 mod delayed;
 mod drain;
 mod latency;
+mod look;
 mod report;
 
 pub(crate) use self::drain::{start_worker, worker_arguments};

@@ -31,7 +31,7 @@ pub(super) async fn measure(
     client.enqueue_many(stamped).await?;
     anyhow::ensure!(Instant::now() < due, "{jobs} jobs take longer to enqueue than {AHEAD:?}");
     tokio::time::sleep_until(due.into()).await;
-    until_empty(client).await?;
+    until_empty(place, client).await?;
     let finished = due.elapsed();
     let said: Said = serde_json::from_str(&worker.stop()?)?;
     let started = said.latencies_micros.len();

@@ -4,17 +4,15 @@ use std::time::{Duration, Instant};
 
 use celeriac_engine::Client;
 
+use super::look::Look;
 use crate::process::Second;
 use crate::setup::{Place, Records};
 use crate::worker::Said;
 
 const LONGEST_DRAIN: Duration = Duration::from_secs(300);
 
-/// How often the queue is looked at: counting costs the server time, so seldom until it is short.
-const LOOK: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(4));
-
-/// How few jobs are a short queue.
-const SHORT: u64 = 5_000;
+/// How often the queue is looked at.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Returns what a worker process is started with.
 pub(crate) fn worker_arguments(place: &Place, records: Records, concurrency: usize) -> Vec<String> {
@@ -41,21 +39,17 @@ pub(super) async fn run(
 ) -> anyhow::Result<(Duration, Said)> {
     let worker = start_worker(place, records, concurrency)?;
     let start = Instant::now();
-    until_empty(client).await?;
+    until_empty(place, client).await?;
     let elapsed = start.elapsed();
     Ok((elapsed, serde_json::from_str(&worker.stop()?)?))
 }
 
 /// Waits until nothing waits and nobody holds anything.
-pub(super) async fn until_empty(client: &Client) -> anyhow::Result<()> {
-    let (start, admin) = (Instant::now(), client.broker().admin());
-    loop {
-        let depths = admin.depths().await?;
-        let left: u64 = depths.iter().map(|depth| depth.ready + depth.held + depth.delayed).sum();
-        if left == 0 {
-            return Ok(());
-        }
-        anyhow::ensure!(start.elapsed() < LONGEST_DRAIN, "{left} jobs are left after {LONGEST_DRAIN:?}");
-        tokio::time::sleep(if left < SHORT { LOOK.1 } else { LOOK.0 }).await;
+pub(super) async fn until_empty(place: &Place, client: &Client) -> anyhow::Result<()> {
+    let (start, mut look) = (Instant::now(), Look::at(place, client)?);
+    while !look.finds_nothing().await? {
+        anyhow::ensure!(start.elapsed() < LONGEST_DRAIN, "the queue is not empty after {LONGEST_DRAIN:?}");
+        tokio::time::sleep(LOOK).await;
     }
+    Ok(())
 }
