@@ -18,8 +18,19 @@ use crate::StoreError;
 use crate::entity::{attempt, job};
 
 /// The most rows that one statement holds: more are no faster, and every text that a connection has
-/// prepared costs memory by its rows.
+/// prepared costs memory by its rows. A file is as near as memory; to a server each statement is a
+/// journey.
 const ROWS_PER_STATEMENT: usize = 32;
+/// See [`ROWS_PER_STATEMENT`].
+const ROWS_PER_STATEMENT_ON_SERVER: usize = 128;
+
+/// Returns the most rows that one statement holds in this transaction.
+fn most_rows(tx: &DbTx) -> usize {
+    match tx.get_database_backend() {
+        DbBackend::Postgres => ROWS_PER_STATEMENT_ON_SERVER,
+        _ => ROWS_PER_STATEMENT,
+    }
+}
 
 /// Keeps the rows that are read from being changed before they are written, always in the same order.
 /// A SQLite file has one writer.
@@ -33,7 +44,7 @@ fn locked(tx: &DbTx, rows: Select<job::Entity>) -> Select<job::Entity> {
 /// Reads what is known of the jobs that have a row.
 pub(super) async fn load(tx: &DbTx, ids: Vec<&str>) -> Result<HashMap<String, Known>, StoreError> {
     let mut rows = HashMap::with_capacity(ids.len());
-    for ids in in_known_sizes(&ids) {
+    for ids in in_known_sizes(&ids, most_rows(tx)) {
         let found = locked(tx, job::Entity::find())
             .filter(job::Column::Id.is_in(ids.iter().copied()))
             .into_partial_model::<Known>()
@@ -51,7 +62,7 @@ pub(super) async fn make(tx: &DbTx, states: Vec<JobState>) -> Result<HashMap<Str
     let (mut rows, mut states) = take_inserts(states);
     let mut made = HashMap::with_capacity(states.len());
     while !rows.is_empty() {
-        let some: Vec<_> = rows.drain(..known_size(rows.len())).collect();
+        let some: Vec<_> = rows.drain(..known_size(rows.len(), most_rows(tx))).collect();
         let mut statement = insert_statement(some);
         statement.returning(Query::returning().columns([job::Column::Id, job::Column::Seq]));
         let returned = tx.query_all(&statement).await.map_err(StoreError::doing("insert new jobs"))?;
@@ -103,7 +114,7 @@ pub(super) async fn write(tx: &DbTx, mut states: Vec<JobState>) -> Result<(), St
 
 async fn insert(tx: &DbTx, mut rows: Vec<job::ActiveModel>) -> Result<(), StoreError> {
     while !rows.is_empty() {
-        let some: Vec<_> = rows.drain(..known_size(rows.len())).collect();
+        let some: Vec<_> = rows.drain(..known_size(rows.len(), most_rows(tx))).collect();
         let expected = some.len() as u64;
         let made = tx.execute(&insert_statement(some)).await.map_err(StoreError::doing("insert jobs"))?;
         refuse_race(expected, made.rows_affected())?;
@@ -114,7 +125,7 @@ async fn insert(tx: &DbTx, mut rows: Vec<job::ActiveModel>) -> Result<(), StoreE
 /// Updates rows that change in the same columns.
 async fn update(tx: &DbTx, mut rows: Vec<(job::ActiveModel, i64)>) -> Result<(), StoreError> {
     while !rows.is_empty() {
-        let some: Vec<_> = rows.drain(..known_size(rows.len())).collect();
+        let some: Vec<_> = rows.drain(..known_size(rows.len(), most_rows(tx))).collect();
         let expected = some.len() as u64;
         let updated = tx.execute(&update_statement(some)).await.map_err(StoreError::doing("update jobs"))?;
         refuse_race(expected, updated.rows_affected())?;
@@ -206,7 +217,7 @@ async fn seqs_of(tx: &DbTx, states: &[JobState]) -> Result<HashMap<String, i64>,
             seq => drop(seqs.insert(state.id().to_owned(), seq)),
         }
     }
-    for ids in in_known_sizes(&made) {
+    for ids in in_known_sizes(&made, most_rows(tx)) {
         let rows: Vec<(String, i64)> = job::Entity::find()
             .select_only()
             .columns([job::Column::Id, job::Column::Seq])
@@ -226,7 +237,7 @@ async fn known_attempts(
 ) -> Result<BTreeMap<AttemptKey, attempt::Model>, StoreError> {
     let seqs: Vec<i64> = states.iter().map(JobState::seq).filter(|seq| *seq != 0).collect();
     let mut attempts = BTreeMap::new();
-    for seqs in in_known_sizes(&seqs) {
+    for seqs in in_known_sizes(&seqs, most_rows(tx)) {
         let rows = attempt::Entity::find()
             .filter(attempt::Column::JobSeq.is_in(seqs.iter().copied()))
             .all(tx)
@@ -243,7 +254,8 @@ async fn upsert_attempts(tx: &DbTx, mut rows: Vec<attempt::Model>) -> Result<(),
     let others = C::iter().filter(|column| !matches!(column, C::JobSeq | C::Generation | C::Delivery));
     let replacing = OnConflict::columns(key).update_columns(others).to_owned();
     while !rows.is_empty() {
-        let some = rows.drain(..known_size(rows.len())).map(IntoActiveModel::into_active_model);
+        let some =
+            rows.drain(..known_size(rows.len(), most_rows(tx))).map(IntoActiveModel::into_active_model);
         attempt::Entity::insert_many(some.collect::<Vec<attempt::ActiveModel>>())
             .on_conflict(replacing.clone())
             .exec_without_returning(tx)
@@ -254,16 +266,16 @@ async fn upsert_attempts(tx: &DbTx, mut rows: Vec<attempt::Model>) -> Result<(),
 }
 
 /// Returns how many of `rows` rows the next statement takes: a power of two, so that six texts of
-/// each statement are all that a connection ever has to prepare.
-fn known_size(rows: usize) -> usize {
-    let rows = rows.min(ROWS_PER_STATEMENT);
+/// each statement, or eight on a server, are all that a connection ever has to prepare.
+fn known_size(rows: usize, most: usize) -> usize {
+    let rows = rows.min(most);
     if rows == 0 { 0 } else { 1 << rows.ilog2() }
 }
 
 /// Cuts a list into pieces of known sizes.
-fn in_known_sizes<T>(mut list: &[T]) -> impl Iterator<Item = &[T]> {
+fn in_known_sizes<T>(mut list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
-        let (piece, rest) = list.split_at(known_size(list.len()));
+        let (piece, rest) = list.split_at(known_size(list.len(), most));
         list = rest;
         (!piece.is_empty()).then_some(piece)
     })
@@ -283,7 +295,7 @@ mod tests {
             (70, vec![32, 32, 4, 2]),
         ] {
             let list = vec![0; length];
-            let sizes: Vec<_> = in_known_sizes(&list).map(<[i32]>::len).collect();
+            let sizes: Vec<_> = in_known_sizes(&list, ROWS_PER_STATEMENT).map(<[i32]>::len).collect();
             assert_eq!(sizes, expected);
         }
     }
