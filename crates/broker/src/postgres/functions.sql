@@ -1,6 +1,8 @@
 -- What the queue does, each in one call. They are functions for three reasons: several statements take one round trip;
 -- each of them sees what the one before it did; and their plans are made with every detour closed, because PostgreSQL
--- keeps a plan that was right when the table was empty until long after it holds a million messages.
+-- keeps a plan that was right when the table was empty until long after it holds a million messages. For the same reason
+-- the messages that a statement is about are named by an array, which only the index can answer: joined with a list of
+-- them, the whole table may come first, and each message be compared with each of the list.
 --
 -- `told` is the time by the caller's clock, or null for the server's. All times are microseconds since 1970.
 
@@ -87,7 +89,7 @@ BEGIN
         )
         UPDATE celeriac_queue AS q
         SET state = 0, ready_at = q.at, at = NULL, fence = 0, holder = NULL, lost = q.lost + (q.state = 2)::integer
-        FROM late WHERE q.seq = late.seq;
+        WHERE q.seq = ANY (ARRAY(SELECT seq FROM late));
         SELECT at INTO next_at FROM celeriac_queue WHERE state > 0 ORDER BY at LIMIT 1;
     END IF;
     FOREACH one IN ARRAY queues LOOP
@@ -100,7 +102,7 @@ BEGIN
                 UPDATE celeriac_queue AS q
                 SET state = 2, at = until_at, fence = new_fence, holder = new_holder,
                     delivery = q.delivery + 1, attempt = q.attempt + 1
-                FROM picked WHERE q.seq = picked.seq
+                WHERE q.seq = ANY (ARRAY(SELECT seq FROM picked))
                 RETURNING q.*
             )
             SELECT * FROM claimed ORDER BY priority DESC, seq;
@@ -127,7 +129,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM celeriac_queue AS q
         USING unnest(seqs, fences) WITH ORDINALITY AS t (seq, fence, place)
-        WHERE q.seq = t.seq AND q.fence = t.fence
+        WHERE q.seq = ANY (seqs) AND q.seq = t.seq AND q.fence = t.fence
         RETURNING t.place
     )
     SELECT array_agg(place) INTO done FROM gone;
@@ -164,7 +166,7 @@ BEGIN
             seqs, fences, dues, refunds, new_types, new_encodings, new_properties, new_headers, new_bodies
         )
             WITH ORDINALITY AS t (seq, fence, due, refund, type, encoding, properties, headers, body, place)
-        WHERE q.seq = t.seq AND q.fence = t.fence
+        WHERE q.seq = ANY (seqs) AND q.seq = t.seq AND q.fence = t.fence
         RETURNING t.place
     )
     SELECT array_agg(place) INTO done FROM back;
@@ -186,7 +188,7 @@ BEGIN
     WITH gone AS (
         DELETE FROM celeriac_queue AS q
         USING unnest(seqs, fences, reasons, details) WITH ORDINALITY AS t (seq, fence, reason, detail, place)
-        WHERE q.seq = t.seq AND q.fence = t.fence
+        WHERE q.seq = ANY (seqs) AND q.seq = t.seq AND q.fence = t.fence
         RETURNING q.*, t.reason, t.detail, t.place
     ), buried AS (
         INSERT INTO celeriac_queue_dead (
@@ -214,7 +216,7 @@ BEGIN
     RETURN QUERY
         UPDATE celeriac_queue AS q SET at = until_at
         FROM unnest(seqs, fences) WITH ORDINALITY AS t (seq, fence, place)
-        WHERE q.seq = t.seq AND q.fence = t.fence
+        WHERE q.seq = ANY (seqs) AND q.seq = t.seq AND q.fence = t.fence
         RETURNING t.place, q.cancel_reason;
 END
 $$;
@@ -251,14 +253,14 @@ BEGIN
             SELECT seq FROM celeriac_queue
             WHERE state = 0 AND queue = one ORDER BY priority DESC, seq LIMIT most FOR UPDATE
         )
-        DELETE FROM celeriac_queue AS q USING picked WHERE q.seq = picked.seq RETURNING q.*;
+        DELETE FROM celeriac_queue AS q WHERE q.seq = ANY (ARRAY(SELECT seq FROM picked)) RETURNING q.*;
     GET DIAGNOSTICS taken = ROW_COUNT;
     RETURN QUERY
         WITH picked AS MATERIALIZED (
             SELECT seq FROM celeriac_queue
             WHERE state > 0 AND state = 1 AND queue = one ORDER BY at LIMIT most - taken FOR UPDATE
         )
-        DELETE FROM celeriac_queue AS q USING picked WHERE q.seq = picked.seq RETURNING q.*;
+        DELETE FROM celeriac_queue AS q WHERE q.seq = ANY (ARRAY(SELECT seq FROM picked)) RETURNING q.*;
 END
 $$;
 

@@ -159,6 +159,46 @@ async fn read_by_hot_path(broker: &PostgresBroker, writer: &Database) -> (i64, i
     writer.write("hot path", read).await.unwrap()
 }
 
+/// The server looks at a queue when it has just run empty, and believes for long after that nothing is there.
+#[tokio::test]
+async fn what_falls_due_is_moved_by_index_though_the_table_was_analyzed_when_it_was_empty() {
+    const FETCH: &str =
+        "SELECT count(*) FROM celeriac_queue_fetch(ARRAY['celery'], 100, 1000000, 7, 'w', $1)";
+    const ALL_DUE: i64 = 100_000_000_000_000_000;
+    let db = TestDatabase::open_postgres().await.unwrap();
+    let broker = open(&db).await;
+    for some in messages(20_000).chunks(1_000) {
+        broker.publish(some.to_vec()).await.unwrap();
+        let held = fetch(&broker, 1_000, LEASE).await;
+        let acked = held.into_iter().map(|delivery| Settlement { delivery, settle: Settle::Ack });
+        broker.settle(&acked.collect::<Vec<_>>()).await.unwrap();
+    }
+    let server = db.server().unwrap();
+    server.query("ANALYZE celeriac_queue", PgArguments::default()).await.unwrap();
+    let sql = broker.clone();
+    let look = async move |tx: &celeriac_db::DbTx| {
+        let at = || {
+            let mut at = PgArguments::default();
+            celeriac_db::sea_orm::sqlx::Arguments::add(&mut at, ALL_DUE).unwrap();
+            at
+        };
+        let server = tx.server().unwrap();
+        // This connection makes its plan now.
+        server.query(FETCH, at()).await?;
+        let due_at = Some(Timestamp::from_micros(ALL_DUE - 1));
+        for some in messages(20_000).chunks(1_000) {
+            let delayed = some.iter().map(|one| Envelope { due_at, ..one.clone() });
+            sql.sql().unwrap().publish_in(tx, delayed.collect()).await.unwrap();
+        }
+        server.query(FETCH, at()).await?;
+        let counted = &server.query(READ, PgArguments::default()).await?[0];
+        Ok::<(i64, i64), DbError>((counted.get(2), counted.get(1)))
+    };
+    let (seq_scans, rows) = db.write("fetch", look).await.unwrap();
+    assert_eq!(seq_scans, 0);
+    assert!(rows < 5_000, "{rows} rows were looked at to move a thousand and hand out a hundred");
+}
+
 #[tokio::test]
 async fn messages_of_a_worker_that_was_killed_go_to_another() {
     let db = TestDatabase::open_postgres().await.unwrap();
