@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_protocol::{Clock, Envelope, JobId, MAX_PRIORITY, Timestamp};
-use redis::{Client, Script, Value};
+use redis::{Script, Value};
 use tokio::sync::{broadcast, watch};
 
 use self::answer::{Fields, list};
@@ -15,6 +15,7 @@ use self::ear::Ear;
 use self::link::{Link, failed};
 use self::notify::{NOTICES, RedisNotifier};
 use self::script::{Call, Settings};
+use self::whereabouts::Whereabouts;
 use self::wire::Priorities;
 use crate::{
     Broker, BrokerAdmin, BrokerError, Capabilities, Delivery, FetchRequest, Fetched, LeaseTag, Notice,
@@ -30,6 +31,7 @@ mod notify;
 mod options;
 mod results;
 mod script;
+mod whereabouts;
 mod wire;
 
 pub use self::options::RedisOptions;
@@ -73,12 +75,12 @@ impl RedisBroker {
         options.validate()?;
         let info = options.connection()?;
         let channel = format!("{}/{}.celeriac", options.key_prefix, info.redis_settings().db());
-        let client = Client::open(info).map_err(failed)?;
+        let whereabouts = Whereabouts::of(&options)?;
         let sender = format!("{:016x}", rand::random::<u64>());
         let settings = Settings::of(&options, &channel, &sender).to_json();
-        let link = Arc::new(Link::new(client.clone(), options.deadline));
+        let link = Arc::new(Link::new(whereabouts.clone(), options.deadline));
         let ear = Arc::new(Ear {
-            client,
+            whereabouts,
             deadline: options.deadline,
             channel,
             sender,

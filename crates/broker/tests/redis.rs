@@ -34,6 +34,7 @@ mod suite {
 mod own {
     mod peer;
     mod results;
+    mod sentinel;
     mod server;
     mod support;
 }

@@ -165,7 +165,7 @@ impl Context {
         let used = |error: CliError| error.used_for("results", &results.url.shown());
         match (&results.url, results.url.opening()) {
             (ResultsUrl::Redis(url), _) => {
-                let store = RedisResults::open(url, &results.key_prefix, broker.deadline.0).await;
+                let store = RedisResults::open(&results.redis(url, broker.deadline.0)).await;
                 Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
             }
             (_, Some(opening)) => {

@@ -10,4 +10,4 @@ pub mod shared;
 pub use error::PeerError;
 pub use postgres::Postgres;
 pub use rabbitmq::RabbitMq;
-pub use redis::Redis;
+pub use redis::{MASTER, Redis, Sentinel};

@@ -1,6 +1,6 @@
 //! Redis.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -93,6 +93,16 @@ impl Redis {
         hear.recv().map_err(|source| fail("hear of it")(std::io::Error::other(source)))?
     }
 
+    /// Starts one that follows another and has its data, until somebody makes it a master.
+    ///
+    /// # Errors
+    /// It does not start, or the other does not let it follow.
+    pub fn start_replica_of(master: &Self) -> Result<Self, PeerError> {
+        let replica = Self::start()?;
+        replica.command(&format!("REPLICAOF 127.0.0.1 {}", master.port), "follow another")?;
+        replica.until_synced()
+    }
+
     /// Waits until it answers.
     ///
     /// # Errors
@@ -122,13 +132,26 @@ impl Redis {
     /// # Errors
     /// It does not answer, or refuses.
     pub fn configure(&self, setting: &str, value: &str) -> Result<(), PeerError> {
-        let answer = ask(&format!("127.0.0.1:{}", self.port), &format!("CONFIG SET {setting} \"{value}\""));
-        let fail = |source| PeerError::System { server: SERVER, action: "change a setting", source };
-        let answer = answer.map_err(fail)?;
+        self.command(&format!("CONFIG SET {setting} \"{value}\""), "change a setting")
+    }
+
+    fn command(&self, line: &str, action: &'static str) -> Result<(), PeerError> {
+        let answer = ask(&format!("127.0.0.1:{}", self.port), line);
+        let answer = answer.map_err(|source| PeerError::System { server: SERVER, action, source })?;
         if answer == "+OK" {
             return Ok(());
         }
-        Err(PeerError::Refused { server: SERVER, action: "change a setting", told: answer })
+        Err(PeerError::Refused { server: SERVER, action, told: answer })
+    }
+
+    /// Waits until it has what its master has.
+    fn until_synced(mut self) -> Result<Self, PeerError> {
+        let port = self.port;
+        self.process.wait_until(|| {
+            let role = ask_whole(&format!("127.0.0.1:{port}"), "INFO replication").unwrap_or_default();
+            role.contains("master_link_status:up")
+        })?;
+        Ok(self)
     }
 
     /// Kills it as a crash would.
@@ -158,6 +181,57 @@ impl Redis {
     pub fn restart(&mut self) -> Result<(), PeerError> {
         self.process = serve(self.folder.path(), self.port, Keeps::Everything)?;
         self.wait()
+    }
+}
+
+/// Is responsible for a sentinel that watches over one master and makes its replica one in its place.
+#[derive(Debug)]
+pub struct Sentinel {
+    process: Process,
+    port: u16,
+    _folder: TempDir,
+}
+
+/// What its sentinel calls the master.
+pub const MASTER: &str = "jobs";
+
+impl Sentinel {
+    /// Starts it, to watch over `master`, whose replica it knows once the master tells of it. It gives a master up that
+    /// has been silent for half a second.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(master: &Redis) -> Result<Self, PeerError> {
+        let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
+        let folder = tempfile::tempdir().map_err(fail("make its folder"))?;
+        let port = free_port().map_err(fail("find a port"))?;
+        let settings = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n",
+            master.port
+        );
+        let file = folder.path().join("sentinel.conf");
+        std::fs::write(&file, settings).map_err(fail("write its settings"))?;
+        let program = on_path(SERVER, "redis-server")?;
+        let log = folder.path().join("sentinel.log");
+        let mut process = Process::start(SERVER, &program, None, log, |command| {
+            command.current_dir(folder.path()).arg(&file).arg("--sentinel");
+        })?;
+        process.wait_until(|| {
+            let known = ask_whole(&format!("127.0.0.1:{port}"), "INFO sentinel").unwrap_or_default();
+            known.contains("status=ok") && known.contains("slaves=1")
+        })?;
+        Ok(Self { process, port, _folder: folder })
+    }
+
+    /// Returns where the master is to be asked for, as Celery writes it; the first of the two never answers.
+    pub fn url(&self, database: u32) -> String {
+        format!("sentinel://127.0.0.1:1;sentinel://127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill();
     }
 }
 
@@ -193,6 +267,20 @@ pub(crate) fn next_database(address: &str) -> std::io::Result<u32> {
     let answer = ask(address, "INCR celeriac-test-databases")?;
     let number = answer.strip_prefix(':').and_then(|number| number.parse::<u32>().ok());
     number.filter(|number| *number < DATABASES).ok_or_else(|| std::io::Error::other(answer))
+}
+
+/// Sends one line and returns the whole of a long answer.
+fn ask_whole(address: &str, line: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(ANSWERS_WITHIN))?;
+    connection.write_all(format!("{line}\r\n").as_bytes())?;
+    let mut reader = BufReader::new(connection);
+    let mut length = String::new();
+    reader.read_line(&mut length)?;
+    let length = length.trim_end().trim_start_matches('$').parse::<usize>().map_err(std::io::Error::other)?;
+    let mut answer = vec![0; length];
+    reader.read_exact(&mut answer)?;
+    String::from_utf8(answer).map_err(std::io::Error::other)
 }
 
 /// Sends one line and returns the first of the answer.

@@ -10,10 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisResult, Value};
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::{broadcast, watch};
 
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, connect};
+use super::link::{FIRST_PAUSE, LONGEST_PAUSE};
+use super::whereabouts::Whereabouts;
 use crate::Notice;
 
 /// How many messages of the server may wait to be looked at; what is beyond is made up for by waking everybody.
@@ -28,7 +29,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 /// Is responsible for hearing.
 #[derive(Debug)]
 pub(super) struct Ear {
-    pub(super) client: Client,
+    pub(super) whereabouts: Whereabouts,
     pub(super) deadline: Duration,
     /// Where notices are published.
     pub(super) channel: String,
@@ -64,7 +65,7 @@ impl Ear {
     pub(super) async fn open(&self) -> RedisResult<Hearing> {
         let (sender, pushes) = broadcast::channel(PUSHES);
         let config = AsyncConnectionConfig::new().set_push_sender(sender);
-        let mut connection = connect(&self.client, config, self.deadline).await?;
+        let mut connection = self.whereabouts.connect(config, self.deadline).await?;
         connection.subscribe(&self.channel).await?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON");

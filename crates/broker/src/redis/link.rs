@@ -6,13 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
 use super::PRODUCT;
+use super::whereabouts::Whereabouts;
 use crate::BrokerError;
-
-/// How long one attempt to connect may take; a call that has more time tries again.
-const CONNECT: Duration = Duration::from_secs(2);
 
 /// The pause after the first attempt that failed, and the longest one; each is twice the one before.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -21,7 +19,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Is responsible for one connection, which all calls share.
 #[derive(Debug)]
 pub(super) struct Link {
-    client: Client,
+    whereabouts: Whereabouts,
     deadline: Duration,
     /// Connected by whoever needs it first, while the others wait for that.
     current: tokio::sync::Mutex<Option<Numbered>>,
@@ -42,9 +40,9 @@ struct Late(Duration);
 
 impl Link {
     /// Makes a link that connects when it is first used.
-    pub(super) fn new(client: Client, deadline: Duration) -> Self {
+    pub(super) fn new(whereabouts: Whereabouts, deadline: Duration) -> Self {
         let connections = AtomicU64::new(0);
-        Self { client, deadline, current: tokio::sync::Mutex::default(), connections }
+        Self { whereabouts, deadline, current: tokio::sync::Mutex::default(), connections }
     }
 
     /// Counts the connections so far: what was told to the server before the last may be gone with it.
@@ -95,7 +93,7 @@ impl Link {
         }
         let mut pause = FIRST_PAUSE;
         loop {
-            match connect(&self.client, AsyncConnectionConfig::new(), self.deadline).await {
+            match self.whereabouts.connect(AsyncConnectionConfig::new(), self.deadline).await {
                 Ok(connection) => {
                     let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
                     let numbered = Numbered { number, connection };
@@ -121,16 +119,6 @@ impl Link {
     }
 }
 
-/// Connects once.
-pub(super) async fn connect(
-    client: &Client,
-    config: AsyncConnectionConfig,
-    deadline: Duration,
-) -> RedisResult<MultiplexedConnection> {
-    let config = config.set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(deadline));
-    client.get_multiplexed_async_connection_with_config(&config).await
-}
-
 /// Turns what the client library says into ours.
 pub(super) fn failed(error: RedisError) -> BrokerError {
     if is_passing(&error) {
@@ -144,13 +132,20 @@ fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> BrokerE
     BrokerError::Unavailable { product: PRODUCT, source: Box::new(cause) }
 }
 
+/// Says whether the next call had better connect anew. A server that only reads was the master once, and
+/// sentinels know by whom it was followed.
 fn breaks_the_connection(error: &RedisError) -> bool {
-    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+    let lost = error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error();
+    lost || error.code() == Some(READ_ONLY)
+        || error.detail().is_some_and(|detail| has_code(detail, READ_ONLY))
 }
+
+/// What a replica says to whoever writes.
+const READ_ONLY: &str = "READONLY";
 
 /// Errors that a server gives for a while only: it starts, fails over, or has no memory left.
 const PASSING: &[&str] =
-    &["LOADING", "READONLY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "OOM", "MISCONF", "NOREPLICAS"];
+    &["LOADING", READ_ONLY, "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY", "OOM", "MISCONF", "NOREPLICAS"];
 
 fn is_passing(error: &RedisError) -> bool {
     match error.kind() {

@@ -4,17 +4,22 @@ use std::fmt;
 use std::time::Duration;
 
 use celeriac_protocol::MAX_PRIORITY;
-use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
+use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 use super::PRODUCT;
+use super::whereabouts::Whereabouts;
 use crate::BrokerError;
 
 /// Says where Redis is and how the queue is laid out there. The defaults are Celery's.
 #[derive(Clone)]
 pub struct RedisOptions {
     /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the web's certificate
-    /// authorities, `redis+socket:///path?virtual_host=db` for a Unix socket.
+    /// authorities, `redis+socket:///path?virtual_host=db` for a Unix socket;
+    /// `sentinel://host:port;sentinel://host:port/db` for where sentinels say that the master is. User,
+    /// password and database that stand in one of these are the master's; the sentinels ask for none.
     pub url: String,
+    /// What the sentinels call the master: Celery's `master_name`.
+    pub master_name: Option<String>,
     /// Stands before every key and channel: Celery's `global_keyprefix`.
     pub key_prefix: String,
     /// The steps to which priorities are rounded down, 0 first and served first: Celery's
@@ -54,6 +59,7 @@ impl RedisOptions {
     pub fn at(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            master_name: None,
             key_prefix: String::new(),
             priority_steps: vec![0, 3, 6, 9],
             separator: "\x06\x16".to_owned(),
@@ -70,7 +76,7 @@ impl RedisOptions {
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
     pub fn validate(&self) -> Result<(), BrokerError> {
-        self.connection()?;
+        Whereabouts::of(self)?;
         let steps = &self.priority_steps;
         let wrong = if steps.first() != Some(&0) || !steps.is_sorted_by(|one, next| one < next) {
             "priority steps begin at 0 and go up"
@@ -88,16 +94,39 @@ impl RedisOptions {
         Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
     }
 
-    /// Reads the URL.
+    /// Looks whether the URL is one that is understood.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] with what is wrong.
+    pub fn validate_url(&self) -> Result<(), BrokerError> {
+        self.connection().map(drop)
+    }
+
+    /// Reads the URL. Where it names sentinels, the address in it is that of one of them.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: it is none that is understood.
     pub(super) fn connection(&self) -> Result<ConnectionInfo, BrokerError> {
         let refused =
             |source: redis::RedisError| BrokerError::Refused { product: PRODUCT, source: source.into() };
-        let info = as_the_client_knows_it(&self.url).into_connection_info().map_err(refused)?;
+        let parts = parts(&self.url).map(|part| as_the_client_knows_it(part).into_connection_info());
+        let parts: Vec<ConnectionInfo> = parts.collect::<Result<_, _>>().map_err(refused)?;
+        let says_more = |info: &&ConnectionInfo| {
+            let settings = info.redis_settings();
+            settings.db() != 0 || settings.username().is_some() || settings.password().is_some()
+        };
+        // Any of them may say the rest; the last does where Celery's own form is kept to.
+        let info = parts.iter().rev().find(says_more).or(parts.last());
+        let info = info.expect("what is split has a part").clone();
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(info.set_redis_settings(settings))
+    }
+
+    /// Returns the sentinels' addresses, without what is the master's.
+    pub(super) fn sentinels(&self) -> Vec<ConnectionInfo> {
+        let address = |part| as_the_client_knows_it(part).into_connection_info().ok();
+        let bare = |info: ConnectionInfo| info.set_redis_settings(RedisConnectionInfo::default());
+        parts(&self.url).filter_map(address).map(bare).collect()
     }
 
     /// Returns the place of the list in which messages of this priority on the wire wait.
@@ -112,12 +141,36 @@ impl RedisOptions {
     }
 }
 
-/// Writes Celery's form of a socket's URL as the client library wants it.
+/// What the URL of a sentinel begins with.
+pub(super) const SENTINEL: &str = "sentinel://";
+
+/// The port of a sentinel that names none.
+const SENTINEL_PORT: u16 = 26_379;
+
+/// Parts the URLs of several sentinels; any other is one.
+fn parts(url: &str) -> impl Iterator<Item = &str> {
+    let several = url.starts_with(SENTINEL).then(|| url.split(';').map(str::trim));
+    let one = several.is_none().then_some(url);
+    several.into_iter().flatten().chain(one)
+}
+
+/// Writes Celery's form of the URL of a socket or sentinel as the client library wants it.
 fn as_the_client_knows_it(url: &str) -> String {
-    match url.strip_prefix("redis+socket://") {
-        Some(rest) => format!("unix://{}", rest.replace("virtual_host=", "db=")),
+    if let Some(rest) = url.strip_prefix("redis+socket://") {
+        return format!("unix://{}", rest.replace("virtual_host=", "db="));
+    }
+    match url.strip_prefix(SENTINEL) {
+        Some(rest) => format!("redis://{}", with_port(rest)),
         None => url.to_owned(),
     }
+}
+
+/// Gives a sentinel its usual port where it has none.
+fn with_port(rest: &str) -> String {
+    let host = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[host..].find(['/', '?']).map_or(rest.len(), |at| host + at);
+    let is_named = rest[host..end].rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if is_named { rest.to_owned() } else { format!("{}:{SENTINEL_PORT}{}", &rest[..end], &rest[end..]) }
 }
 
 #[cfg(test)]
@@ -136,6 +189,20 @@ mod tests {
     fn password_is_not_shown() {
         let options = RedisOptions::at("redis://:secret@host/0");
         assert!(!format!("{options:?}").contains("secret"));
+    }
+
+    #[test]
+    fn sentinels_are_told_apart_from_what_is_the_masters() {
+        let url = "sentinel://one:1;sentinel://two;sentinel://me:secret@three:3/5";
+        let options = RedisOptions { master_name: Some("jobs".into()), ..RedisOptions::at(url) };
+        options.validate().unwrap();
+        let addresses: Vec<String> = options.sentinels().iter().map(|one| one.addr().to_string()).collect();
+        assert_eq!(addresses, ["one:1", "two:26379", "three:3"]);
+        assert!(options.sentinels().iter().all(|one| one.redis_settings().password().is_none()));
+        let node = options.connection().unwrap();
+        assert_eq!((node.redis_settings().db(), node.redis_settings().username()), (5, Some("me")));
+        let nameless = RedisOptions::at(url).validate().unwrap_err();
+        assert!(celeriac_protocol::error_text(&nameless).contains("master_name"));
     }
 
     #[test]

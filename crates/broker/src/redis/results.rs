@@ -4,17 +4,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_protocol::JobId;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value};
+use redis::{ErrorKind, RedisError, RedisResult, Script, ServerErrorKind, Value};
 
 use super::RedisOptions;
 use super::answer::list;
-use super::link::{Link, failed};
+use super::link::Link;
 use super::script::Call;
+use super::whereabouts::Whereabouts;
 use crate::error::Cause;
 use crate::{BrokerError, KeptResult, ResultStore};
 
@@ -33,20 +33,18 @@ pub struct RedisResults {
 }
 
 impl RedisResults {
-    /// Connects to the database at `url`. A call may take as long as `deadline`.
-    ///
-    /// `prefix` stands before every key: Celery's `global_keyprefix` for results, to which it adds an
-    /// underscore where no mark ends it, and so do we.
+    /// Connects to the database that the options name. Of these it takes the URL, the master's name, the
+    /// deadline of a call, and the prefix, which stands before every key: Celery's `global_keyprefix` for
+    /// results, to which it adds an underscore where no mark ends it, and so do we.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: the URL is none, or the server does not let us in;
     /// [`BrokerError::Unavailable`]: it does not answer.
-    pub async fn open(url: &str, prefix: &str, deadline: Duration) -> Result<Self, BrokerError> {
-        let options = RedisOptions { deadline, ..RedisOptions::at(url) };
+    pub async fn open(options: &RedisOptions) -> Result<Self, BrokerError> {
         options.validate()?;
-        let link = Link::new(Client::open(options.connection()?).map_err(failed)?, deadline);
+        let link = Link::new(Whereabouts::of(options)?, options.deadline);
         link.ask(async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await?;
-        Ok(Self { link, prefix: marked(prefix) })
+        Ok(Self { link, prefix: marked(&options.key_prefix) })
     }
 
     fn key(&self, id: &JobId) -> String {

@@ -15,7 +15,9 @@ fn kept(id: &str, text: &str) -> KeptResult {
 }
 
 async fn open(on: &Corner, prefix: &str) -> RedisResults {
-    RedisResults::open(&on.url, prefix, Duration::from_secs(5)).await.unwrap()
+    RedisResults::open(&RedisOptions { key_prefix: prefix.to_owned(), ..RedisOptions::at(&on.url) })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn server_that_lets_nobody_in_any_more_may_be_asked_again() {
     let on = Corner::at(RedisOptions::at(server.url(0))).await;
     on.say::<String>("ACL", &["SETUSER", "us", "on", ">old", "~*", "&*", "+@all"]).await;
     let url = server.url(0).replace("redis://", "redis://us:old@");
-    let results = RedisResults::open(&url, "", Duration::from_secs(5)).await.unwrap();
+    let results = RedisResults::open(&RedisOptions::at(&url)).await.unwrap();
     results.put(&[kept("a", "1")]).await.unwrap();
     let rights: [&[&str]; 5] = [
         &["resetchannels"],
@@ -85,7 +87,7 @@ async fn server_that_lets_nobody_in_any_more_may_be_asked_again() {
             assert!(error.is_retryable(), "{right:?}: {error:?}");
         }
     }
-    assert!(!RedisResults::open(&url, "", Duration::from_secs(5)).await.unwrap_err().is_retryable());
+    assert!(!RedisResults::open(&RedisOptions::at(&url)).await.unwrap_err().is_retryable());
     on.say::<String>("ACL", &["SETUSER", "us", "on"]).await;
     results.put(&[kept("a", "3")]).await.unwrap();
     assert_eq!(results.get(&[job("a")]).await.unwrap(), [Some(b"3".to_vec())]);

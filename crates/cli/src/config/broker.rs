@@ -18,6 +18,7 @@ use super::{Invalid, Period};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BrokerSection {
     pub(crate) url: BrokerUrl,
+    pub(crate) master_name: String,
     pub(crate) key_prefix: String,
     pub(crate) separator: String,
     pub(crate) priority_steps: Vec<u8>,
@@ -34,6 +35,7 @@ impl Default for BrokerSection {
         let RedisOptions { key_prefix, separator, priority_steps, unset_priority, .. } = defaults;
         Self {
             url: BrokerUrl::Database,
+            master_name: String::new(),
             key_prefix,
             separator,
             priority_steps,
@@ -55,6 +57,7 @@ impl BrokerSection {
 
     fn options(&self, url: &str) -> RedisOptions {
         RedisOptions {
+            master_name: Some(self.master_name.clone()),
             key_prefix: self.key_prefix.clone(),
             separator: self.separator.clone(),
             priority_steps: self.priority_steps.clone(),
@@ -108,7 +111,7 @@ pub(crate) enum BrokerUrl {
 }
 
 /// What a URL of Redis may begin with.
-const REDIS: [&str; 4] = ["redis", "rediss", "redis+socket", "unix"];
+const REDIS: [&str; 5] = ["redis", "rediss", "redis+socket", "unix", "sentinel"];
 
 /// Says whether a URL names a database of Redis.
 pub(super) fn is_redis(text: &str) -> bool {
@@ -143,7 +146,7 @@ impl FromStr for BrokerUrl {
         }
         match text.split_once("://") {
             Some(_) if is_redis(text) => {
-                RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
+                RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
                 Ok(Self::Redis(text.to_owned()))
             }
             Some((scheme, _)) if AMQP.contains(&scheme) => {
@@ -202,6 +205,7 @@ mod tests {
             "redis://:secret@host:6380/3",
             "rediss://user:secret@host/1",
             "redis+socket:///run/redis.sock?virtual_host=2",
+            "sentinel://one:26379;sentinel://:secret@two:26379/1",
         ] {
             assert_eq!(url.parse(), Ok(BrokerUrl::Redis(url.to_owned())));
         }

@@ -21,6 +21,7 @@ use super::{Invalid, Opening};
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ResultsSection {
     pub(crate) url: ResultsUrl,
+    pub(crate) master_name: String,
     pub(crate) key_prefix: String,
     pub(crate) expires: Keep,
     pub(crate) extended: bool,
@@ -37,6 +38,7 @@ impl Default for ResultsSection {
         let (url, expires) = (ResultsUrl::Database, Keep(Some(DAY)));
         Self {
             url,
+            master_name: String::new(),
             key_prefix: String::new(),
             expires,
             extended: false,
@@ -58,7 +60,17 @@ impl ResultsSection {
         ResultSettings { style, keep, form }
     }
 
+    /// Returns where in Redis they are kept; a call may take as long as `deadline`.
+    pub(crate) fn redis(&self, url: &str, deadline: std::time::Duration) -> RedisOptions {
+        let master_name = Some(self.master_name.clone());
+        RedisOptions { master_name, key_prefix: self.key_prefix.clone(), deadline, ..RedisOptions::at(url) }
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        if let ResultsUrl::Redis(url) = &self.url {
+            let refused = |error| Invalid { key: "results".to_owned(), reason: reason_of(&error) };
+            self.redis(url, DAY).validate().map_err(refused)?;
+        }
         form(&self.serializer, &self.compression).map(drop).map_err(|wrong| wrong.of("results"))
     }
 }
@@ -114,7 +126,7 @@ impl FromStr for ResultsUrl {
                 "write \"database\", redis://HOST:PORT/DB, db+sqlite:///PATH or db+postgresql://…".to_owned()
             );
         }
-        RedisOptions::at(text).validate().map_err(|error| reason_of(&error))?;
+        RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
         Ok(Self::Redis(text.to_owned()))
     }
 }
