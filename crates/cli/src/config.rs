@@ -180,6 +180,11 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded> {
     }
     let mut config = layers.config().clone();
     config.validate().map_err(|invalid| layers.refuse(&invalid))?;
+    if layers.is_default("worker.queues") && !layers.is_default("tasks.default_queue") {
+        // As Celery's, a worker that is told no queue takes from the one of what names none.
+        config.worker.queues = vec![config.tasks.default_queue.clone()];
+        layers.replace(config.clone());
+    }
     if let (Origin::File { .. }, Some(folder)) = (layers.origin("database.url"), file_folder(&file)) {
         config.database.url.move_into(folder);
         layers.replace(config.clone());

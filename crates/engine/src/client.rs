@@ -10,8 +10,7 @@ use std::time::Duration;
 use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
-    Clock, DEFAULT_QUEUE, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer,
-    TaskMessage, What,
+    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage, What,
 };
 use serde::de::DeserializeOwned;
 
@@ -309,7 +308,7 @@ impl Client {
     /// Returns the queue of a task's jobs where nobody names one.
     pub(crate) fn queue_of(&self, task: &str) -> String {
         let own = self.inner.registry.find(task).and_then(|task| task.options.queue);
-        own.unwrap_or(DEFAULT_QUEUE).to_owned()
+        own.unwrap_or_else(|| self.inner.sending.queue_of(task)).to_owned()
     }
 
     /// Returns the clock.

@@ -27,7 +27,7 @@ pub use error::{EnqueueError, IntoTaskFailure, TaskError};
 pub use events::{EventHub, EventSink};
 pub use recorder::{JobSnapshot, MemoryRecorder, NoRecorder, RecordError, Recorder, SqlRecorder};
 pub use registry::{ROOT_MODULE, RegisteredTask, Registry, RegistryBuilder, RegistryError};
-pub use sending::Sending;
+pub use sending::{Route, RouteError, Sending};
 pub use signature::{Call, Signature};
 pub use states::States;
 pub use task::{Need, Param, Task, TaskOptions};

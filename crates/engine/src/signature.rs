@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use celeriac_protocol::{
-    Arguments, BodyForm, CeleriacHeader, Clock, Compression, DEFAULT_QUEUE, JobError, JobId, MAX_PRIORITY,
-    RecordLevel, Serializer, TaskMessage, TimeLimits, Timestamp,
+    Arguments, BodyForm, CeleriacHeader, Clock, Compression, JobError, JobId, MAX_PRIORITY, RecordLevel,
+    Serializer, TaskMessage, TimeLimits, Timestamp,
 };
 use serde::Serialize;
 
@@ -181,7 +181,7 @@ impl Call {
         let names_itself = options.id.is_some();
         let id = options.id.unwrap_or_else(|| JobId::fresh(now));
         let mut message = TaskMessage::new(id, task, args);
-        message.queue = options.queue.unwrap_or_else(|| DEFAULT_QUEUE.to_owned());
+        message.queue = options.queue.unwrap_or_else(|| sending.queue_of(&message.task).to_owned());
         message.priority = options.priority;
         message.form = BodyForm {
             serializer: options.serializer.unwrap_or(sending.form.serializer),

@@ -90,7 +90,7 @@ impl Param {
 pub struct TaskOptions {
     /// Other names under which messages may ask for it, such as those that Celery makes from module paths.
     pub aliases: Vec<&'static str>,
-    /// The queue its jobs go to; `None` is the client's default queue.
+    /// The queue its jobs go to; `None` leaves it to the client's routes and default queue.
     pub queue: Option<&'static str>,
     /// 0 to 9, higher first; `None` stands in the middle.
     pub priority: Option<u8>,

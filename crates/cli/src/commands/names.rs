@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 
 use celeriac_control::workflow::WORKFLOW_QUEUE;
-use celeriac_protocol::DEFAULT_QUEUE;
+use celeriac_engine::RegisteredTask;
 
 use crate::context::Context;
 use crate::suggest::did_you_mean;
 
 /// Returns the queues that this app's tasks go to, and those that its worker takes from.
-pub(super) fn queues(context: &Context) -> BTreeSet<&str> {
+pub(super) fn queues(context: &Context) -> BTreeSet<String> {
     let registry = &context.app.registry;
-    let of_tasks = registry.tasks().map(|task| task.options.queue.unwrap_or(DEFAULT_QUEUE));
-    let of_worker = context.loaded.config.worker.queues.iter().map(String::as_str);
-    of_tasks.chain(of_worker).chain([WORKFLOW_QUEUE]).collect()
+    let sending = context.loaded.config.tasks.sending();
+    let queue_of =
+        |task: &RegisteredTask| task.options.queue.unwrap_or_else(|| sending.queue_of(task.name)).to_owned();
+    let of_tasks = registry.tasks().map(|task| queue_of(task));
+    let of_worker = context.loaded.config.worker.queues.iter().cloned();
+    of_tasks.chain(of_worker).chain([WORKFLOW_QUEUE.to_owned()]).collect()
 }
 
 /// Says that no task of this app goes by a name.
@@ -33,6 +36,7 @@ pub(super) fn note_task(context: &Context, name: &str) {
 pub(super) fn note_queue(context: &Context, name: &str) {
     let known = queues(context);
     if !known.contains(name) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         note(context, format!("no task of this app goes to queue {name}"), name, known);
     }
 }

@@ -1,7 +1,7 @@
 //! `tasks`: what this app can run.
 
-use celeriac_engine::{Param, RegisteredTask};
-use celeriac_protocol::{Backoff, DEFAULT_QUEUE, RecordLevel, RetryPolicy};
+use celeriac_engine::{Param, RegisteredTask, Sending};
+use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
 use clap::Args;
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::config::Period;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
-use crate::output::{Cell, Column, Output, Paint, Table, brief};
+use crate::output::{Cell, Column, Paint, Table, brief};
 use crate::suggest::did_you_mean;
 
 /// Arguments of `tasks`.
@@ -31,7 +31,7 @@ struct TaskView {
     job_type: &'static str,
     aliases: Vec<&'static str>,
     params: &'static [Param],
-    queue: &'static str,
+    queue: String,
     priority: Option<u8>,
     max_retries: Option<u32>,
     backoff: Backoff,
@@ -45,7 +45,7 @@ struct TaskView {
 }
 
 impl TaskView {
-    fn of(task: &RegisteredTask) -> Self {
+    fn of(task: &RegisteredTask, sending: &Sending) -> Self {
         let options = &task.options;
         Self {
             name: task.name,
@@ -54,7 +54,7 @@ impl TaskView {
             job_type: task.job_type(),
             aliases: options.aliases.clone(),
             params: task.params,
-            queue: options.queue.unwrap_or(DEFAULT_QUEUE),
+            queue: options.queue.unwrap_or_else(|| sending.queue_of(task.name)).to_owned(),
             priority: options.priority,
             max_retries: options.retry.max_retries,
             backoff: options.retry.backoff,
@@ -72,7 +72,7 @@ impl TaskView {
 /// Runs the command.
 pub(super) fn run(context: &Context, args: &TasksArgs) -> Result<Exit> {
     match &args.name {
-        Some(name) => describe(&context.output, find(context, name)?),
+        Some(name) => describe(context, find(context, name)?),
         None => list(context, args.module.as_deref()),
     }
     .map(|()| Exit::Done)
@@ -101,7 +101,8 @@ fn list(context: &Context, module: Option<&str>) -> Result {
         }
         None => context.app.registry.clone(),
     };
-    let views: Vec<TaskView> = registry.tasks().map(|task| TaskView::of(task)).collect();
+    let sending = context.loaded.config.tasks.sending();
+    let views: Vec<TaskView> = registry.tasks().map(|task| TaskView::of(task, &sending)).collect();
     context.output.list(&views, table)
 }
 
@@ -118,7 +119,7 @@ fn table(views: &[TaskView]) -> Table {
         table.row([
             Cell::painted(Paint::Strong, view.name),
             Cell::new(view.params.iter().map(short).collect::<Vec<_>>().join(" ")),
-            Cell::new(view.queue),
+            Cell::new(view.queue.as_str()),
             Cell::painted(Paint::Faint, view.module),
             Cell::new(view.description),
         ]);
@@ -130,8 +131,9 @@ fn short(param: &Param) -> String {
     if param.required { format!("<{}>", param.name) } else { format!("[{}]", param.name) }
 }
 
-fn describe(output: &Output, task: &RegisteredTask) -> Result {
-    let view = TaskView::of(task);
+fn describe(context: &Context, task: &RegisteredTask) -> Result {
+    let output = &context.output;
+    let view = TaskView::of(task, &context.loaded.config.tasks.sending());
     if output.is_json() {
         return output.json(&view);
     }
@@ -154,7 +156,7 @@ fn facts(view: &TaskView, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
     }
     let or = |list: &[&str]| list.join(", ");
     facts.push(("module", view.module.to_owned()));
-    facts.push(("queue", view.queue.to_owned()));
+    facts.push(("queue", view.queue.clone()));
     facts.push(("priority", view.priority.map_or("5 (middle)".to_owned(), |priority| priority.to_string())));
     facts.push(("retries", retries(retry)));
     facts.push((

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use celeriac_control::Driver;
 use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
 use celeriac_engine::{Registry, Task, Worker, WorkerOptions};
-use celeriac_protocol::DEFAULT_QUEUE;
 use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::arguments::flag;
-use crate::config::{Flag, Period};
+use crate::config::{Config, Flag, Period};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -126,15 +125,16 @@ fn tasks_of(context: &Context) -> Result<Registry> {
             None => error,
         }
     })?;
-    warn_of_strays(all, &subset, &context.loaded.config.worker.queues);
+    warn_of_strays(all, &subset, &context.loaded.config);
     Ok(subset)
 }
 
 /// Warns of tasks that are left out and yet go to a queue that this worker takes from.
-fn warn_of_strays(all: &Registry, subset: &Registry, queues: &[String]) {
+fn warn_of_strays(all: &Registry, subset: &Registry, config: &Config) {
+    let sending = config.tasks.sending();
     for task in all.tasks().filter(|task| subset.find(task.name).is_none()) {
-        let queue = task.options.queue.unwrap_or(DEFAULT_QUEUE);
-        if queues.iter().any(|taken| taken == queue) {
+        let queue = task.options.queue.unwrap_or_else(|| sending.queue_of(task.name));
+        if config.worker.queues.iter().any(|taken| taken == queue) {
             tracing::warn!(
                 task.name = task.name,
                 queue,

@@ -82,6 +82,7 @@ pub(super) const HONOURED: &[Honoured] = &[
     Honoured { variable: "CELERY_RESULT_EXPIRES", key: "results.expires", translate: same },
     Honoured { variable: "CELERY_RESULT_EXTENDED", key: "results.extended", translate: truth },
     Honoured { variable: "CELERY_TASK_TRACK_STARTED", key: "results.track_started", translate: truth },
+    Honoured { variable: "CELERY_TASK_DEFAULT_QUEUE", key: "tasks.default_queue", translate: same },
     Honoured { variable: "CELERY_TASK_ALWAYS_EAGER", key: "tasks.always_eager", translate: truth },
 ];
 
@@ -101,11 +102,6 @@ pub(super) const IGNORED: &[Ignored] = &[
         variable: "CELERY_WORKER_PREFETCH_MULTIPLIER",
         reason: "a worker takes as many jobs as it has free slots",
         fits: &["1"],
-    },
-    Ignored {
-        variable: "CELERY_TASK_DEFAULT_QUEUE",
-        reason: "jobs go to the queue of their task, else to `celery`",
-        fits: &["celery"],
     },
     Ignored {
         variable: "CELERY_TASK_ACKS_LATE",

@@ -1,7 +1,7 @@
 //! How tasks are asked for.
 
-use celeriac_engine::Sending;
-use celeriac_protocol::{BodyForm, Compression, Serializer};
+use celeriac_engine::{Route, Sending};
+use celeriac_protocol::{BodyForm, Compression, DEFAULT_QUEUE, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
@@ -13,11 +13,19 @@ pub(crate) struct TasksSection {
     pub(crate) always_eager: bool,
     pub(crate) serializer: String,
     pub(crate) compression: String,
+    pub(crate) routes: Vec<String>,
+    pub(crate) default_queue: String,
 }
 
 impl Default for TasksSection {
     fn default() -> Self {
-        Self { always_eager: false, serializer: JSON.to_owned(), compression: NONE.to_owned() }
+        Self {
+            always_eager: false,
+            serializer: JSON.to_owned(),
+            compression: NONE.to_owned(),
+            routes: Vec::new(),
+            default_queue: DEFAULT_QUEUE.to_owned(),
+        }
     }
 }
 
@@ -25,10 +33,21 @@ impl TasksSection {
     /// Returns how messages are sent where neither the caller nor the task says so.
     pub(crate) fn sending(&self) -> Sending {
         // What can't be was refused by `validate`.
-        Sending { form: form(&self.serializer, &self.compression).unwrap_or_default() }
+        Sending {
+            form: form(&self.serializer, &self.compression).unwrap_or_default(),
+            routes: self.routes.iter().filter_map(|rule| rule.parse().ok()).collect(),
+            default_queue: self.default_queue.clone(),
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        let invalid = |key: &str, reason: String| Invalid { key: format!("tasks.{key}"), reason };
+        if self.default_queue.trim().is_empty() {
+            return Err(invalid("default_queue", "it must not be empty".to_owned()));
+        }
+        for rule in &self.routes {
+            rule.parse::<Route>().map_err(|error| invalid("routes", format!("\"{rule}\": {error}")))?;
+        }
         form(&self.serializer, &self.compression).map(drop).map_err(|wrong| wrong.of("tasks"))
     }
 }

@@ -147,3 +147,22 @@ fn celerys_variables_that_mean_nothing_here_are_warned_of() {
     // What asks for what is done anyway is no news.
     assert!(!stderr.contains("secret") && !stderr.contains("CELERY_ENABLE_UTC"), "{stderr}");
 }
+
+#[test]
+fn routes_and_default_queue_hold_for_tasks_that_name_no_queue() {
+    let bed = Bed::new();
+    let queues = |variable: &str, value: &str| -> Vec<String> {
+        let mut command = bed.command(&["tasks", "--json"]);
+        let out = Outcome::of(command.env(variable, value)).ok();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        out.lines().map(|text| line(text)["queue"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(queues("CELERIAC_TASKS__ROUTES", "*=routed").iter().any(|queue| queue == "routed"));
+    assert!(queues("CELERY_TASK_DEFAULT_QUEUE", "main").iter().any(|queue| queue == "main"));
+    let mut command = bed.command(&["config", "show", "worker.queues"]);
+    let shown = Outcome::of(command.env("CELERY_TASK_DEFAULT_QUEUE", "main")).ok();
+    assert!(shown.contains("main"), "{shown}");
+    let mut command = bed.command(&["tasks"]);
+    let Outcome { stderr, .. } = Outcome::of(command.env("CELERIAC_TASKS__ROUTES", "/(/ = q"));
+    assert!(stderr.contains("read the expression"), "{stderr}");
+}
