@@ -223,7 +223,7 @@ impl Client {
         }
     }
 
-    /// Takes every waiting message out of a queue, records the jobs as cancelled, and returns how
+    /// Takes every waiting message out of a queue and what waits for it in the outbox, records the jobs as cancelled, and returns how
     /// many there were; running ones go on.
     ///
     /// # Errors
@@ -232,7 +232,10 @@ impl Client {
     pub async fn purge(&self, queue: &str, reason: &str) -> Result<u64, EnqueueError> {
         let mut purged = 0;
         loop {
-            let found = self.inner.broker.admin().purge(queue, PURGE_CHUNK).await?;
+            let mut found = self.inner.broker.admin().purge(queue, PURGE_CHUNK).await?;
+            if found.is_empty() {
+                found = self.purge_outbox(queue, PURGE_CHUNK).await?;
+            }
             if found.is_empty() {
                 return Ok(purged);
             }

@@ -39,6 +39,9 @@ const AWAY: u8 = 1;
 /// It refuses whatever is for the queue `closed`.
 const CHOOSY: u8 = 2;
 
+/// It stores what it is given, and its answer is lost.
+const LATE: u8 = 3;
+
 #[async_trait::async_trait]
 impl Broker for Server {
     fn capabilities(&self) -> Capabilities {
@@ -51,6 +54,10 @@ impl Broker for Server {
             AWAY => Err(BrokerError::Unavailable { product: "server", source: "it is away".into() }),
             CHOOSY if envelopes.iter().any(is_closed) => {
                 Err(BrokerError::Refused { product: "server", source: "the queue is closed".into() })
+            }
+            LATE => {
+                self.queue.publish(envelopes).await?;
+                Err(BrokerError::Unavailable { product: "server", source: "the answer was lost".into() })
             }
             _ => self.queue.publish(envelopes).await,
         }
@@ -253,6 +260,38 @@ async fn job_that_began_before_its_relay_could_say_so_is_not_handed_on_again() {
     house.clock.advance(Duration::from_secs(61));
     assert_eq!(house.relayed().await, [0, 1, 0]);
     assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn job_that_ended_before_its_relay_had_an_answer_is_not_handed_on_again() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    house.is(LATE);
+    assert!(house.pass().await.is_err());
+    house.server.admin().purge("celery", 9).await.unwrap();
+    house.tell(&id, What::Started { worker: "w1".into() }).await;
+    house.is(WELL);
+    assert_eq!(house.relayed().await, [0, 1, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn server_that_refuses_everything_is_not_asked_for_each_message() {
+    let house = House::build().await;
+    house.is(CHOOSY);
+    house.ask((0..50).map(|_| call().queue("closed")).collect()).await;
+    assert_eq!(house.relayed().await, [0, 0, 50]);
+    house.is(WELL);
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(house.relayed().await, [50, 0, 0]);
+}
+
+#[tokio::test]
+async fn purge_takes_what_waits_for_a_queue_out_of_the_outbox() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    assert_eq!(house.client.purge("celery", "not wanted").await.unwrap(), 1);
+    assert_eq!((house.status(&id).await, house.outboxed().await), (JobStatus::Cancelled, 0));
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! The outbox: where jobs wait that were asked for within a transaction of the database, while their
 //! queue is in a server beside it; and the relay, which hands them on.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use celeriac_broker::{
     Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, Notice, Publication, QueueDepth,
-    Settle, Settlement,
+    Renewal, Settle, Settlement,
 };
-use celeriac_protocol::{Envelope, JobId, JobStatus, Timestamp, error_text};
+use celeriac_protocol::{Envelope, JobId, JobStatus, TaskMessage, Timestamp, error_text};
 
 use super::Client;
 use crate::EnqueueError;
@@ -22,7 +23,11 @@ const PREFIX: &str = "outbox/";
 const BATCH: usize = 500;
 
 /// How many steps are made in one go.
-const BATCHES: usize = 20;
+const BATCHES: usize = 4;
+
+/// How many messages in a row are refused by themselves before all that is left of a batch is put off: then it
+/// is the server that refuses, and not its queues.
+const REFUSED_IN_A_ROW: usize = 3;
 
 /// How long a relay has a batch for itself. One that vanishes leaves it to the next after that, so it
 /// is longer than all the deadlines of a step together.
@@ -84,10 +89,20 @@ impl Client {
         let request = FetchRequest { queues, max: BATCH, lease: LEASE, holder: &self.inner.origin };
         let fetched = outbox.fetch(&request).await?;
         (relayed.more, relayed.next_due_at) = (fetched.deliveries.len() == BATCH, fetched.next_due_at);
-        let Sorted { waiting, begun, cancelled } = self.sort(fetched.deliveries).await?;
+        let stands = match self.stands(&fetched.deliveries).await {
+            Ok(stands) => stands,
+            Err(error) => {
+                settle_all(outbox, fetched.deliveries, |_| at_once()).await?;
+                return Err(error);
+            }
+        };
+        let Sorted { waiting, begun, cancelled } = Sorted::by(fetched.deliveries, stands);
         relayed.duplicates += begun.len() as u64;
         let_go(outbox, begun).await?;
-        self.give_up(outbox, cancelled).await?;
+        if let Err(error) = self.give_up(outbox, cancelled).await {
+            settle_all(outbox, waiting, |_| at_once()).await?;
+            return Err(error);
+        }
         self.hand_on(outbox, waiting, relayed).await
     }
 
@@ -121,6 +136,13 @@ impl Client {
         self.inner.outbox.as_ref().map(|outbox| outbox.notifier())
     }
 
+    /// Takes messages out that wait for a queue.
+    pub(super) async fn purge_outbox(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
+        let Some(outbox) = &self.inner.outbox else { return Ok(Vec::new()) };
+        let found = outbox.admin().purge(&format!("{PREFIX}{queue}"), max).await?;
+        Ok(found.into_iter().map(|found| Found { envelope: addressed(found.envelope), ..found }).collect())
+    }
+
     /// Cancels a message in its queue, or else in the outbox.
     pub(super) async fn cancel_wherever(
         &self,
@@ -134,7 +156,9 @@ impl Client {
             match outbox.admin().cancel(id, reason).await? {
                 Cancellation::Removed(mut found) => {
                     found.envelope = addressed(found.envelope);
-                    self.cancel_handed_on(id, reason).await;
+                    if found.delivery > 0 {
+                        self.cancel_handed_on(id, reason).await;
+                    }
                     return Ok(Cancellation::Removed(found));
                 }
                 Cancellation::NotFound => return broker.cancel(id, reason).await,
@@ -162,23 +186,31 @@ impl Client {
         }
     }
 
-    /// Parts messages that wait from those whose jobs were cancelled, or have begun: a relay that vanished
-    /// had handed these on.
-    async fn sort(&self, deliveries: Vec<Delivery>) -> Result<Sorted, EnqueueError> {
-        let mut sorted = Sorted::default();
+    /// Says of each message whether its job waits, was cancelled, or has begun: of a message that may have been
+    /// handed on before, the record knows.
+    async fn stands(&self, deliveries: &[Delivery]) -> Result<Vec<Stand>, EnqueueError> {
+        let mut stands = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let status = match delivery.lost {
-                0 => None,
-                _ => self.snapshot(&delivery.envelope.id).await?.map(|snapshot| snapshot.status),
+            let id = &delivery.envelope.id;
+            let status = match was_tried(delivery) && self.is_recorded_run(delivery).await? {
+                true => self.snapshot(id).await?.map(|snapshot| snapshot.status),
+                false => None,
             };
             let is_waiting = matches!(status, None | Some(JobStatus::Pending | JobStatus::Scheduled));
-            match &delivery.cancel_requested {
-                _ if !is_waiting => sorted.begun.push(delivery),
-                Some(_) => sorted.cancelled.push(delivery),
-                None => sorted.waiting.push(delivery),
-            }
+            stands.push(match &delivery.cancel_requested {
+                _ if !is_waiting => Stand::Begun,
+                Some(_) => Stand::Cancelled,
+                None => Stand::Waiting,
+            });
         }
-        Ok(sorted)
+        Ok(stands)
+    }
+
+    /// Says whether the record tells of the very run that a message asks for, and not of one before it.
+    async fn is_recorded_run(&self, delivery: &Delivery) -> Result<bool, EnqueueError> {
+        let id = &delivery.envelope.id;
+        let known = self.inner.recorder.generations(std::slice::from_ref(id)).await?;
+        Ok(known.get(id).copied() == Some(generation(delivery)))
     }
 
     /// Records jobs as cancelled and lets go of their messages.
@@ -204,21 +236,48 @@ impl Client {
         match self.publish_all(&waiting).await {
             Ok(publications) => self.let_go_of_published(outbox, waiting, &publications, relayed).await,
             Err(error) if error.is_retryable() => {
-                settle_all(outbox, waiting, |_| at_once()).await?;
+                settle_all(outbox, waiting, tried).await?;
                 Err(error.into())
             }
-            Err(error) if waiting.len() == 1 => {
-                relayed.refused += 1;
-                self.put_off(outbox, waiting, &error).await
+            Err(_) => self.hand_on_singly(outbox, waiting.into(), relayed).await,
+        }
+    }
+
+    /// Publishes one message after the other, since some of them were refused: which ones, shows when they go alone.
+    async fn hand_on_singly(
+        &self,
+        outbox: &dyn Broker,
+        mut waiting: VecDeque<Delivery>,
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        let mut in_a_row = 0;
+        while let Some(delivery) = waiting.pop_front() {
+            let one = vec![delivery];
+            if outbox.renew(&[one[0].tag], LEASE).await? == [Renewal::Lost] {
+                continue;
             }
-            Err(_) => {
-                // Some were refused; which ones, shows when they go alone.
-                for delivery in waiting {
-                    Box::pin(self.hand_on(outbox, vec![delivery], relayed)).await?;
+            match self.publish_all(&one).await {
+                Ok(publications) => {
+                    in_a_row = 0;
+                    self.let_go_of_published(outbox, one, &publications, relayed).await?;
                 }
-                Ok(())
+                Err(error) if error.is_retryable() => {
+                    settle_all(outbox, one, tried).await?;
+                    settle_all(outbox, waiting.into(), |_| at_once()).await?;
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    in_a_row += 1;
+                    let mut refused = one;
+                    if in_a_row >= REFUSED_IN_A_ROW {
+                        refused.extend(waiting.drain(..));
+                    }
+                    relayed.refused += refused.len() as u64;
+                    self.put_off(outbox, refused, &error).await?;
+                }
             }
         }
+        Ok(())
     }
 
     async fn let_go_of_published(
@@ -241,15 +300,15 @@ impl Client {
         refused: Vec<Delivery>,
         refusal: &BrokerError,
     ) -> Result<(), EnqueueError> {
-        for Delivery { envelope, delivery, .. } in &refused {
-            let (error, again_in) = (error_text(refusal), rest_after(*delivery));
+        if let Some(Delivery { envelope, attempt, .. }) = refused.first() {
+            let (error, again_in) = (error_text(refusal), rest_after(*attempt));
             tracing::error!(
-                job.id = %envelope.id, queue = &envelope.queue[PREFIX.len()..], error, ?again_in,
-                "message of the outbox was refused and stays there"
+                job.id = %envelope.id, queue = &envelope.queue[PREFIX.len()..], messages = refused.len(), error, ?again_in,
+                "messages of the outbox were refused and stay there"
             );
         }
         let now = self.inner.clock.now();
-        Ok(settle_all(outbox, refused, |refused| later(now + rest_after(refused.delivery))).await?)
+        Ok(settle_all(outbox, refused, |refused| later(now + rest_after(refused.attempt))).await?)
     }
 
     async fn publish_all(&self, deliveries: &[Delivery]) -> Result<Vec<Publication>, BrokerError> {
@@ -279,12 +338,44 @@ impl Client {
     }
 }
 
+/// What is to become of a message.
+enum Stand {
+    Waiting,
+    Begun,
+    Cancelled,
+}
+
 /// The messages of a batch, by what is to become of them.
 #[derive(Default)]
 struct Sorted {
     waiting: Vec<Delivery>,
     begun: Vec<Delivery>,
     cancelled: Vec<Delivery>,
+}
+
+impl Sorted {
+    fn by(deliveries: Vec<Delivery>, stands: Vec<Stand>) -> Self {
+        let mut sorted = Self::default();
+        for (delivery, stand) in deliveries.into_iter().zip(stands) {
+            match stand {
+                Stand::Waiting => sorted.waiting.push(delivery),
+                Stand::Begun => sorted.begun.push(delivery),
+                Stand::Cancelled => sorted.cancelled.push(delivery),
+            }
+        }
+        sorted
+    }
+}
+
+/// Says whether a message may have been handed on before: by a relay that vanished, or to a server whose answer
+/// was lost.
+fn was_tried(delivery: &Delivery) -> bool {
+    delivery.lost > 0 || delivery.attempt > 1
+}
+
+/// Returns which run of its job a message asks for.
+fn generation(delivery: &Delivery) -> u32 {
+    TaskMessage::decode(&delivery.envelope).map_or(0, |message| message.celeriac.generation)
 }
 
 /// Makes out a message for the outbox.
@@ -318,12 +409,17 @@ async fn settle_all(
     outbox.settle(&settlements).await.map(drop)
 }
 
+/// Gives a message back that the server may have all the same, and remembers that.
+fn tried(delivery: &Delivery) -> Settle {
+    Settle::Requeue { content: None, due_at: None, charged: !was_tried(delivery) }
+}
+
 fn at_once() -> Settle {
     Settle::Requeue { content: None, due_at: None, charged: false }
 }
 
 fn later(due_at: Timestamp) -> Settle {
-    Settle::Requeue { content: None, due_at: Some(due_at), charged: false }
+    Settle::Requeue { content: None, due_at: Some(due_at), charged: true }
 }
 
 fn rest_after(times: u32) -> Duration {

@@ -52,6 +52,9 @@ impl Client {
         mut prepared: Vec<Prepared>,
     ) -> Result<Vec<JobId>, EnqueueError> {
         let (broker, way) = self.transactional()?;
+        if way == Way::Outbox {
+            self.check_keys(&prepared)?;
+        }
         let is_here = |recorder: &&dyn SqlRecorder| recorder.database().is_same_as(broker.database());
         let recorder = self.inner.recorder.sql_of_requests().filter(is_here);
         let known = match recorder {
@@ -67,6 +70,18 @@ impl Client {
             this.wake_relay();
         });
         Ok(ids)
+    }
+
+    /// Refuses unique keys that the transport would refuse when the relay hands them on, too late for the caller.
+    fn check_keys(&self, prepared: &[Prepared]) -> Result<(), EnqueueError> {
+        let can = self.inner.broker.capabilities();
+        match prepared.iter().find(|one| one.message.unique_key.is_some() && !can.unique_keys) {
+            Some(one) => Err(EnqueueError::Option {
+                task: one.message.task.clone(),
+                reason: format!("the {} transport keeps no unique keys", can.name),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Returns the queue that takes part in transactions, the transport's own or else the outbox.
