@@ -1,4 +1,4 @@
-//! `bench plans`: what each statement of queue and records looks at on a PostgreSQL server that holds a million jobs.
+//! `bench plans`: what the operations of queue and records look at on a PostgreSQL server that holds a million jobs.
 //!
 //! The server itself counts the rows and index entries that are read, so this shows the plans that it really chose, in
 //! functions too, and not what it would choose if asked to explain.
