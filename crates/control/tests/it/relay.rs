@@ -1,7 +1,7 @@
 //! Jobs that are asked for within a transaction, while their queue is in a server beside the database.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use celeriac_broker::{
@@ -28,6 +28,7 @@ async fn work() {}
 struct Server {
     queue: MemoryBroker,
     mood: AtomicU8,
+    meanwhile: Mutex<Option<(Arc<dyn Broker>, JobId)>>,
 }
 
 /// It answers.
@@ -42,6 +43,9 @@ const CHOOSY: u8 = 2;
 /// It stores what it is given, and its answer is lost.
 const LATE: u8 = 3;
 
+/// Somebody cancels a job in the outbox while it stores.
+const MEANWHILE: u8 = 4;
+
 #[async_trait::async_trait]
 impl Broker for Server {
     fn capabilities(&self) -> Capabilities {
@@ -54,6 +58,12 @@ impl Broker for Server {
             AWAY => Err(BrokerError::Unavailable { product: "server", source: "it is away".into() }),
             CHOOSY if envelopes.iter().any(is_closed) => {
                 Err(BrokerError::Refused { product: "server", source: "the queue is closed".into() })
+            }
+            MEANWHILE => {
+                let meanwhile = self.meanwhile.lock().unwrap().take();
+                let (outbox, id) = meanwhile.expect("it is said what happens meanwhile");
+                outbox.admin().cancel(&id, "not wanted").await?;
+                self.queue.publish(envelopes).await
             }
             LATE => {
                 self.queue.publish(envelopes).await?;
@@ -95,11 +105,19 @@ struct House {
 
 impl House {
     async fn build() -> Self {
-        let db = TestDatabase::open().await.unwrap();
+        Self::on(TestDatabase::open().await.unwrap()).await
+    }
+
+    /// A house whose leases and due times go by its clock; those of a server go by the server's.
+    async fn on_file() -> Self {
+        Self::on(TestDatabase::open_with(|options| options).await.unwrap()).await
+    }
+
+    async fn on(db: TestDatabase) -> Self {
         MIGRATIONS.up(&db, 0).await.unwrap();
         let clock = ManualClock::default();
         let queue = MemoryBroker::new(Arc::new(clock.clone()));
-        let server = Arc::new(Server { queue, mood: AtomicU8::new(WELL) });
+        let server = Arc::new(Server { queue, mood: AtomicU8::new(WELL), meanwhile: Mutex::default() });
         let outbox = sql::open(db.database().clone(), Arc::new(clock.clone())).await.unwrap();
         let parts = ClientParts {
             broker: Arc::clone(&server) as Arc<dyn Broker>,
@@ -216,7 +234,7 @@ async fn jobs_wait_in_the_outbox_while_the_server_is_away() {
 
 #[tokio::test]
 async fn refused_job_stays_and_holds_up_no_other() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     house.is(CHOOSY);
     house.ask(vec![call(), call().queue("closed"), call()]).await;
     assert_eq!(house.relayed().await, [2, 0, 1]);
@@ -231,7 +249,7 @@ async fn refused_job_stays_and_holds_up_no_other() {
 
 #[tokio::test]
 async fn relay_that_vanished_before_publishing_loses_nothing() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     house.ask_for_one().await;
     house.vanish_with_one().await;
     assert_eq!(house.relayed().await, [0, 0, 0]);
@@ -242,7 +260,7 @@ async fn relay_that_vanished_before_publishing_loses_nothing() {
 
 #[tokio::test]
 async fn relay_that_vanished_after_publishing_doubles_nothing() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     house.ask_for_one().await;
     let envelope = house.vanish_with_one().await;
     house.server.publish(vec![envelope]).await.unwrap();
@@ -253,7 +271,7 @@ async fn relay_that_vanished_after_publishing_doubles_nothing() {
 
 #[tokio::test]
 async fn job_that_began_before_its_relay_could_say_so_is_not_handed_on_again() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     let id = house.ask_for_one().await;
     house.vanish_with_one().await;
     house.tell(&id, What::Started { worker: "w1".into() }).await;
@@ -276,8 +294,51 @@ async fn job_that_ended_before_its_relay_had_an_answer_is_not_handed_on_again() 
 }
 
 #[tokio::test]
-async fn server_that_refuses_everything_is_not_asked_for_each_message() {
+async fn second_job_of_an_id_that_waits_in_the_server_is_none() {
     let house = House::build().await;
+    let named = || call().id(JobId::parse("order-7").unwrap());
+    let id = house.ask(vec![named()]).await.remove(0);
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    house.ask(vec![call()]).await;
+    let ids = house.ask(vec![call(), named(), call()]).await;
+    assert_eq!((ids[1].clone(), ids.len()), (id.clone(), 3));
+    assert_eq!(house.relayed().await, [3, 0, 0]);
+    // The record tells of the run that waits, and of none that will never be.
+    house.tell(&id, What::Started { worker: "w1".into() }).await;
+    assert_eq!(house.status(&id).await, JobStatus::Running);
+    let record = jobs::find(house.db.reader(), &id).await.unwrap().unwrap();
+    assert_eq!(record.summary.generation, 0);
+}
+
+#[tokio::test]
+async fn next_run_of_an_id_waits_until_the_old_message_is_gone() {
+    let house = House::on_file().await;
+    let named = || call().id(JobId::parse("order-7").unwrap());
+    let id = house.ask(vec![named()]).await.remove(0);
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    house.tell(&id, What::Succeeded { result: None, runtime_micros: 1 }).await;
+    house.ask(vec![named()]).await;
+    assert_eq!(house.status(&id).await, JobStatus::Pending);
+    assert_eq!((house.relayed().await, house.outboxed().await), ([0, 0, 0], 1));
+    house.server.admin().purge("celery", 9).await.unwrap();
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!((house.relayed().await, house.waiting().await), ([1, 0, 0], 1));
+}
+
+#[tokio::test]
+async fn job_cancelled_while_it_is_handed_on_is_cancelled_in_its_queue() {
+    let house = House::build().await;
+    let id = house.ask_for_one().await;
+    house.is(MEANWHILE);
+    *house.server.meanwhile.lock().unwrap() = Some((Arc::clone(&house.outbox), id.clone()));
+    house.pass().await.unwrap();
+    assert_eq!(house.status(&id).await, JobStatus::Cancelled);
+    assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn server_that_refuses_everything_is_not_asked_for_each_message() {
+    let house = House::on_file().await;
     house.is(CHOOSY);
     house.ask((0..50).map(|_| call().queue("closed")).collect()).await;
     assert_eq!(house.relayed().await, [0, 0, 50]);
@@ -296,7 +357,7 @@ async fn purge_takes_what_waits_for_a_queue_out_of_the_outbox() {
 
 #[tokio::test]
 async fn delayed_job_is_handed_on_when_it_is_due() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     house.ask(vec![call().countdown(Duration::from_secs(60))]).await;
     let report = house.pass().await.unwrap();
     assert_eq!(
@@ -319,7 +380,7 @@ async fn job_in_the_outbox_is_found_and_cancelled() {
 
 #[tokio::test]
 async fn job_cancelled_in_the_hands_of_a_relay_that_vanishes_is_cancelled_by_the_next() {
-    let house = House::build().await;
+    let house = House::on_file().await;
     let id = house.ask_for_one().await;
     house.vanish_with_one().await;
     house.outbox.admin().cancel(&id, "not wanted").await.unwrap();

@@ -8,7 +8,9 @@ use celeriac_broker::{
     Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, Notice, Publication, QueueDepth,
     Renewal, Settle, Settlement,
 };
-use celeriac_protocol::{Envelope, JobId, JobStatus, TaskMessage, Timestamp, error_text};
+use celeriac_protocol::{
+    Envelope, JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text,
+};
 
 use super::Client;
 use crate::EnqueueError;
@@ -233,6 +235,10 @@ impl Client {
         waiting: Vec<Delivery>,
         relayed: &mut Relayed,
     ) -> Result<(), EnqueueError> {
+        if let Err(error) = self.forget_earlier(&waiting).await {
+            settle_all(outbox, waiting, |_| at_once()).await?;
+            return Err(error);
+        }
         match self.publish_all(&waiting).await {
             Ok(publications) => self.let_go_of_published(outbox, waiting, &publications, relayed).await,
             Err(error) if error.is_retryable() => {
@@ -280,6 +286,7 @@ impl Client {
         Ok(())
     }
 
+    /// Lets go of messages as far as they are in their queues now, or never will be.
     async fn let_go_of_published(
         &self,
         outbox: &dyn Broker,
@@ -287,10 +294,49 @@ impl Client {
         publications: &[Publication],
         relayed: &mut Relayed,
     ) -> Result<(), EnqueueError> {
-        let duplicates = self.record_duplicates(&published, publications).await?;
-        relayed.duplicates += duplicates;
-        relayed.handed_on += published.len() as u64 - duplicates;
-        Ok(let_go(outbox, published).await?)
+        let (mut over, mut early, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for (delivery, publication) in published.into_iter().zip(publications) {
+            match publication {
+                Publication::Accepted => relayed.handed_on += 1,
+                Publication::Duplicate(id) if *id == delivery.envelope.id && is_follower(&delivery) => {
+                    early.push(delivery);
+                    continue;
+                }
+                Publication::Duplicate(id) => {
+                    relayed.duplicates += 1;
+                    events.extend(self.kept_out(&delivery, id));
+                }
+            }
+            over.push(delivery);
+        }
+        self.record(&events).await?;
+        self.inner.events.tell(&events);
+        self.cancel_marked(outbox, &over).await?;
+        let now = self.inner.clock.now();
+        settle_all(outbox, early, |early| put_back(now + rest_after(early.delivery))).await?;
+        Ok(let_go(outbox, over).await?)
+    }
+
+    /// Tells that a job never will run, because another has its unique key.
+    fn kept_out(&self, delivery: &Delivery, other: &JobId) -> Option<JobEvent> {
+        let reason = || format!("job {other} has its unique key and waits or runs already");
+        let is_other = *other != delivery.envelope.id;
+        is_other.then(|| self.cancelled(&addressed(delivery.envelope.clone()), 0, 0, &reason()))
+    }
+
+    /// Cancels, where they are now, the jobs that somebody cancelled while they were handed on.
+    async fn cancel_marked(&self, outbox: &dyn Broker, handed_on: &[Delivery]) -> Result<(), EnqueueError> {
+        let tags: Vec<_> = handed_on.iter().map(|delivery| delivery.tag).collect();
+        for (delivery, renewal) in handed_on.iter().zip(outbox.renew(&tags, LEASE).await?) {
+            let Renewal::Held { cancel_requested: Some(reason) } = renewal else { continue };
+            let id = &delivery.envelope.id;
+            if let Cancellation::Removed(found) = self.inner.broker.admin().cancel(id, &reason).await? {
+                let event = self.cancelled(&found.envelope, found.delivery, found.attempt, &reason);
+                self.record(std::slice::from_ref(&event)).await?;
+                self.inner.events.tell(std::slice::from_ref(&event));
+            }
+        }
+        Ok(())
     }
 
     /// Leaves a message that was refused where it is, to be tried again later.
@@ -316,25 +362,17 @@ impl Client {
         self.inner.broker.publish(envelopes.collect()).await
     }
 
-    /// Records that jobs never will run, because another has their unique key, and returns how many
-    /// messages were in a queue already.
-    async fn record_duplicates(
-        &self,
-        deliveries: &[Delivery],
-        publications: &[Publication],
-    ) -> Result<u64, EnqueueError> {
-        let (mut duplicates, mut events) = (0, Vec::new());
-        for (delivery, publication) in deliveries.iter().zip(publications) {
-            let Publication::Duplicate(other) = publication else { continue };
-            duplicates += 1;
-            if *other != delivery.envelope.id {
-                let reason = format!("job {other} has its unique key and waits or runs already");
-                events.push(self.cancelled(&addressed(delivery.envelope.clone()), 0, 0, &reason));
+    /// Forgets what is kept of earlier runs of these jobs, as they get another one.
+    async fn forget_earlier(&self, waiting: &[Delivery]) -> Result<(), EnqueueError> {
+        let had_others = |delivery: &&Delivery| match TaskMessage::decode(&delivery.envelope) {
+            Ok(message) => {
+                message.celeriac.generation > 0 || self.facts_of(&message).record != RecordLevel::All
             }
-        }
-        self.record(&events).await?;
-        self.inner.events.tell(&events);
-        Ok(duplicates)
+            Err(_) => false,
+        };
+        let ids: Vec<JobId> =
+            waiting.iter().filter(had_others).map(|delivery| delivery.envelope.id.clone()).collect();
+        Ok(self.inner.recorder.forget(&ids).await?)
     }
 }
 
@@ -371,6 +409,12 @@ impl Sorted {
 /// was lost.
 fn was_tried(delivery: &Delivery) -> bool {
     delivery.lost > 0 || delivery.attempt > 1
+}
+
+/// Says whether a message that was not handed on before asks for another run of a job that has ended: where its
+/// queue has a message of this id, that is an old one, of which the transport will hear that it is gone.
+fn is_follower(delivery: &Delivery) -> bool {
+    !was_tried(delivery) && generation(delivery) > 0
 }
 
 /// Returns which run of its job a message asks for.
@@ -420,6 +464,10 @@ fn at_once() -> Settle {
 
 fn later(due_at: Timestamp) -> Settle {
     Settle::Requeue { content: None, due_at: Some(due_at), charged: true }
+}
+
+fn put_back(due_at: Timestamp) -> Settle {
+    Settle::Requeue { content: None, due_at: Some(due_at), charged: false }
 }
 
 fn rest_after(times: u32) -> Duration {

@@ -1,6 +1,6 @@
 //! Puts prepared messages into the queue and into the record, and tells who listens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use celeriac_broker::{Publication, SqlBroker};
 use celeriac_db::DbTx;
@@ -61,15 +61,38 @@ impl Client {
             Some(recorder) => recorder.generations_in(tx, &named(&prepared)).await?,
             None => self.inner.recorder.generations(&named(&prepared)).await?,
         };
+        let open = match way {
+            Way::Outbox => self.still_open(&known).await?,
+            Way::Straight => HashSet::new(),
+        };
+        let answered: Vec<Option<JobId>> =
+            prepared.iter().map(|one| open.get(&one.message.id).cloned()).collect();
+        prepared.retain(|one| !open.contains(&one.message.id));
         follow(&mut prepared, &known);
-        self.inner.recorder.forget(&had_others(&prepared)).await?;
+        if way == Way::Straight {
+            self.inner.recorder.forget(&had_others(&prepared)).await?;
+        }
         let (ids, events) = publish_in(broker, recorder, tx, prepared, way).await?;
+        let mut ids = ids.into_iter();
+        let ids = answered.into_iter().filter_map(|open| open.or_else(|| ids.next())).collect();
         let this = self.clone();
         tx.after_commit(move || {
             this.inner.events.tell(&events);
             this.wake_relay();
         });
         Ok(ids)
+    }
+
+    /// Returns which of the known jobs have not ended. The transport is not asked before the relay hands a message
+    /// on, so the record alone can say that a second one of an id is none.
+    async fn still_open(&self, known: &HashMap<JobId, u32>) -> Result<HashSet<JobId>, EnqueueError> {
+        let mut open = HashSet::new();
+        for id in known.keys() {
+            if self.snapshot(id).await?.is_some_and(|snapshot| !snapshot.status.is_final()) {
+                open.insert(id.clone());
+            }
+        }
+        Ok(open)
     }
 
     /// Refuses unique keys that the transport would refuse when the relay hands them on, too late for the caller.
