@@ -19,6 +19,14 @@ pub trait BrokerAdmin: Send + Sync {
     /// Counts the messages of every queue that has any or is paused, by name.
     async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError>;
 
+    /// Names the queues that have a message which could be handed out now, paused ones among them. A transport that
+    /// can tell without counting does.
+    async fn open_queues(&self) -> Result<Vec<String>, BrokerError> {
+        let mut depths = self.depths().await?;
+        depths.retain(|depth| depth.ready > 0);
+        Ok(depths.into_iter().map(|depth| depth.queue).collect())
+    }
+
     /// Removes up to `max` waiting messages of a queue and returns them, so that the caller can
     /// record what became of them; held ones stay. Empty means there is none left.
     async fn purge(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError>;

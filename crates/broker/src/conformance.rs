@@ -186,6 +186,7 @@ const NEEDS: &[(&str, fn(&Capabilities) -> bool)] = &[
     ("settle/old_and_new_lease_in_one_batch_are_told_apart", |can| can.given_clock),
     ("queues/depths_count_every_standing", |can| can.given_clock),
     ("queues/due_and_abandoned_messages_count_as_ready", |can| can.given_clock),
+    ("queues/queues_that_have_something_to_hand_out_are_named", |can| can.given_clock),
     ("queues/purge_takes_waiting_messages_only", |can| can.given_clock),
     ("crowd/messages_of_workers_that_vanish_reach_others", |can| can.given_clock),
     ("settle/message_given_back_at_once_keeps_its_place", |can| can.keeps_place),
@@ -290,6 +291,7 @@ macro_rules! conform {
             queues {
                 depths_count_every_standing
                 due_and_abandoned_messages_count_as_ready
+                queues_that_have_something_to_hand_out_are_named
                 purge_takes_waiting_messages_only
                 purge_is_bounded
                 paused_queue_gives_nothing_until_resumed

@@ -264,6 +264,10 @@ impl BrokerAdmin for PostgresBroker {
         admin::depths(&self.alone()?, self.now()).await
     }
 
+    async fn open_queues(&self) -> Result<Vec<String>, BrokerError> {
+        admin::open_queues(&self.alone()?, self.now()).await
+    }
+
     async fn purge(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
         admin::purge(&self.alone()?, queue, max, self.now()).await
     }

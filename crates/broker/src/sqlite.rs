@@ -239,6 +239,10 @@ impl BrokerAdmin for SqliteBroker {
         admin::depths(self.inner.db.reader(), self.now()).await.map_err(failed("count messages"))
     }
 
+    async fn open_queues(&self) -> Result<Vec<String>, BrokerError> {
+        admin::open_queues(self.inner.db.reader(), self.now()).await.map_err(failed("name queues"))
+    }
+
     async fn purge(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
         let (this, queue) = (self.clone(), queue.to_owned());
         let purge = async move |tx: &DbTx| {

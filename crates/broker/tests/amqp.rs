@@ -51,6 +51,7 @@ mod suite {
             "settle/old_and_new_lease_in_one_batch_are_told_apart",
             "queues/depths_count_every_standing",
             "queues/due_and_abandoned_messages_count_as_ready",
+            "queues/queues_that_have_something_to_hand_out_are_named",
             "queues/purge_takes_waiting_messages_only",
             "crowd/messages_of_workers_that_vanish_reach_others",
             "settle/message_given_back_at_once_keeps_its_place",

@@ -129,6 +129,11 @@ impl Client {
 
     /// Enqueues one job as part of the caller's transaction: it exists if and when that commits.
     ///
+    /// Where the job goes through the [outbox](Self::with_outbox), it is in its queue once a relay has handed it on,
+    /// within milliseconds of the commit where a worker runs on this database, and not before one does. A
+    /// delayed job waits in the database until it is due. Whether another job has its unique key is known when
+    /// it is handed on: the second one ends as cancelled then, with that reason.
+    ///
     /// # Errors
     /// See [`EnqueueError`]; the transport, or the [outbox](Self::with_outbox), must keep its queue in
     /// that very database.
@@ -200,7 +205,8 @@ impl Client {
     /// told to stop. The record tells `reason`, or the first 1000 bytes of it.
     ///
     /// # Errors
-    /// The transport or the record can't be reached; nothing was changed then.
+    /// The transport or the record can't be reached. Where they are not one database, the message may be
+    /// out of its queue by then; the record is corrected when queue and records are next compared.
     pub async fn cancel(&self, id: &JobId, reason: &str) -> Result<CancelOutcome, EnqueueError> {
         let reason = &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)];
         let (cancellation, event) = self.cancel_message(id, reason).await?;
@@ -223,8 +229,8 @@ impl Client {
         }
     }
 
-    /// Takes every waiting message out of a queue and what waits for it in the outbox, records the jobs as cancelled, and returns how
-    /// many there were; running ones go on.
+    /// Takes every waiting message out of a queue, and what waits for it in the outbox; records the jobs as cancelled,
+    /// and returns how many there were. Running ones go on.
     ///
     /// # Errors
     /// The transport or the record can't be reached. What was taken out before stays so; a record
@@ -487,7 +493,8 @@ impl fmt::Debug for Client {
 pub enum CancelOutcome {
     /// The job had not begun and never will.
     Cancelled,
-    /// The job runs; its worker has been told.
+    /// The job runs, and its worker has been told; or it is on its way from the outbox to its queue, and whoever
+    /// hands it on cancels it.
     Requested,
     /// The job had come to its end before.
     AlreadyFinished(JobStatus),

@@ -193,14 +193,14 @@ impl Worker {
         );
         let side_stop = CancellationToken::new();
         let sides = TaskTracker::new();
-        let (outbox, inbox) = settler::channel();
+        let (to_settler, inbox) = settler::channel();
         let last_call = CancellationToken::new();
         let mut settler = sides.spawn(settler::run(Arc::clone(&shared), inbox, last_call.clone()));
         sides.spawn(lease::run(Arc::clone(&shared), side_stop.clone()));
         // Dropped in the middle, the worker must not leave anybody behind who renews its leases.
         let side_stop = side_stop.drop_guard();
         let fetch_stop = stop.child_token();
-        let mut fetching = pin!(fetcher::run(&shared, outbox, fetch_stop.clone()));
+        let mut fetching = pin!(fetcher::run(&shared, to_settler, fetch_stop.clone()));
         tokio::select! {
             () = &mut fetching => {}
             ended = &mut settler => {

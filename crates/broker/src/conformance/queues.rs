@@ -3,7 +3,7 @@
 use celeriac_protocol::{Clock, Envelope};
 
 use super::{Fixture, Outcome, QUEUE, ids_of, job, message, numbered, take};
-use crate::{Publication, QueueDepth, Settle, Settled};
+use crate::{BrokerError, Publication, QueueDepth, Settle, Settled};
 
 /// Every queue with messages is counted, by where they stand.
 pub async fn depths_count_every_standing(on: Fixture) -> Outcome {
@@ -35,6 +35,29 @@ pub async fn due_and_abandoned_messages_count_as_ready(on: Fixture) -> Outcome {
     let depths = on.broker.admin().depths().await?;
     let expected = QueueDepth { ready: 2, oldest_ready_at: Some(due), ..QueueDepth::empty(QUEUE.into()) };
     assert_eq!(depths, [expected]);
+    Ok(())
+}
+
+/// Whoever takes from every queue learns their names, those of paused ones too, and no others.
+pub async fn queues_that_have_something_to_hand_out_are_named(on: Fixture) -> Outcome {
+    assert!(on.broker.admin().open_queues().await?.is_empty());
+    on.publish(&["held"]).await?;
+    drop(on.fetch_one().await?);
+    let due_at = Some(on.in_seconds(20));
+    let to = |queue: &str, id| Envelope { queue: queue.into(), ..message(id) };
+    on.broker.publish(vec![to("b", "b1"), to("a", "a1"), to("b", "b2")]).await?;
+    on.broker.publish(vec![Envelope { due_at, ..to("due", "d") }]).await?;
+    let far = Some(on.in_seconds(60));
+    on.broker.publish(vec![Envelope { due_at: far, ..to("later", "l") }]).await?;
+    on.broker.admin().pause("a").await?;
+    let open = async || {
+        let mut queues = on.other.admin().open_queues().await?;
+        queues.sort();
+        Ok::<_, BrokerError>(queues)
+    };
+    assert_eq!(open().await?, ["a", "b"]);
+    on.pass(20);
+    assert_eq!(open().await?, ["a", "b", "due"]);
     Ok(())
 }
 

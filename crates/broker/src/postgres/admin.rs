@@ -31,6 +31,16 @@ const TIMED: &str = "SELECT queue, (CASE WHEN at <= $1 THEN 0 ELSE state END)::s
         count(*) AS messages, min(at) AS at \
     FROM celeriac_queue WHERE state > 0 GROUP BY queue, standing";
 
+/// The queues with ready messages, found by a leap through the index from one to the next, and those of the messages
+/// that the next fetch makes ready.
+const OPEN: &str = "WITH RECURSIVE open (queue) AS ( \
+        (SELECT queue FROM celeriac_queue WHERE state = 0 ORDER BY queue LIMIT 1) \
+        UNION ALL SELECT (SELECT q.queue FROM celeriac_queue AS q \
+            WHERE q.state = 0 AND q.queue > open.queue ORDER BY q.queue LIMIT 1) FROM open WHERE open.queue IS NOT NULL) \
+    SELECT queue FROM open WHERE queue IS NOT NULL \
+    UNION SELECT due.queue FROM (SELECT queue FROM celeriac_queue \
+        WHERE state > 0 AND at <= $1 ORDER BY at LIMIT 1000) AS due";
+
 const PAUSED: &str = "SELECT queue, paused_at FROM celeriac_queue_pause";
 
 const PAUSE: &str =
@@ -91,6 +101,13 @@ pub(super) async fn depths(via: &Via<'_>, now: Timestamp) -> Result<Vec<QueueDep
     let timed = via.query(ACTION, TIMED, Values::default().with(now.as_micros())).await?;
     let counted = Depths::default().counted(&paused, &ready, &timed);
     Ok(counted.map_err(failed(ACTION))?.0.into_values().collect())
+}
+
+/// Names the queues that have something to hand out; `now` is by the clock that leases go by.
+pub(super) async fn open_queues(via: &Via<'_>, now: Timestamp) -> Result<Vec<String>, BrokerError> {
+    const ACTION: &str = "name queues";
+    let rows = via.query(ACTION, OPEN, Values::default().with(now.as_micros())).await?;
+    rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>().map_err(failed(ACTION))
 }
 
 /// Stops a queue from handing out; a second time changes nothing.

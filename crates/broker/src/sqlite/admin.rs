@@ -31,6 +31,16 @@ const READY: &str = "SELECT r.queue, r.messages, q.ready_at FROM ( \
 const TIMED: &str = "SELECT queue, iif(at <= ?1, 0, state) AS standing, count(*), min(at) \
     FROM celeriac_queue INDEXED BY celeriac_queue_timed WHERE state > 0 GROUP BY queue, standing";
 
+/// The queues with ready messages, found by a leap through the index from one to the next, and those of the messages
+/// that the next fetch makes ready.
+pub(super) const OPEN: &str = "WITH RECURSIVE open (queue) AS ( \
+        SELECT min(queue) FROM celeriac_queue INDEXED BY celeriac_queue_ready WHERE state = 0 \
+        UNION ALL SELECT (SELECT min(q.queue) FROM celeriac_queue AS q INDEXED BY celeriac_queue_ready \
+            WHERE q.state = 0 AND q.queue > open.queue) FROM open WHERE open.queue IS NOT NULL) \
+    SELECT queue FROM open WHERE queue IS NOT NULL \
+    UNION SELECT queue FROM (SELECT queue FROM celeriac_queue INDEXED BY celeriac_queue_timed \
+        WHERE state > 0 AND at <= ?1 ORDER BY at LIMIT 1000)";
+
 const PAUSED: &str = "SELECT queue, paused_at FROM celeriac_queue_pause";
 
 /// Finds the message of a job.
@@ -96,6 +106,12 @@ pub(super) async fn depths(db: &impl ConnectionTrait, now: Timestamp) -> Result<
         }
     }
     Ok(depths.0.into_values().collect())
+}
+
+/// Names the queues that have something to hand out.
+pub(super) async fn open_queues(db: &impl ConnectionTrait, now: Timestamp) -> Result<Vec<String>, DbErr> {
+    let rows = query(db, OPEN, vec![now.as_micros().into()]).await?;
+    rows.iter().map(|row| column(row, 0)).collect()
 }
 
 /// Stops a queue from handing out; a second time changes nothing.

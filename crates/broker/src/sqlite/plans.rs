@@ -40,3 +40,10 @@ async fn what_is_held_is_found_by_its_number() {
         assert!(!plan.contains("SCAN"), "{statement}:\n{plan}");
     }
 }
+
+#[tokio::test]
+async fn queues_are_named_by_leaps_through_their_index() {
+    let plan = plan(super::admin::OPEN, 1).await;
+    assert!(plan.contains("SEARCH q USING COVERING INDEX celeriac_queue_ready (queue>?)"), "{plan}");
+    assert!(plan.contains("SEARCH celeriac_queue USING INDEX celeriac_queue_timed (at<?)"), "{plan}");
+}

@@ -23,7 +23,7 @@ pub(crate) struct QueuesArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the queues that hold something or are paused
+    /// List the queues that hold something or are paused, and what waits in the outbox for them
     List,
     /// Stop a queue from handing out jobs; running ones go on
     Pause {
@@ -67,7 +67,8 @@ pub(super) async fn run(context: &Context, args: QueuesArgs) -> Result<Exit> {
 
 async fn list(context: &Context) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
-    let depths = platform.broker().admin().depths().await?;
+    let mut depths = platform.broker().admin().depths().await?;
+    depths.extend(platform.client.outbox_depths().await?);
     let views: Vec<QueueView> = depths.into_iter().map(Into::into).collect();
     let now = context.clock.now();
     context.output.list(&views, |views| QueueView::table(views, now))?;

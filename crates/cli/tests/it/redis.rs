@@ -44,6 +44,7 @@ fn job_of_a_transaction_in_the_database_reaches_redis_and_runs() {
     let id = id.trim().trim_matches('"');
     assert_eq!(bed.ok(&["jobs", "wait", id, "--timeout", "20s"]), "\"Hello, Ada!\"\n");
     worker.stop();
+    assert_eq!(bed.json(&["queues"]), Vec::<Value>::new());
     let findings = lines_of(&bed.run(&["doctor", "--json"]).stdout);
     let outbox = findings.iter().find(|finding| finding["check"] == "outbox").unwrap();
     assert_eq!((&outbox["verdict"], &outbox["detail"]), (&json!("ok"), &json!("0 jobs to be handed on")));

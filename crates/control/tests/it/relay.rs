@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use celeriac_broker::{
-    Broker, BrokerAdmin, BrokerError, Capabilities, FetchRequest, Fetched, LeaseTag, MemoryBroker,
-    MessageState, Notifier, Publication, Renewal, Settled, Settlement, sql,
+    Broker, BrokerAdmin, BrokerError, Cancellation, Capabilities, DeadLetter, DeadLetterPage, FetchRequest,
+    Fetched, Found, LeaseTag, MemoryBroker, MessageState, Notifier, Publication, QueueDepth, Renewal,
+    Settled, Settlement, sql,
 };
 use celeriac_control::{Driver, Loop, LoopCtx, LoopError, PassReport, Relay, StoreRecorder};
 use celeriac_db::DbTx;
@@ -27,7 +28,10 @@ async fn work() {}
 /// A queue in a server, played by one in memory, that can be told to be away, or to refuse a queue.
 struct Server {
     queue: MemoryBroker,
+    /// How it takes what is published.
     mood: AtomicU8,
+    /// How it takes it to cancel.
+    cancels: AtomicU8,
     meanwhile: Mutex<Option<(Arc<dyn Broker>, JobId)>>,
 }
 
@@ -37,7 +41,7 @@ const WELL: u8 = 0;
 /// It can't be reached.
 const AWAY: u8 = 1;
 
-/// It refuses whatever is for the queue `closed`.
+/// It refuses whatever is for the queue `closed`, or to cancel anything.
 const CHOOSY: u8 = 2;
 
 /// It stores what it is given, and its answer is lost.
@@ -90,7 +94,54 @@ impl Broker for Server {
     }
 
     fn admin(&self) -> &dyn BrokerAdmin {
-        self.queue.admin()
+        self
+    }
+}
+
+#[async_trait::async_trait]
+impl BrokerAdmin for Server {
+    async fn find(&self, id: &JobId) -> Result<Option<Found>, BrokerError> {
+        self.queue.admin().find(id).await
+    }
+
+    async fn cancel(&self, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError> {
+        match self.cancels.load(Ordering::SeqCst) {
+            AWAY => Err(BrokerError::Unavailable { product: "server", source: "it is away".into() }),
+            CHOOSY => Err(BrokerError::Refused { product: "server", source: "it cancels nothing".into() }),
+            _ => self.queue.admin().cancel(id, reason).await,
+        }
+    }
+
+    async fn depths(&self) -> Result<Vec<QueueDepth>, BrokerError> {
+        self.queue.admin().depths().await
+    }
+
+    async fn purge(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
+        self.queue.admin().purge(queue, max).await
+    }
+
+    async fn pause(&self, queue: &str) -> Result<(), BrokerError> {
+        self.queue.admin().pause(queue).await
+    }
+
+    async fn resume(&self, queue: &str) -> Result<(), BrokerError> {
+        self.queue.admin().resume(queue).await
+    }
+
+    async fn dead_letters(&self, before: Option<i64>, limit: usize) -> Result<DeadLetterPage, BrokerError> {
+        self.queue.admin().dead_letters(before, limit).await
+    }
+
+    async fn dead_letter(&self, id: &JobId) -> Result<Option<DeadLetter>, BrokerError> {
+        self.queue.admin().dead_letter(id).await
+    }
+
+    async fn drop_dead(&self, keys: &[i64]) -> Result<u64, BrokerError> {
+        self.queue.admin().drop_dead(keys).await
+    }
+
+    async fn revive(&self, key: i64, envelope: Envelope) -> Result<Option<Publication>, BrokerError> {
+        self.queue.admin().revive(key, envelope).await
     }
 }
 
@@ -117,7 +168,8 @@ impl House {
         MIGRATIONS.up(&db, 0).await.unwrap();
         let clock = ManualClock::default();
         let queue = MemoryBroker::new(Arc::new(clock.clone()));
-        let server = Arc::new(Server { queue, mood: AtomicU8::new(WELL), meanwhile: Mutex::default() });
+        let (mood, cancels) = (AtomicU8::new(WELL), AtomicU8::new(WELL));
+        let server = Arc::new(Server { queue, mood, cancels, meanwhile: Mutex::default() });
         let outbox = sql::open(db.database().clone(), Arc::new(clock.clone())).await.unwrap();
         let parts = ClientParts {
             broker: Arc::clone(&server) as Arc<dyn Broker>,
@@ -334,6 +386,32 @@ async fn job_cancelled_while_it_is_handed_on_is_cancelled_in_its_queue() {
     house.pass().await.unwrap();
     assert_eq!(house.status(&id).await, JobStatus::Cancelled);
     assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn server_that_can_cancel_nothing_holds_up_no_message() {
+    let house = House::on_file().await;
+    let id = house.ask(vec![call(), call()]).await.remove(0);
+    house.is(MEANWHILE);
+    house.server.cancels.store(CHOOSY, Ordering::SeqCst);
+    *house.server.meanwhile.lock().unwrap() = Some((Arc::clone(&house.outbox), id));
+    assert_eq!(house.relayed().await, [2, 0, 0]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (2, 0));
+}
+
+#[tokio::test]
+async fn cancellation_is_made_up_for_that_met_an_absent_server() {
+    let house = House::on_file().await;
+    let id = house.ask(vec![call(), call()]).await.remove(0);
+    house.is(MEANWHILE);
+    house.server.cancels.store(AWAY, Ordering::SeqCst);
+    *house.server.meanwhile.lock().unwrap() = Some((Arc::clone(&house.outbox), id.clone()));
+    assert_eq!((house.relayed().await, house.outboxed().await), ([2, 0, 0], 1));
+    house.server.cancels.store(WELL, Ordering::SeqCst);
+    house.clock.advance(Duration::from_secs(61));
+    house.pass().await.unwrap();
+    assert_eq!(house.status(&id).await, JobStatus::Cancelled);
+    assert_eq!((house.waiting().await, house.outboxed().await), (1, 0));
 }
 
 #[tokio::test]

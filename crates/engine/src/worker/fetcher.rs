@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::settler::Outbox;
+use super::settler::FinishedSender;
 use super::{Checkpoints, Shared, executor};
 use crate::ctx::StopReason;
 
@@ -22,15 +22,15 @@ const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Fetches and runs until told to stop, then drains.
-pub(super) async fn run(shared: &Arc<Shared>, outbox: Outbox, stop: CancellationToken) {
-    let mut fetcher = Fetcher::new(shared, outbox);
+pub(super) async fn run(shared: &Arc<Shared>, to_settler: FinishedSender, stop: CancellationToken) {
+    let mut fetcher = Fetcher::new(shared, to_settler);
     fetcher.fill(&stop).await;
     fetcher.drain().await;
 }
 
 struct Fetcher<'a> {
     shared: &'a Arc<Shared>,
-    outbox: Outbox,
+    to_settler: FinishedSender,
     notices: Notices,
     running: JoinSet<()>,
     /// Whether there may be messages that have not been asked for.
@@ -45,10 +45,10 @@ struct Fetcher<'a> {
 type Asking = BoxFuture<'static, Result<Fetched, BrokerError>>;
 
 impl<'a> Fetcher<'a> {
-    fn new(shared: &'a Arc<Shared>, outbox: Outbox) -> Self {
+    fn new(shared: &'a Arc<Shared>, to_settler: FinishedSender) -> Self {
         Self {
             shared,
-            outbox,
+            to_settler,
             notices: shared.client.broker().notifier().listen(),
             running: JoinSet::new(),
             hungry: true,
@@ -133,14 +133,14 @@ impl<'a> Fetcher<'a> {
 
     fn start(&mut self, delivery: Delivery) {
         let stop = self.shared.held.hold(delivery.tag, delivery.envelope.id.clone());
-        let (shared, outbox) = (Arc::clone(self.shared), self.outbox.clone());
+        let (shared, to_settler) = (Arc::clone(self.shared), self.to_settler.clone());
         self.running.spawn(async move {
             shared.reach(Checkpoints::FETCHED);
             let finished = executor::run(&shared, delivery, stop).await;
             shared.reach(Checkpoints::RAN);
             // The slot is free only once the settler has room, so unrecorded outcomes are bounded.
             // The settler outlives every job, so sending fails only while the runtime is torn down.
-            let _ = outbox.send(finished).await;
+            let _ = to_settler.send(finished).await;
         });
     }
 

@@ -43,10 +43,10 @@ const LAST_TRIES: u32 = 5;
 pub(super) type Inbox = mpsc::Receiver<Finished>;
 
 /// A job's end of the line to the settler.
-pub(super) type Outbox = mpsc::Sender<Finished>;
+pub(super) type FinishedSender = mpsc::Sender<Finished>;
 
 /// Opens the line between jobs and settler.
-pub(super) fn channel() -> (Outbox, Inbox) {
+pub(super) fn channel() -> (FinishedSender, Inbox) {
     mpsc::channel(MAX_UNSETTLED)
 }
 
