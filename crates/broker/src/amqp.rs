@@ -35,11 +35,13 @@ mod moves;
 mod notices;
 mod options;
 mod publish;
+mod replies;
 mod table;
 mod topology;
 mod wire;
 
 pub use self::options::AmqpOptions;
+pub use self::replies::AmqpReplies;
 
 /// The server's name in errors.
 const PRODUCT: &str = "RabbitMQ";

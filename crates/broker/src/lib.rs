@@ -14,6 +14,7 @@ mod notifier;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod redis;
+mod replies;
 mod results;
 pub mod sql;
 mod sqlite;
@@ -22,7 +23,7 @@ pub use admin::{
     BrokerAdmin, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState, QueueDepth,
 };
 #[cfg(feature = "amqp")]
-pub use amqp::{AmqpBroker, AmqpOptions};
+pub use amqp::{AmqpBroker, AmqpOptions, AmqpReplies};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
 pub use capabilities::Capabilities;
 pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};
@@ -31,6 +32,7 @@ pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBroker;
-pub use redis::{RedisBroker, RedisOptions, RedisResults};
+pub use redis::{RedisBroker, RedisOptions, RedisReplies, RedisResults};
+pub use replies::ReplyOptions;
 pub use results::{KeptResult, ResultStore};
 pub use sqlite::SqliteBroker;

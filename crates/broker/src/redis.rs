@@ -29,12 +29,14 @@ mod ear;
 mod link;
 mod notify;
 mod options;
+mod replies;
 mod results;
 mod script;
 mod whereabouts;
 mod wire;
 
 pub use self::options::RedisOptions;
+pub use self::replies::RedisReplies;
 pub use self::results::RedisResults;
 
 /// The server's name in errors.

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::JobId;
+use celeriac_protocol::{JobId, ReplyTo};
 
 use crate::BrokerError;
 
-/// Keeps the results of jobs, as bytes, and tells who waits for one.
+/// Keeps the results of jobs, as bytes, and tells who waits for one; or [sends](Self::is_sent) them to whoever does.
 ///
 /// It knows nothing of what a result says but whether it is the last word.
 #[async_trait]
 pub trait ResultStore: Send + Sync + 'static {
+    /// Says whether results are sent to [who waits](KeptResult::reply_to) and kept nowhere: then every one is put, in
+    /// the order in which they come about, and those of whom nobody waits are left out.
+    fn is_sent(&self) -> bool {
+        false
+    }
+
     /// Keeps results, in the given order. A job that is known to have ended well keeps that result.
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError>;
 
@@ -31,4 +37,6 @@ pub struct KeptResult {
     pub body: Vec<u8>,
     /// How long it is kept; for ever where nothing is said.
     pub keep: Option<Duration>,
+    /// Where the job's sender waits for word of it.
+    pub reply_to: Option<ReplyTo>,
 }

@@ -19,7 +19,7 @@ mod on {
     }
 
     fn kept(id: &str, text: &str) -> KeptResult {
-        KeptResult { id: job(id), body: text.into(), keep: Some(HOUR) }
+        KeptResult { id: job(id), body: text.into(), keep: Some(HOUR), reply_to: None }
     }
 
     fn success(result: &str) -> String {

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 #[cfg(feature = "amqp")]
 use celeriac_broker::AmqpBroker;
-use celeriac_broker::{
-    Broker, BrokerError, Gravity, PostgresBroker, RedisBroker, RedisResults, ResultStore, SqliteBroker, sql,
-};
+use celeriac_broker::{Broker, BrokerError, Gravity, PostgresBroker, RedisBroker, SqliteBroker, sql};
 use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
-use celeriac_engine::{Client, ClientParts, EventHub, Recorder, States};
+use celeriac_engine::{Client, ClientParts, EventHub, Recorder, Sending, States};
 use celeriac_protocol::error_text;
 
-use crate::config::{Opening, ResultsUrl};
+use crate::config::Opening;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
+
+mod results;
 
 /// What a command works on.
 pub(crate) struct Platform {
@@ -36,6 +36,8 @@ pub(crate) enum Use {
     Changing,
     /// Changes it, and makes it where there is none.
     Creating,
+    /// Does the same, and stays to hear what becomes of the jobs that are asked for.
+    Hearing,
 }
 
 impl Platform {
@@ -79,11 +81,11 @@ impl Context {
             (Opening::File(options), Use::Changing) => {
                 open_for_writing(self, SqliteOptions { create: false, ..options }).await?
             }
-            (Opening::File(options), Use::Creating) => open_for_writing(self, options).await?,
+            (Opening::File(options), Use::Creating | Use::Hearing) => open_for_writing(self, options).await?,
             (Opening::Server(options), _) => open_server(self, options).await?,
         };
         self.opened.add(&database);
-        let results = self.open_results(&database).await?;
+        let (results, reply_to) = self.open_results(&database, used_for).await?;
         let recorder: Arc<dyn Recorder> = match &results {
             Some(results) => Arc::new(results.clone()),
             None => Arc::new(StoreRecorder::new(database.clone())),
@@ -100,7 +102,8 @@ impl Context {
             Some(_) => None,
             None => Some(sql::broker(database.clone(), Arc::clone(&self.clock))),
         };
-        let client = Client::with_sending(parts, outbox, self.loaded.config.tasks.sending());
+        let sending = Sending { reply_to, ..self.loaded.config.tasks.sending() };
+        let client = Client::with_sending(parts, outbox, sending);
         Ok(Platform { database, client, results })
     }
 
@@ -148,35 +151,6 @@ impl Context {
     #[cfg(not(feature = "amqp"))]
     fn open_rabbitmq(&self) -> Option<Opened> {
         None
-    }
-
-    async fn open_results(&self, database: &Database) -> Result<Option<ResultRecorder>> {
-        let settings = self.loaded.config.results.settings();
-        let store = self.open_result_store().await?;
-        Ok(store.map(|store| ResultRecorder::new(database.clone(), store, settings)))
-    }
-
-    /// Connects to where results are kept for Celery's clients, if that is wanted.
-    ///
-    /// # Errors
-    /// The server can't be reached, or does not let us in.
-    pub(crate) async fn open_result_store(&self) -> Result<Option<Arc<dyn ResultStore>>> {
-        let (results, broker) = (&self.loaded.config.results, &self.loaded.config.broker);
-        let used = |error: CliError| error.used_for("results", &results.url.shown());
-        match (&results.url, results.url.opening()) {
-            (ResultsUrl::Redis(url), _) => {
-                let store = RedisResults::open(&results.redis(url, broker.deadline.0)).await;
-                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
-            }
-            (_, Some(opening)) => {
-                let database = open_at(opening).await.map_err(used)?;
-                self.opened.add(&database);
-                let form = results.settings().form;
-                let store = sql::SqlResults::open(database, form, Arc::clone(&self.clock)).await;
-                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
-            }
-            _ => Ok(None),
-        }
     }
 }
 

@@ -41,12 +41,32 @@ pub struct ResultRecorder {
     database: Database,
     results: Arc<dyn ResultStore>,
     settings: ResultSettings,
+    /// Where results are sent, which runs were told to have begun.
+    begun: Arc<Begun>,
 }
 
 impl ResultRecorder {
-    /// Makes a recorder into `database` whose results go to `results`.
+    /// Makes a recorder into `database` whose results go to `results`. What is sent and kept nowhere is never
+    /// compressed, as Celery's is not.
     pub fn new(database: Database, results: Arc<dyn ResultStore>, settings: ResultSettings) -> Self {
-        Self { inner: StoreRecorder::new(database.clone()), database, results, settings }
+        let mut settings = settings;
+        if results.is_sent() {
+            settings.form.compression = None;
+        }
+        let (inner, begun) = (StoreRecorder::new(database.clone()), Arc::default());
+        Self { inner, database, results, settings, begun }
+    }
+
+    /// Makes the results of what has happened: where they are kept, the last of each job; where they are sent, every
+    /// one of which somebody waits.
+    fn results_of(&self, events: &[JobEvent]) -> Vec<KeptResult> {
+        let children = children_in(events);
+        let result_of = |event: &JobEvent| self.result_of(event, children.get(&event.job.id));
+        if !self.results.is_sent() {
+            return newest(events.iter().filter_map(result_of).collect());
+        }
+        let is_awaited = |event: &&JobEvent| event.job.reply_to.is_some() && self.begun.is_news(event);
+        events.iter().filter(is_awaited).filter_map(result_of).collect()
     }
 
     fn result_of(&self, event: &JobEvent, children: Option<&Vec<&JobId>>) -> Option<KeptResult> {
@@ -55,13 +75,14 @@ impl ResultRecorder {
             result.set_children(children);
         }
         let body = result.encode_as(self.settings.form);
-        Some(KeptResult { id: event.job.id.clone(), body, keep: self.settings.keep })
+        let (id, reply_to) = (event.job.id.clone(), event.job.reply_to.clone());
+        Some(KeptResult { id, body, keep: self.settings.keep, reply_to })
     }
 
     /// Leaves out what comes after a task has ended well. The store sees that by itself where results lie as plain
     /// JSON; else it is looked for beforehand, as Celery does.
     async fn unless_succeeded(&self, results: Vec<KeptResult>) -> Result<Vec<KeptResult>, RecordError> {
-        if self.settings.form == BodyForm::default() {
+        if self.settings.form == BodyForm::default() || self.results.is_sent() {
             return Ok(results);
         }
         let ids: Vec<JobId> = results.iter().map(|result| result.id.clone()).collect();
@@ -86,6 +107,47 @@ impl ResultRecorder {
     }
 }
 
+/// Is responsible for which runs were told to have begun: an outcome tells so once more, for the record's sake, and
+/// whoever is sent results is to hear it once.
+#[derive(Debug, Default)]
+struct Begun(Mutex<HashSet<(JobId, u32, u32)>>);
+
+/// How many such runs are remembered; beyond that all are forgotten, and a beginning may be told twice.
+const MAX_BEGUN: usize = 50_000;
+
+impl Begun {
+    fn is_news(&self, event: &JobEvent) -> bool {
+        !matches!(event.what, What::Started { .. }) || !self.runs().contains(&run_in(event))
+    }
+
+    /// Notes what was told, and forgets those that have ended.
+    fn note(&self, events: &[JobEvent]) {
+        let mut runs = self.runs();
+        for event in events.iter().filter(|event| event.job.reply_to.is_some()) {
+            match event.what {
+                What::Enqueued | What::Progressed { .. } => {}
+                What::Started { .. } => {
+                    if runs.len() >= MAX_BEGUN {
+                        runs.clear();
+                    }
+                    runs.insert(run_in(event));
+                }
+                _ => {
+                    runs.remove(&run_in(event));
+                }
+            }
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, HashSet<(JobId, u32, u32)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn run_in(event: &JobEvent) -> (JobId, u32, u32) {
+    (event.job.id.clone(), event.job.generation, event.delivery)
+}
+
 /// What is learnt of jobs.
 #[derive(Clone, Copy, Debug)]
 enum Wanted {
@@ -93,6 +155,8 @@ enum Wanted {
     Ends,
     /// That they have begun and how far they are, too; it is this time.
     All(Timestamp),
+    /// The same of jobs that no worker of ours is known to have had, for whoever looks on.
+    Sight,
 }
 
 /// Reads a result; one that can't be read is said once in the log for whoever looks for it.
@@ -109,11 +173,16 @@ fn news_of(record: &JobRecord, result: &TaskResult, wanted: Wanted) -> Option<Jo
     let at = match (result.done_at, wanted) {
         (Some(at), _) => at,
         (None, Wanted::All(now)) => now,
-        (None, Wanted::Ends) => job.updated_at,
+        (None, Wanted::Ends | Wanted::Sight) => job.updated_at,
     };
     // Where one of our workers has had the job and has it no more, it was written before that.
     let may_be_news = job.delivery == 0 || job.status == JobStatus::Running;
-    let is_asked_for = result.state.is_final() || (may_be_news && matches!(wanted, Wanted::All(_)));
+    let is_asked_for = result.state.is_final()
+        || match wanted {
+            Wanted::Ends => false,
+            Wanted::All(_) => may_be_news,
+            Wanted::Sight => job.delivery == 0,
+        };
     if job.status.is_final() || !is_asked_for {
         return None;
     }
@@ -140,14 +209,15 @@ impl Recorder for ResultRecorder {
 
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
         self.inner.record(events).await?;
-        let children = children_in(events);
-        let result_of = |event: &JobEvent| self.result_of(event, children.get(&event.job.id));
-        let results: Vec<KeptResult> = events.iter().filter_map(result_of).collect();
-        if results.is_empty() {
-            return Ok(());
+        let results = self.results_of(events);
+        if !results.is_empty() {
+            let results = self.unless_succeeded(results).await?;
+            self.results.put(&results).await.map_err(RecordError::Results)?;
         }
-        let results = self.unless_succeeded(newest(results)).await?;
-        self.results.put(&results).await.map_err(RecordError::Results)
+        if self.results.is_sent() && self.settings.style.started {
+            self.begun.note(events);
+        }
+        Ok(())
     }
 
     async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
@@ -171,8 +241,12 @@ impl Recorder for ResultRecorder {
             return Ok(snapshot);
         }
         let Some(seen) = snapshot else { return Ok(None) };
-        let events = self.learn(std::slice::from_ref(id), Wanted::Ends).await?;
+        let wanted = if self.results.is_sent() { Wanted::Sight } else { Wanted::Ends };
+        let events = self.learn(std::slice::from_ref(id), wanted).await?;
         let Some(event) = events.last() else { return Ok(Some(seen)) };
+        if !event.status().is_final() {
+            return Ok(Some(after(seen, event)));
+        }
         // Whoever only reads can't record it; a worker's loop does so, too.
         if let Err(error) = self.inner.record(&events).await {
             tracing::debug!(job.id = %id, error = error_text(&error), "what a result tells was not recorded");
@@ -181,14 +255,19 @@ impl Recorder for ResultRecorder {
     }
 }
 
-/// Returns where a job stands after it has ended.
-fn after(before: JobSnapshot, end: &JobEvent) -> JobSnapshot {
-    let ended = JobSnapshot { status: end.status(), attempt: end.attempt, ..before };
-    match &end.what {
+/// Returns where a job stands after something has happened.
+fn after(before: JobSnapshot, event: &JobEvent) -> JobSnapshot {
+    let ended = JobSnapshot { status: event.status(), attempt: event.attempt, ..before };
+    match &event.what {
+        What::Progressed { percent, message, partial } => {
+            JobSnapshot { percent: *percent, message: message.clone(), partial: partial.clone(), ..ended }
+        }
         What::Succeeded { result, .. } => {
             JobSnapshot { percent: 100, result: result.clone(), error: None, ..ended }
         }
-        What::Failed { error, .. } => JobSnapshot { error: Some(error.clone()), ..ended },
+        What::Failed { error, .. } | What::Retried { error, .. } => {
+            JobSnapshot { error: Some(error.clone()), ..ended }
+        }
         What::Cancelled { reason } => JobSnapshot { cancel_reason: Some(reason.clone()), ..ended },
         _ => ended,
     }

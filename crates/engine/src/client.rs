@@ -472,12 +472,9 @@ pub(crate) fn facts_of(registry: &Registry, message: &TaskMessage) -> JobFacts {
     }
 }
 
-/// Returns what can be said of a message that can't be read: its id, its queue, perhaps its task.
+/// Returns what can be said of a message that can't be read: its id, its queue, perhaps its task and who waits.
 pub(crate) fn facts_of_unreadable(envelope: &Envelope) -> JobFacts {
-    let task = TaskMessage::peek_task(&envelope.content).unwrap_or_default();
-    let mut message = TaskMessage::new(envelope.id.clone(), task, celeriac_protocol::Arguments::default());
-    message.queue.clone_from(&envelope.queue);
-    message.priority = envelope.priority;
+    let message = TaskMessage::peek(envelope);
     let job_type = message.task.clone();
     message.facts(&job_type, None, RecordLevel::All)
 }

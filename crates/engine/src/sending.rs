@@ -14,11 +14,14 @@ pub struct Sending {
     pub routes: Vec<Route>,
     /// The queue of what no rule fits: Celery's `task_default_queue`.
     pub default_queue: String,
+    /// The queue in which this process hears what becomes of its jobs, where results are sent to whoever waits.
+    pub reply_to: Option<String>,
 }
 
 impl Default for Sending {
     fn default() -> Self {
-        Self { form: BodyForm::default(), routes: Vec::new(), default_queue: DEFAULT_QUEUE.to_owned() }
+        let default_queue = DEFAULT_QUEUE.to_owned();
+        Self { form: BodyForm::default(), routes: Vec::new(), default_queue, reply_to: None }
     }
 }
 

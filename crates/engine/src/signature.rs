@@ -195,6 +195,7 @@ impl Call {
         message.unique_key = options.unique_key;
         message.time_limits = TimeLimits { hard: options.hard_limit, soft: options.soft_limit };
         message.origin = origin.to_owned();
+        message.reply_to.clone_from(&sending.reply_to);
         (message.parent_id, message.root_id) =
             options.parent.map_or((None, None), |(p, r)| (Some(p), Some(r)));
         message.celeriac = CeleriacHeader {

@@ -140,8 +140,7 @@ impl TaskMessage {
         let (form, json) = body::read(content, headers.compression.as_deref(), accept)?;
         let (args, continuation) = decode_tolerantly(&json, &mut headers)?;
         let task = headers.task.ok_or(DecodeError::MissingHeader("task"))?;
-        // What is no object asks for nothing; the transport has understood what it had to.
-        let properties: Properties = serde_json::from_str(&content.properties).unwrap_or_default();
+        let properties = Properties::of(content);
         Ok(Self {
             id: envelope.id.clone(),
             task,
@@ -173,6 +172,21 @@ impl TaskMessage {
     /// Reads the task's name alone, from a message that can't be read whole.
     pub fn peek_task(content: &Content) -> Option<String> {
         serde_json::from_str::<Headers>(&content.headers).ok().and_then(|headers| headers.task)
+    }
+
+    /// Reads what can be read of a message that can't be read whole: its task's name, or an empty one, and where its
+    /// sender waits.
+    pub fn peek(envelope: &Envelope) -> Self {
+        let headers = serde_json::from_str::<Headers>(&envelope.content.headers).unwrap_or_default();
+        let properties = Properties::of(&envelope.content);
+        Self {
+            queue: envelope.queue.clone(),
+            priority: envelope.priority,
+            ignore_result: headers.ignore_result,
+            reply_to: properties.reply_to,
+            properties: properties.others,
+            ..Self::new(envelope.id.clone(), headers.task.unwrap_or_default(), Arguments::default())
+        }
     }
 }
 
@@ -224,6 +238,13 @@ fn arguments(positional: Box<RawValue>, named: Box<RawValue>) -> Result<Argument
 struct Properties {
     reply_to: Option<String>,
     others: fields::Unknown,
+}
+
+impl Properties {
+    /// Reads them. What is no object asks for nothing; the transport has understood what it had to.
+    fn of(content: &Content) -> Self {
+        serde_json::from_str(&content.properties).unwrap_or_default()
+    }
 }
 
 impl<'de> PartlyKnown<'de> for Properties {

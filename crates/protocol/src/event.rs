@@ -19,6 +19,15 @@ pub enum RecordLevel {
     None,
 }
 
+/// Where a client waits for word of a task: Celery's `reply_to` and `correlation_id`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The queue.
+    pub queue: String,
+    /// What the client knows an answer by, where that is not the task's id.
+    pub correlation: Option<String>,
+}
+
 /// What is known of a job from its message; the same for all of its events.
 #[derive(Clone, Debug)]
 pub struct JobFacts {
@@ -50,6 +59,8 @@ pub struct JobFacts {
     pub expires: Option<Timestamp>,
     /// Whether nobody is to be told its result.
     pub ignore_result: bool,
+    /// Where its sender waits for word of it, as far as the message is at hand: records do not keep it.
+    pub reply_to: Option<ReplyTo>,
     /// Retries allowed, where the task or the message says so.
     pub max_retries: Option<u32>,
     /// Raised each time a finished job is revived, or its id is enqueued again.

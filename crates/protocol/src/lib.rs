@@ -20,7 +20,7 @@ pub use canvas::{CanvasError, Following, MAX_SIGNATURES};
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
 pub use error::{ErrorKind, JobError};
-pub use event::{JobEvent, JobFacts, JobVersion, RecordLevel, What};
+pub use event::{JobEvent, JobFacts, JobVersion, RecordLevel, ReplyTo, What};
 pub use ids::{IdError, JobId};
 pub use message::{Arguments, CeleriacHeader, Continuation, TaskMessage, TimeLimits};
 pub use outcome::{Outcome, RunError, RunResult, SHORTEST_SNOOZE, judge};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::{
-    BodyForm, DEFAULT_QUEUE, ErrorKind, JobError, JobFacts, JobId, RawValue, RecordLevel, Timestamp,
+    BodyForm, DEFAULT_QUEUE, ErrorKind, JobError, JobFacts, JobId, RawValue, RecordLevel, ReplyTo, Timestamp,
 };
 
 /// One request to run a task: Celery's message of protocol 2, decoded.
@@ -111,6 +111,7 @@ impl TaskMessage {
             parent_id: self.parent_id.clone(),
             group: self.group.clone(),
             ignore_result: self.ignore_result.unwrap_or(false),
+            reply_to: self.reply_address(),
             created_at: self.celeriac.sent_at,
             eta: self.eta,
             expires: self.expires,
@@ -118,6 +119,14 @@ impl TaskMessage {
             generation: self.celeriac.generation,
             record,
         }
+    }
+
+    /// Returns where the sender waits for word of it, where he does.
+    fn reply_address(&self) -> Option<ReplyTo> {
+        let queue = self.reply_to.clone().filter(|queue| !queue.is_empty())?;
+        let told = self.properties.iter().find(|(name, _)| name == "correlation_id");
+        let correlation = told.and_then(|(_, raw)| serde_json::from_str::<String>(raw.get()).ok());
+        Some(ReplyTo { queue, correlation: correlation.filter(|told| *told != self.id.as_str()) })
     }
 }
 

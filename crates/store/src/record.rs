@@ -98,6 +98,7 @@ impl JobRecord {
             parent_id: self.parent_id.clone(),
             group: None,
             ignore_result: false,
+            reply_to: None,
             created_at: Some(job.created_at),
             eta: job.scheduled_for,
             expires: job.expires_at,

@@ -75,6 +75,19 @@ impl Outgoing {
         Self { exchange, routing_key, mandatory: true, properties, body, queue: None, is_delayed: false }
     }
 
+    /// Sends a message to a queue of somebody else's. Where that has gone, nobody is told.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: the queue's name is no name there.
+    pub(super) fn answer(
+        queue: &str,
+        properties: BasicProperties,
+        body: Vec<u8>,
+    ) -> Result<Self, BrokerError> {
+        let (exchange, routing_key) = (ShortString::default(), topology::name(queue)?);
+        Ok(Self { exchange, routing_key, mandatory: false, properties, body, queue: None, is_delayed: false })
+    }
+
     /// Tells every process.
     pub(super) fn notice(body: Vec<u8>) -> Self {
         let (exchange, routing_key) = (topology::NOTICES.into(), ShortString::default());
@@ -158,15 +171,9 @@ impl Publisher {
 
     async fn publish_slice(&self, messages: &[Outgoing]) -> Result<Result<(), NotTaken>, BrokerError> {
         let line = self.outgoing.line().await?;
-        let channel = line.confirming().await?;
-        let sent = join_all(messages.iter().map(|message| send(&channel, message))).await;
-        let mut confirms = Vec::with_capacity(sent.len());
-        for confirm in sent {
-            confirms.push(confirm.map_err(failed)?);
-        }
         let mut taken = Ok(());
-        for confirmation in join_all(confirms).await {
-            match confirmation.map_err(failed)? {
+        for confirmation in confirmed(&line, messages).await? {
+            match confirmation {
                 Confirmation::Ack(None) | Confirmation::NotRequested => {}
                 Confirmation::Ack(Some(_)) => taken = taken.and(Err(NotTaken::NoQueue)),
                 Confirmation::Nack(_) => taken = Err(NotTaken::Nack),
@@ -174,6 +181,17 @@ impl Publisher {
         }
         Ok(taken)
     }
+}
+
+/// Publishes messages, and returns what the server says to each.
+pub(super) async fn confirmed(line: &Line, messages: &[Outgoing]) -> Result<Vec<Confirmation>, BrokerError> {
+    let channel = line.confirming().await?;
+    let sent = join_all(messages.iter().map(|message| send(&channel, message))).await;
+    let mut confirms = Vec::with_capacity(sent.len());
+    for confirm in sent {
+        confirms.push(confirm.map_err(failed)?);
+    }
+    join_all(confirms).await.into_iter().map(|confirmation| confirmation.map_err(failed)).collect()
 }
 
 async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::PublisherConfirm> {
@@ -195,7 +213,7 @@ fn forget(line: &Line, messages: &[Outgoing]) {
 }
 
 /// Parts messages into slices that one deadline is enough for.
-fn slices(messages: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+pub(super) fn slices(messages: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
     let mut rest = messages;
     std::iter::from_fn(move || {
         let mut bytes = 0;

@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -139,6 +140,24 @@ pub(super) async fn declare_ear(channel: &Channel) -> Result<ShortString, Broker
         .await
         .map_err(failed)?;
     Ok(name)
+}
+
+/// The longest time that a queue may be told to lie unused, in milliseconds.
+const LONGEST_EXPIRY: u128 = u32::MAX as u128;
+
+/// Declares a queue in which this process waits for answers, as Celery's clients declare theirs.
+pub(super) async fn declare_replies(
+    channel: &Channel,
+    queue: &str,
+    expires: Option<Duration>,
+) -> Result<(), BrokerError> {
+    let mut arguments = FieldTable::default();
+    if let Some(expires) = expires {
+        let expires = expires.as_millis().clamp(1, LONGEST_EXPIRY);
+        arguments.insert("x-expires".into(), AMQPValue::LongLongInt(expires as i64));
+    }
+    let own = QueueDeclareOptions { auto_delete: true, ..DURABLE };
+    channel.queue_declare(name(queue)?, own, arguments).await.map(drop).map_err(failed)
 }
 
 /// Makes sure that delayed messages find their way to a queue.

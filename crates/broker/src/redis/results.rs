@@ -51,19 +51,24 @@ impl RedisResults {
         format!("{}{KEY}{id}", self.prefix)
     }
 
-    /// Asks the server; that it does not let us in (any more) passes once an operator has seen to it.
-    ///
-    /// Whoever opened this was let in, so a job that is done need not suffer for it.
+    /// Asks the server; that it does not let us in any more passes.
     async fn ask<F>(&self, ask: impl FnOnce(MultiplexedConnection) -> F) -> Result<Value, BrokerError>
     where
         F: Future<Output = RedisResult<Value>>,
     {
-        self.link.ask(ask).await.map_err(|error| match error {
-            BrokerError::Refused { product, source } if is_about_rights(&source) => {
-                BrokerError::Unavailable { product, source }
-            }
-            other => other,
-        })
+        self.link.ask(ask).await.map_err(rights_pass)
+    }
+}
+
+/// That the server does not let us in (any more) passes once an operator has seen to it.
+///
+/// Whoever opened the results was let in, so a job that is done need not suffer for it.
+pub(super) fn rights_pass(error: BrokerError) -> BrokerError {
+    match error {
+        BrokerError::Refused { product, source } if is_about_rights(&source) => {
+            BrokerError::Unavailable { product, source }
+        }
+        other => other,
     }
 }
 

@@ -11,7 +11,7 @@ use super::support::{Corner, job};
 const SUCCESS: &str = r#"{"status": "SUCCESS", "result": 5}"#;
 
 fn kept(id: &str, text: &str) -> KeptResult {
-    KeptResult { id: job(id), body: text.into(), keep: Some(Duration::from_secs(60)) }
+    KeptResult { id: job(id), body: text.into(), keep: Some(Duration::from_secs(60)), reply_to: None }
 }
 
 async fn open(on: &Corner, prefix: &str) -> RedisResults {

@@ -147,7 +147,7 @@ pub(super) async fn run(mut context: Context, args: EnqueueArgs) -> Result<Exit>
     if args.eager || context.loaded.config.tasks.always_eager {
         return run_eagerly(&mut context, call).await;
     }
-    let platform = context.open(Use::Creating).await?;
+    let platform = context.open(if args.wait { Use::Hearing } else { Use::Creating }).await?;
     let id = send(&context, &platform.client, call, wanted, args.wait).await?;
     if !args.wait {
         return Ok(Exit::Done);

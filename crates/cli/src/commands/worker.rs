@@ -72,7 +72,7 @@ struct WorkerView<'a> {
 /// Runs jobs and loops until a signal comes, then lets running jobs finish.
 pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let shutdown = Shutdown::listen()?;
-    let platform = context.open(Use::Creating).await?;
+    let platform = context.open(Use::Hearing).await?;
     let registry = tasks_of(&context)?;
     let options = options_of(&context, &registry);
     let states = platform.make_states(&mut context).await?;

@@ -31,7 +31,7 @@ pub(super) const PARTLY: &[Partly] = &[
         variable: "CELERY_RESULT_BACKEND",
         key: "results.url",
         understands: ResultsUrl::understands,
-        reason: "only results in Redis, or by `db+` in SQLite or PostgreSQL, are understood; those of `database.url` are always kept",
+        reason: "only results in Redis, by `db+` in SQLite or PostgreSQL, or by `rpc://` are understood; those of `database.url` are always kept",
     },
     Partly {
         variable: "CELERY_TASK_SERIALIZER",
@@ -81,6 +81,7 @@ pub(super) const HONOURED: &[Honoured] = &[
     Honoured { variable: "CELERY_BROKER_URL", key: "broker.url", translate: same },
     Honoured { variable: "CELERY_RESULT_EXPIRES", key: "results.expires", translate: same },
     Honoured { variable: "CELERY_RESULT_EXTENDED", key: "results.extended", translate: truth },
+    Honoured { variable: "CELERY_RESULT_PERSISTENT", key: "results.persistent", translate: truth },
     Honoured { variable: "CELERY_TASK_TRACK_STARTED", key: "results.track_started", translate: truth },
     Honoured { variable: "CELERY_TASK_DEFAULT_QUEUE", key: "tasks.default_queue", translate: same },
     Honoured { variable: "CELERY_TASK_ALWAYS_EAGER", key: "tasks.always_eager", translate: truth },

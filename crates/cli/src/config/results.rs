@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use celeriac_broker::RedisOptions;
+use celeriac_broker::{RedisOptions, ReplyOptions};
 use celeriac_control::ResultSettings;
 use celeriac_db::{PostgresOptions, SqliteOptions};
 use celeriac_protocol::ResultStyle;
@@ -28,6 +28,7 @@ pub(crate) struct ResultsSection {
     pub(crate) track_started: bool,
     pub(crate) serializer: String,
     pub(crate) compression: String,
+    pub(crate) persistent: bool,
 }
 
 /// How long Celery keeps results.
@@ -45,6 +46,7 @@ impl Default for ResultsSection {
             track_started: false,
             serializer: JSON.to_owned(),
             compression: NONE.to_owned(),
+            persistent: false,
         }
     }
 }
@@ -58,6 +60,12 @@ impl ResultsSection {
         // What can't be was refused by `validate`.
         let form = form(&self.serializer, &self.compression).unwrap_or_default();
         ResultSettings { style, keep, form }
+    }
+
+    /// Returns how they are sent to whoever waits for them.
+    pub(crate) fn replies(&self) -> ReplyOptions {
+        let ResultSettings { keep, form, .. } = self.settings();
+        ReplyOptions { serializer: form.serializer, persistent: self.persistent, expires: keep }
     }
 
     /// Returns where in Redis they are kept; a call may take as long as `deadline`.
@@ -84,13 +92,19 @@ pub(crate) enum ResultsUrl {
     Redis(String),
     /// In the table of Celery's database backend, too, in the words of SQLAlchemy's URL behind `db+`.
     Sql(String),
+    /// Nowhere else, but whoever waits for one is sent it, by the broker.
+    Rpc,
 }
+
+/// What Celery calls results that are sent to whoever waits.
+const RPC: &str = "rpc://";
 
 impl ResultsUrl {
     /// Writes it for people, without a password.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Database => "database".to_owned(),
+            Self::Rpc => RPC.to_owned(),
             Self::Redis(url) | Self::Sql(url) => without_password(url).into_owned(),
         }
     }
@@ -117,13 +131,17 @@ impl FromStr for ResultsUrl {
         if text.is_empty() || text == "database" {
             return Ok(Self::Database);
         }
+        if text.trim_end_matches("://") == RPC.trim_end_matches("://") {
+            return Ok(Self::Rpc);
+        }
         if text.starts_with(SQL) {
             sql_opening(text)?;
             return Ok(Self::Sql(text.to_owned()));
         }
         if !is_redis(text) {
             return Err(
-                "write \"database\", redis://HOST:PORT/DB, db+sqlite:///PATH or db+postgresql://…".to_owned()
+                "write \"database\", redis://HOST:PORT/DB, db+sqlite:///PATH, db+postgresql://… or rpc://"
+                    .to_owned(),
             );
         }
         RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
@@ -166,6 +184,7 @@ impl Serialize for ResultsUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Database => serializer.serialize_str("database"),
+            Self::Rpc => serializer.serialize_str(RPC),
             Self::Redis(url) | Self::Sql(url) => serializer.serialize_str(url),
         }
     }

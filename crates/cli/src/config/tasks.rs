@@ -37,6 +37,7 @@ impl TasksSection {
             form: form(&self.serializer, &self.compression).unwrap_or_default(),
             routes: self.routes.iter().filter_map(|rule| rule.parse().ok()).collect(),
             default_queue: self.default_queue.clone(),
+            reply_to: None,
         }
     }
 

@@ -77,7 +77,7 @@ fn config_fails_on_a_file_that_cannot_be_read() {
 #[test]
 fn config_warns_of_variables_that_are_not_used_and_strictly_fails() {
     let bed = healthy();
-    let environment = &[("CELERY_RESULT_BACKEND", "rpc://")];
+    let environment = &[("CELERY_RESULT_BACKEND", "mongodb://host")];
     let detail = "CELERY_RESULT_BACKEND is set and not used";
     finds(&bed, &Case { environment, check: "config", verdict: "warning", detail, ..Case::default() });
     let (_, code) = examine(&bed, &Case { environment, arguments: &["--strict"], ..Case::default() });

@@ -204,6 +204,7 @@ fn enqueued(id: &str) -> JobEvent {
         parent_id: None,
         group: None,
         ignore_result: false,
+        reply_to: None,
         created_at: None,
         eta: None,
         expires: None,

@@ -61,6 +61,7 @@ pub(crate) fn facts(id: &str) -> JobFacts {
         parent_id: None,
         group: None,
         ignore_result: false,
+        reply_to: None,
         created_at: None,
         eta: None,
         expires: None,

@@ -1,0 +1,223 @@
+//! Results in the lists in which their clients wait: Celery's `rpc://` with Redis as its transport.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use celeriac_protocol::{JobId, error_text};
+use redis::{AsyncConnectionConfig, RedisResult, Script, Value};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::RedisOptions;
+use super::answer::Fields;
+use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link};
+use super::results::rights_pass;
+use super::script::Call;
+use super::whereabouts::Whereabouts;
+use crate::replies::Inbox;
+use crate::{BrokerError, KeptResult, ReplyOptions, ResultStore};
+
+/// How many answers one call sends at most; the server serves others in between.
+const SLICE: usize = 500;
+
+/// How long the server holds a question for the next answer.
+const ASK: Duration = Duration::from_secs(1);
+
+static ANSWER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("answers.lua")));
+
+/// Sends results to those who wait for them, and hears those that are sent here.
+///
+/// The lists lie beside the queue, in the same database and behind the same prefix.
+pub struct RedisReplies {
+    link: Link,
+    prefix: String,
+    options: ReplyOptions,
+    inbox: Arc<Inbox>,
+    /// Hears as long as this lives.
+    hearing: JoinSet<()>,
+    whereabouts: Whereabouts,
+    deadline: Duration,
+}
+
+impl RedisReplies {
+    /// Connects to the database that the options name, where the queue is.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: the URL is none, or the server does not let us in;
+    /// [`BrokerError::Unavailable`]: it does not answer.
+    pub async fn open(redis: &RedisOptions, options: ReplyOptions) -> Result<Self, BrokerError> {
+        redis.validate()?;
+        let whereabouts = Whereabouts::of(redis)?;
+        let link = Link::new(whereabouts.clone(), redis.deadline);
+        link.ask(async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await?;
+        let (prefix, deadline) = (redis.key_prefix.clone(), redis.deadline);
+        let (inbox, hearing) = (Arc::default(), JoinSet::new());
+        Ok(Self { link, prefix, options, inbox, hearing, whereabouts, deadline })
+    }
+
+    /// Hears, too, what is sent to `queue`, which nobody else listens to: what asks for answers names it.
+    #[must_use]
+    pub fn listening_on(mut self, queue: &str) -> Self {
+        let ear = Ear {
+            key: format!("{}{queue}", self.prefix),
+            inbox: Arc::clone(&self.inbox),
+            whereabouts: self.whereabouts.clone(),
+            deadline: self.deadline,
+        };
+        self.hearing.spawn(ear.hear());
+        self
+    }
+
+    /// Writes an answer as kombu does.
+    fn write(&self, result: &KeptResult, queue: &str, correlation: &str) -> String {
+        let serializer = self.options.serializer;
+        let properties = json!({
+            "correlation_id": correlation,
+            "delivery_mode": if self.options.persistent { 2 } else { 1 },
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": format!("{:032x}", rand::random::<u128>()),
+        });
+        let message = json!({
+            "body": BASE64.encode(&result.body),
+            "content-encoding": serializer.content_encoding(),
+            "content-type": serializer.content_type(),
+            "headers": {},
+            "properties": properties,
+        });
+        message.to_string()
+    }
+
+    async fn send(&self, slice: &[KeptResult]) -> Result<(), BrokerError> {
+        let (mut call, mut is_any) = (Call::of(&ANSWER), false);
+        for result in slice {
+            let Some(reply_to) = &result.reply_to else { continue };
+            let correlation = reply_to.correlation.as_deref().unwrap_or(result.id.as_str());
+            let keep = result.keep.map_or(0, |keep| u64::try_from(keep.as_millis()).unwrap_or(0).max(1));
+            is_any = true;
+            call.push(format!("{}{}", self.prefix, reply_to.queue));
+            call.push(self.write(result, &reply_to.queue, correlation));
+            call.push(keep);
+        }
+        if !is_any {
+            return Ok(());
+        }
+        let answer = self.link.ask(async |mut connection| call.run(&mut connection).await).await;
+        let answer = match answer.map_err(rights_pass) {
+            // The job is done and its record written, so it is not to suffer for a client that can't be told.
+            Err(error @ BrokerError::Refused { .. }) => {
+                tracing::warn!(
+                    error = error_text(&error),
+                    "answers were not taken by the server, and are dropped"
+                );
+                return Ok(());
+            }
+            answer => answer?,
+        };
+        let mut refused = Fields::of(answer)?;
+        while let (Some(key), Some(error)) = (refused.text_or_nil()?, refused.text_or_nil()?) {
+            tracing::warn!(key, error, "an answer was not taken by the server, and is dropped");
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ResultStore for RedisReplies {
+    fn is_sent(&self) -> bool {
+        true
+    }
+
+    async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
+        for slice in results.chunks(SLICE) {
+            self.send(slice).await?;
+        }
+        Ok(())
+    }
+
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
+        Ok(self.inbox.get(ids))
+    }
+
+    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
+        self.inbox.forget(ids);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RedisReplies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisReplies").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// Is responsible for hearing what is sent to one list.
+struct Ear {
+    key: String,
+    inbox: Arc<Inbox>,
+    whereabouts: Whereabouts,
+    deadline: Duration,
+}
+
+impl Ear {
+    /// Hears until it is dropped, and connects again whenever it has to: what was sent meanwhile waits in the list.
+    async fn hear(self) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if let Err(error) = self.hear_on(&mut pause).await {
+                tracing::debug!(%error, "the connection for answers has ended, connecting again");
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn hear_on(&self, pause: &mut Duration) -> RedisResult<()> {
+        let config = AsyncConnectionConfig::new();
+        let mut connection = self.whereabouts.connect(config, self.deadline + ASK).await?;
+        let mut next = redis::cmd("BRPOP");
+        next.arg(&self.key).arg(ASK.as_secs());
+        loop {
+            let answer = next.query_async::<Option<(Value, Vec<u8>)>>(&mut connection).await?;
+            *pause = FIRST_PAUSE;
+            if let Some((_, message)) = answer {
+                self.take_in(&message);
+            }
+        }
+    }
+
+    fn take_in(&self, message: &[u8]) {
+        let read = serde_json::from_slice::<Message>(message).map_err(|error| error.to_string());
+        let read = read.and_then(|message| match message.properties.body_encoding.as_deref() {
+            Some("base64") => {
+                let body = BASE64.decode(&message.body).map_err(|error| error.to_string())?;
+                Ok((message.properties.correlation_id, body))
+            }
+            _ => Ok((message.properties.correlation_id, message.body.into_bytes())),
+        });
+        match read {
+            Ok((correlation, body)) => self.inbox.take_in(&correlation, body),
+            Err(error) => tracing::debug!(error, "what is no answer was dropped"),
+        }
+    }
+}
+
+/// Kombu's envelope of an answer.
+#[derive(Deserialize)]
+struct Message {
+    body: String,
+    properties: Properties,
+}
+
+#[derive(Deserialize)]
+struct Properties {
+    correlation_id: String,
+    #[serde(default)]
+    body_encoding: Option<String>,
+}
