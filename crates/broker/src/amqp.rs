@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod admin;
+mod binding;
 mod dead;
 mod delay;
 mod ear;
@@ -40,6 +41,7 @@ mod table;
 mod topology;
 mod wire;
 
+pub use self::binding::{Binding, BindingError, ExchangeType};
 pub use self::options::AmqpOptions;
 pub use self::replies::AmqpReplies;
 
@@ -268,7 +270,7 @@ impl Core {
     fn write(&self, envelope: &Envelope, counts: Counts, now: Timestamp) -> Result<Outgoing, BrokerError> {
         let written = wire::write(envelope, counts, self.priorities()).map_err(refused)?;
         let seconds = envelope.due_at.map_or(0, |due_at| delay::seconds_until(due_at, now));
-        Outgoing::to_queue(&envelope.queue, seconds, written)
+        Outgoing::to(&envelope.queue, seconds, written)
     }
 
     /// Publishes what does not end with its acknowledgement.
@@ -342,6 +344,7 @@ impl Broker for AmqpBroker {
             unique_keys: false,
             lookup: false,
             shared: true,
+            exchanges: true,
             priorities: told_apart,
             transactional: false,
             durable: true,

@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub lookup: bool,
     /// Workers that are none of ours may take from its queues, and say nothing of what they hold.
     pub shared: bool,
+    /// It has exchanges that hand messages on to queues ([`Address`](celeriac_protocol::Address)).
+    pub exchanges: bool,
     /// How many priorities it tells apart, [`MAX_PRIORITY`](celeriac_protocol::MAX_PRIORITY) + 1 at most.
     pub priorities: u8,
     /// It writes inside the caller's own database transaction ([`crate::SqlBroker`]).

@@ -23,7 +23,7 @@ pub use admin::{
     BrokerAdmin, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState, QueueDepth,
 };
 #[cfg(feature = "amqp")]
-pub use amqp::{AmqpBroker, AmqpOptions, AmqpReplies};
+pub use amqp::{AmqpBroker, AmqpOptions, AmqpReplies, Binding, BindingError, ExchangeType};
 pub use broker::{Broker, FetchRequest, Fetched, Publication, SqlBroker};
 pub use capabilities::Capabilities;
 pub use delivery::{Delivery, LeaseTag, Renewal, Settle, Settled, Settlement};

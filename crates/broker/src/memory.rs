@@ -275,6 +275,7 @@ impl Broker for MemoryBroker {
             unique_keys: true,
             lookup: true,
             shared: false,
+            exchanges: false,
             priorities: MAX_PRIORITY + 1,
             transactional: false,
             durable: false,

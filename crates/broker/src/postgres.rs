@@ -155,6 +155,7 @@ impl Broker for PostgresBroker {
             unique_keys: true,
             lookup: true,
             shared: false,
+            exchanges: false,
             priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,

@@ -349,6 +349,7 @@ impl Broker for RedisBroker {
             unique_keys: true,
             lookup: true,
             shared: true,
+            exchanges: false,
             priorities: u8::try_from(self.options.priority_steps.len()).unwrap_or(u8::MAX),
             transactional: false,
             durable: true,

@@ -129,6 +129,7 @@ impl Broker for SqliteBroker {
             unique_keys: true,
             lookup: true,
             shared: false,
+            exchanges: false,
             priorities: MAX_PRIORITY + 1,
             transactional: true,
             durable: true,

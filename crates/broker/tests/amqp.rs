@@ -68,6 +68,7 @@ mod suite {
 mod own {
     mod admin;
     mod delay;
+    mod exchanges;
     mod lost;
     mod peer;
     mod server;

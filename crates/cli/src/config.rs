@@ -115,11 +115,23 @@ impl Config {
         settings
     }
 
+    /// Looks for exchanges where there are none.
+    fn check_exchanges(&self) -> Result<(), Invalid> {
+        match (&self.broker.url, self.tasks.route_to_exchange()) {
+            (BrokerUrl::Database | BrokerUrl::Redis(_), Some(rule)) => {
+                let reason = format!("\"{rule}\": exchanges are only in RabbitMQ; name a queue");
+                Err(Invalid { key: "tasks.routes".to_owned(), reason })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         self.database.validate()?;
         self.broker.validate()?;
         self.worker.validate()?;
         self.tasks.validate()?;
+        self.check_exchanges()?;
         self.records.validate()?;
         self.results.validate()?;
         self.workflow.validate()?;

@@ -138,9 +138,9 @@ impl Context {
     fn open_rabbitmq(&self) -> Option<Opened> {
         let mut options = self.loaded.config.broker.amqp()?;
         options.queues.clone_from(&self.loaded.config.worker.queues);
-        options
-            .queues
-            .extend(self.app.registry.tasks().filter_map(|task| Some(task.options.queue?.to_owned())));
+        let of_tasks = self.app.registry.tasks().filter_map(|task| Some(task.options.queue?.to_owned()));
+        options.queues.extend(of_tasks);
+        options.queues.extend(options.bindings.iter().map(|binding| binding.queue.clone()));
         let clock = Arc::clone(&self.clock);
         Some(Box::pin(async move {
             AmqpBroker::open(options, clock).await.map(|broker| Arc::new(broker) as Arc<dyn Broker>)

@@ -10,7 +10,8 @@ use std::time::Duration;
 use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
-    Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage, What,
+    Address, Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage,
+    What,
 };
 use serde::de::DeserializeOwned;
 
@@ -344,6 +345,7 @@ impl Client {
         let call = if let Some(task) = known { call.for_task(task) } else { call };
         let inner = &self.inner;
         let prepared = call.into_message(inner.clock.as_ref(), &inner.origin, &inner.sending)?;
+        self.check_address(&prepared.message)?;
         let size = prepared.message.args.positional.get().len() + prepared.message.args.named.get().len();
         if size > MAX_MESSAGE_BYTES {
             let reason = format!("the arguments have {size} bytes, {MAX_MESSAGE_BYTES} are allowed");
@@ -356,6 +358,22 @@ impl Client {
             return Err(EnqueueError::Option { task: prepared.message.task, reason: error.to_string() });
         }
         Ok(prepared)
+    }
+
+    /// Refuses an exchange where the transport has none; the message would wait there for ever.
+    fn check_address(&self, message: &TaskMessage) -> Result<(), EnqueueError> {
+        let refused = |reason: String| EnqueueError::Option { task: message.task.clone(), reason };
+        let can = self.inner.broker.capabilities();
+        match Address::of(&message.queue).map_err(|error| refused(error.to_string()))? {
+            Address::Exchange { .. } if !can.exchanges => {
+                Err(refused(format!("the {} transport has no exchanges; name a queue", can.name)))
+            }
+            Address::Exchange { .. } if message.eta.is_some() => Err(refused(format!(
+                "messages for {} can't wait for a time, those for a queue can",
+                message.queue
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn cancel_message(

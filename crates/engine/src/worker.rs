@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_protocol::{AcceptContent, Clock, DEFAULT_QUEUE, error_text};
+use celeriac_protocol::{AcceptContent, Address, Clock, DEFAULT_QUEUE, error_text};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -106,6 +106,13 @@ impl WorkerOptions {
                 "queues",
                 format!("{:?}", self.queues),
                 "at least one is needed, and none without a name",
+            );
+        }
+        if !self.queues.iter().all(|name| Address::is_queue(name)) {
+            return fail(
+                "queues",
+                format!("{:?}", self.queues),
+                "a worker takes from queues, not from exchanges",
             );
         }
         if self.lease < Duration::from_millis(100) {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod address;
 mod body;
 mod canvas;
 mod clock;
@@ -15,6 +16,7 @@ mod retry;
 mod status;
 mod text;
 
+pub use address::{Address, AddressError};
 pub use body::{AcceptContent, AcceptError, BodyForm, Compression, EncodeError, MAX_BODY_BYTES, Serializer};
 pub use canvas::{CanvasError, Following, MAX_SIGNATURES};
 pub use clock::{Clock, Timestamp, WhenReached};

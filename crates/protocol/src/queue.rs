@@ -16,7 +16,7 @@ pub const DEFAULT_PRIORITY: u8 = 5;
 pub struct Envelope {
     /// The job it asks for. One queue holds at most one message of an id.
     pub id: JobId,
-    /// The queue it waits in.
+    /// The queue it waits in; of a message that is on its way there perhaps an exchange's [`Address`](crate::Address).
     pub queue: String,
     /// 0 to [`MAX_PRIORITY`], higher first; `None` was not said and stands at [`DEFAULT_PRIORITY`].
     pub priority: Option<u8>,

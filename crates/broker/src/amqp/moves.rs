@@ -119,7 +119,7 @@ impl Mover {
 
     fn back(&self, envelope: &Envelope, counts: Counts, seconds: u64) -> Result<Outgoing, BrokerError> {
         let written = wire::write(envelope, counts, self.priorities).map_err(refused)?;
-        Outgoing::to_queue(&envelope.queue, seconds, written)
+        Outgoing::to(&envelope.queue, seconds, written)
     }
 
     /// Gives messages back to their queue that nobody has begun: behind those that wait there.

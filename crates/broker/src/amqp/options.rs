@@ -6,7 +6,7 @@ use std::time::Duration;
 use celeriac_protocol::MAX_PRIORITY;
 use lapin::uri::AMQPUri;
 
-use super::PRODUCT;
+use super::{Binding, PRODUCT};
 use crate::BrokerError;
 
 /// Says where RabbitMQ is and how the queues are declared there. The defaults are Celery's.
@@ -17,6 +17,9 @@ pub struct AmqpOptions {
     pub url: String,
     /// The queues that are counted before anybody has used them here, since RabbitMQ tells no names.
     pub queues: Vec<String>,
+    /// Queues that hang on exchanges of their own, which are declared with them; each other one hangs on a direct
+    /// exchange of its own name, as Celery's do.
+    pub bindings: Vec<Binding>,
     /// How many priorities a queue tells apart that is declared by us: Celery's
     /// `task_queue_max_priority`. `None` declares it without, and then its messages come in their order.
     pub max_priority: Option<u8>,
@@ -51,6 +54,7 @@ impl AmqpOptions {
         Self {
             url: url.into(),
             queues: Vec::new(),
+            bindings: Vec::new(),
             max_priority: None,
             unset_priority: 0,
             quorum: false,

@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use celeriac_protocol::Address;
 use futures_util::future::join_all;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::delay;
-use super::link::{Line, Link, failed, refused, unavailable};
+use super::link::{Line, Link, code, failed, refused, unavailable};
 use super::options::AmqpOptions;
 use super::topology::{self, declare_delay, declare_queue};
 use super::wire::Written;
@@ -41,11 +42,38 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// Sends a message where its address says, to wait for some seconds before.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: a name is no name there, or not for messages that wait.
+    pub(super) fn to(address: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
+        match Address::of(address).map_err(|error| refused(error.to_string()))? {
+            Address::Queue(queue) => Self::to_queue(queue, seconds, written),
+            Address::Exchange { name, routing_key } if seconds == 0 => Ok(Self {
+                exchange: topology::name(name)?,
+                routing_key: topology::name(routing_key)?,
+                mandatory: true,
+                properties: written.properties,
+                body: written.body,
+                queue: None,
+                is_delayed: false,
+            }),
+            Address::Exchange { .. } => {
+                Err(refused(format!("messages for {address} can't wait for a time, those for a queue can")))
+            }
+        }
+    }
+
+    /// Says whether it goes to an exchange that is a user's, and which may have no queue for it.
+    fn is_for_exchange(&self) -> bool {
+        self.mandatory && self.queue.is_none() && !self.exchange.as_str().is_empty()
+    }
+
     /// Sends a message to a queue, to wait for some seconds before.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: the queue's name is no name there, or not for messages that wait.
-    pub(super) fn to_queue(queue: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
+    fn to_queue(queue: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
         let is_delayed = seconds > 0;
         if is_delayed && !delay::can_be_delayed(queue) {
             return Err(refused(format!(
@@ -143,7 +171,10 @@ impl Publisher {
     async fn declare(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
         let mut seen: Option<(&str, bool)> = None;
         for message in messages {
-            let Some(queue) = &message.queue else { continue };
+            let Some(queue) = &message.queue else {
+                self.declare_bound(message).await?;
+                continue;
+            };
             // Mostly all are for the same one.
             if seen == Some((queue, message.is_delayed)) {
                 continue;
@@ -163,6 +194,19 @@ impl Publisher {
         Ok(())
     }
 
+    /// Makes sure that the queues are there that are known to hang on the exchange of a message.
+    async fn declare_bound(&self, message: &Outgoing) -> Result<(), BrokerError> {
+        let exchange = message.exchange.as_str();
+        for binding in self.options.bindings.iter().filter(|binding| binding.exchange == exchange) {
+            let declared = async {
+                let line = self.incoming.line().await?;
+                declare_queue(&line, &binding.queue, &self.options).await
+            };
+            self.incoming.in_time(declared).await?;
+        }
+        Ok(())
+    }
+
     async fn forget(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
         let line = self.incoming.in_time(self.incoming.line()).await?;
         forget(&line, messages);
@@ -172,9 +216,15 @@ impl Publisher {
     async fn publish_slice(&self, messages: &[Outgoing]) -> Result<Result<(), NotTaken>, BrokerError> {
         let line = self.outgoing.line().await?;
         let mut taken = Ok(());
-        for confirmation in confirmed(&line, messages).await? {
+        for (message, confirmation) in messages.iter().zip(confirmed(&line, messages).await?) {
             match confirmation {
                 Confirmation::Ack(None) | Confirmation::NotRequested => {}
+                Confirmation::Ack(Some(_)) if message.is_for_exchange() => {
+                    let Outgoing { exchange, routing_key, .. } = message;
+                    return Err(refused(format!(
+                        "no queue hangs on exchange \"{exchange}\" by a key that \"{routing_key}\" fits"
+                    )));
+                }
                 Confirmation::Ack(Some(_)) => taken = taken.and(Err(NotTaken::NoQueue)),
                 Confirmation::Nack(_) => taken = Err(NotTaken::Nack),
             }
@@ -191,7 +241,17 @@ pub(super) async fn confirmed(line: &Line, messages: &[Outgoing]) -> Result<Vec<
     for confirm in sent {
         confirms.push(confirm.map_err(failed)?);
     }
-    join_all(confirms).await.into_iter().map(|confirmation| confirmation.map_err(failed)).collect()
+    let said = join_all(confirms).await.into_iter();
+    said.map(|confirmation| confirmation.map_err(|error| not_sent(error, messages))).collect()
+}
+
+/// Says why messages were not sent: the server closes the channel on which it meets the name of an exchange that is
+/// not there.
+fn not_sent(error: lapin::Error, messages: &[Outgoing]) -> BrokerError {
+    match code(&error) {
+        Some(404) if messages.iter().any(Outgoing::is_for_exchange) => refused(error),
+        _ => failed(error),
+    }
 }
 
 async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::PublisherConfirm> {

@@ -8,6 +8,7 @@ use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptio
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{Channel, ExchangeKind};
 
+use super::Binding;
 use super::delay::{self, LEVELS};
 use super::link::{Line, code, failed, refused};
 use super::options::AmqpOptions;
@@ -47,7 +48,8 @@ pub(super) fn name(queue: &str) -> Result<ShortString, BrokerError> {
     short("queue", queue).map_err(refused)
 }
 
-/// Makes sure that a queue is there. One that is there already is used as it is, whatever its arguments.
+/// Makes sure that a queue is there, and hangs on the exchanges that it is to hang on. One that is there already is
+/// used as it is, whatever its arguments.
 pub(super) async fn declare_queue(
     line: &Line,
     queue: &str,
@@ -57,11 +59,17 @@ pub(super) async fn declare_queue(
         return Ok(());
     }
     let name = name(queue)?;
+    let bindings: Vec<&Binding> = options.bindings.iter().filter(|binding| binding.queue == queue).collect();
     if !exists(line, &name).await? {
         let channel = line.channel().await?;
         let arguments = queue_arguments(options);
         channel.queue_declare(name.clone(), DURABLE, arguments).await.map_err(failed)?;
-        bind_as_celery_does(&channel, &name).await?;
+        if bindings.is_empty() {
+            bind_as_celery_does(&channel, &name).await?;
+        }
+    }
+    for binding in bindings {
+        bind(line, &name, binding).await?;
     }
     line.declared.lock().unwrap_or_else(PoisonError::into_inner).insert(queue.to_owned());
     Ok(())
@@ -97,6 +105,25 @@ fn queue_arguments(options: &AmqpOptions) -> FieldTable {
 
 fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
+}
+
+/// Hangs a queue on an exchange, which is declared.
+async fn bind(line: &Line, queue: &ShortString, binding: &Binding) -> Result<(), BrokerError> {
+    let Binding { exchange, exchange_type, routing_key, .. } = binding;
+    let channel = line.channel().await?;
+    let exchange_name = short("exchange", exchange).map_err(refused)?;
+    let (kind, nothing) = ((*exchange_type).into(), FieldTable::default());
+    let declared =
+        channel.exchange_declare(exchange_name.clone(), kind, DURABLE_EXCHANGE, nothing.clone()).await;
+    declared.map_err(|error| match code(&error) {
+        Some(406) => {
+            refused(format!("exchange \"{exchange}\" is there and no durable {exchange_type} one: {error}"))
+        }
+        _ => failed(error),
+    })?;
+    let key = short("routing key", routing_key).map_err(refused)?;
+    let options = QueueBindOptions::default();
+    channel.queue_bind(queue.clone(), exchange_name, key, options, nothing).await.map_err(failed)
 }
 
 /// Python's senders may publish to an exchange of the queue's name. An exchange that is of another kind

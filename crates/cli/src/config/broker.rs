@@ -26,6 +26,7 @@ pub(crate) struct BrokerSection {
     pub(crate) visibility_timeout: Period,
     pub(crate) max_priority: u8,
     pub(crate) quorum: bool,
+    pub(crate) bindings: Vec<String>,
     pub(crate) deadline: Period,
 }
 
@@ -43,6 +44,7 @@ impl Default for BrokerSection {
             visibility_timeout: Period(defaults.visibility_timeout),
             max_priority: 0,
             quorum: false,
+            bindings: Vec::new(),
             deadline: Period(defaults.deadline),
         }
     }
@@ -75,12 +77,21 @@ impl BrokerSection {
         Some(AmqpOptions {
             max_priority: (self.max_priority > 0).then_some(self.max_priority),
             quorum: self.quorum,
+            // What can't be read was refused by `validate`.
+            bindings: self.bindings.iter().filter_map(|binding| binding.parse().ok()).collect(),
             deadline: self.deadline.0,
             ..AmqpOptions::at(url)
         })
     }
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
+        #[cfg(feature = "amqp")]
+        for binding in &self.bindings {
+            binding.parse::<celeriac_broker::Binding>().map_err(|error| Invalid {
+                key: "broker.bindings".to_owned(),
+                reason: format!("\"{binding}\": {error}"),
+            })?;
+        }
         #[cfg(feature = "amqp")]
         if let Some(options) = self.amqp() {
             let refused = |error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) };

@@ -1,7 +1,7 @@
 //! How tasks are asked for.
 
 use celeriac_engine::{Route, Sending};
-use celeriac_protocol::{BodyForm, Compression, DEFAULT_QUEUE, Serializer};
+use celeriac_protocol::{Address, BodyForm, Compression, DEFAULT_QUEUE, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
@@ -41,13 +41,25 @@ impl TasksSection {
         }
     }
 
+    /// Returns the first rule that names an exchange in place of a queue.
+    pub(super) fn route_to_exchange(&self) -> Option<&str> {
+        let to_exchange =
+            |rule: &&String| rule.parse().is_ok_and(|route: Route| !Address::is_queue(&route.queue));
+        self.routes.iter().find(to_exchange).map(String::as_str)
+    }
+
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         let invalid = |key: &str, reason: String| Invalid { key: format!("tasks.{key}"), reason };
         if self.default_queue.trim().is_empty() {
             return Err(invalid("default_queue", "it must not be empty".to_owned()));
         }
+        if !Address::is_queue(&self.default_queue) {
+            return Err(invalid("default_queue", "it must be a queue, not an exchange".to_owned()));
+        }
         for rule in &self.routes {
-            rule.parse::<Route>().map_err(|error| invalid("routes", format!("\"{rule}\": {error}")))?;
+            let wrong = |error: String| invalid("routes", format!("\"{rule}\": {error}"));
+            let route = rule.parse::<Route>().map_err(|error| wrong(error.to_string()))?;
+            Address::of(&route.queue).map_err(|error| wrong(error.to_string()))?;
         }
         form(&self.serializer, &self.compression).map(drop).map_err(|wrong| wrong.of("tasks"))
     }

@@ -27,6 +27,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_redirect_stdouts=False,
 )
+if "TOPIC" in os.environ:
+    app.conf.task_queues = [kombu.Queue("feeds", kombu.Exchange("news", type="topic"), routing_key=os.environ["TOPIC"])]
 
 VERSIONS = "celery {}, kombu {}, redis-py {}, Python {}".format(
     celery.__version__, kombu.__version__, redis.__version__, platform.python_version()

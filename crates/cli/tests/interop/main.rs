@@ -107,6 +107,7 @@ mod rabbitmq {
             delayed_job_waits_and_runs_once
             priority_of_python_is_kept_by_rabbitmq
             late_job_is_dropped_by_rabbitmq
+            topic_of_python_reaches_ours
             task_that_nobody_knows_fails_as_in_celery;
         to_python:
             client_of_ours_gets_the_result
@@ -116,7 +117,8 @@ mod rabbitmq {
             delayed_job_of_ours_waits_in_python
             progress_of_python_reaches_the_record
             result_reaches_the_record_of_whoever_did_not_wait
-            priority_of_ours_is_kept_by_rabbitmq;
+            priority_of_ours_is_kept_by_rabbitmq
+            topic_of_ours_reaches_python;
         both:
             two_fleets_share_one_queue
             retry_of_ours_is_run_by_python_that_reads_nothing_but_msgpack

@@ -287,6 +287,15 @@ pub(crate) fn priority_of_python_is_kept_by_rabbitmq(house: &House) {
     worker.stop();
 }
 
+/// Our worker came first and has laid out what Python publishes to.
+pub(crate) fn topic_of_python_reaches_ours(house: &House) {
+    let binding = "broker.bindings=feeds = news topic feed.#";
+    let worker = house.worker(&["-Q", "feeds", "--set", binding]);
+    let code = "tell(send('house.add', 2, 3, exchange='news', exchange_type='topic', routing_key='feed.sport').get(timeout=20))";
+    assert_eq!(house.python(code), 5);
+    worker.stop();
+}
+
 /// Celery gives such a message a time to live, and RabbitMQ drops it without a word.
 pub(crate) fn late_job_is_dropped_by_rabbitmq(house: &House) {
     let log = house.path("log");

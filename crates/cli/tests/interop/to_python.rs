@@ -178,6 +178,17 @@ pub(crate) fn priority_of_ours_is_kept(house: &House) {
     worker.stop();
 }
 
+/// Python's worker has laid out what we publish to.
+pub(crate) fn topic_of_ours_reaches_python(house: &House) {
+    let worker = house.python_worker(&["-Q", "feeds"], &[("TOPIC", "feed.#")]);
+    let said = enqueue(house, &["py.add", "2", "3", "-Q", "exchange://news/feed.sport", "--wait"]);
+    assert_eq!(said, "5");
+    let (code, told) =
+        house.run(&["enqueue", "--unchecked", "py.add", "2", "3", "-Q", "exchange://news/film"]);
+    assert!(code != 0 && told.contains("no queue hangs on exchange"), "{told}");
+    worker.stop();
+}
+
 pub(crate) fn priority_of_ours_is_kept_by_rabbitmq(house: &House) {
     let log = house.path("log");
     for priority in ["0", "9", "3", "6"] {

@@ -162,7 +162,24 @@ fn routes_and_default_queue_hold_for_tasks_that_name_no_queue() {
     let mut command = bed.command(&["config", "show", "worker.queues"]);
     let shown = Outcome::of(command.env("CELERY_TASK_DEFAULT_QUEUE", "main")).ok();
     assert!(shown.contains("main"), "{shown}");
-    let mut command = bed.command(&["tasks"]);
-    let Outcome { stderr, .. } = Outcome::of(command.env("CELERIAC_TASKS__ROUTES", "/(/ = q"));
-    assert!(stderr.contains("read the expression"), "{stderr}");
+    for (rule, reason) in [
+        ("/(/ = q", "read the expression"),
+        ("a = exchange://", "the name is missing"),
+        ("a = exchange://news/feed", "exchanges are only in RabbitMQ"),
+    ] {
+        let mut command = bed.command(&["tasks"]);
+        let Outcome { stderr, .. } = Outcome::of(command.env("CELERIAC_TASKS__ROUTES", rule));
+        assert!(stderr.contains(reason), "{stderr}");
+    }
+}
+
+#[test]
+fn exchanges_are_refused_where_there_are_none() {
+    let bed = Bed::new();
+    let refused = bed.run(&["enqueue", "greet", "Ada", "-Q", "exchange://news/feed"]).refused(2);
+    assert!(refused.contains("the sqlite transport has no exchanges"), "{refused}");
+    let refused = bed.run(&["worker", "-Q", "exchange://news/feed"]).refused(2);
+    assert!(refused.contains("a worker takes from queues"), "{refused}");
+    let refused = bed.run(&["tasks", "--set", "broker.bindings=feeds = news"]).refused(2);
+    assert!(refused.contains("broker.bindings"), "{refused}");
 }
