@@ -15,6 +15,9 @@ use self::signature::{Signature, list_of};
 /// How many signatures may follow one job, those within others included.
 pub const MAX_SIGNATURES: usize = 10_000;
 
+/// How many bytes the copies of one result may have together, where several jobs that follow get it.
+const MAX_COPIED: usize = 256 << 20;
+
 /// How deep signatures may lie within each other.
 const MAX_DEPTH: usize = 32;
 
@@ -30,6 +33,14 @@ pub enum CanvasError {
     /// There are too many, or they lie too deep.
     #[error("the message carries more than {MAX_SIGNATURES} signatures, or one deeper than {MAX_DEPTH}")]
     TooMany,
+    /// A result would be copied too often for its size.
+    #[error("the result goes to {copies} jobs that follow, {bytes} bytes in all; {MAX_COPIED} are allowed")]
+    TooLarge {
+        /// How many jobs get it.
+        copies: usize,
+        /// How many bytes all copies have.
+        bytes: usize,
+    },
 }
 
 /// What is known where messages that follow are made.
@@ -69,6 +80,19 @@ impl Continuation {
         check_chain(list_of(self.chain.as_deref())?.into_iter().rev(), MAX_DEPTH, &mut left)
     }
 
+    /// Says whether all that get `result` can have it, which are in memory together when they are published.
+    ///
+    /// # Errors
+    /// [`CanvasError::TooLarge`], or what [`Continuation::check`] refuses.
+    pub fn check_result(&self, result: &RawValue) -> Result<(), CanvasError> {
+        let mut first = list_of(self.callbacks.as_deref())?;
+        first.extend(list_of(self.chain.as_deref())?.pop());
+        let copies = first.into_iter().map(receivers).sum::<Result<usize, _>>()?;
+        let bytes = copies.saturating_mul(result.get().len());
+        // A single one is no larger than the job's own.
+        if copies > 1 && bytes > MAX_COPIED { Err(CanvasError::TooLarge { copies, bytes }) } else { Ok(()) }
+    }
+
     /// Makes the messages that follow a job that has ended well with `result`: those of its links, then the next of
     /// its chain, which carries the rest on. The result stands before their own arguments unless they are immutable.
     ///
@@ -93,11 +117,9 @@ impl Continuation {
     /// Makes the messages of the rest of a chain, which will never be sent since the job has failed for good; whoever
     /// waits for the last of them has to be told. Only those that have been given an id are among them.
     pub fn abandoned(&self, following: &Following<'_>) -> Vec<TaskMessage> {
-        let mut maker = Maker::new(following);
-        for signature in
-            list_of(self.chain.as_deref()).unwrap_or_default().into_iter().rev().take(MAX_SIGNATURES)
-        {
-            maker.abandon(signature, MAX_DEPTH);
+        let (mut maker, mut left) = (Maker::new(following), MAX_SIGNATURES);
+        for signature in list_of(self.chain.as_deref()).unwrap_or_default().into_iter().rev() {
+            maker.abandon(signature, MAX_DEPTH, &mut left);
         }
         maker.into_messages()
     }
@@ -147,6 +169,16 @@ fn check_chain<'r>(
         }
     }
     Ok(())
+}
+
+/// Counts the messages into which a result goes.
+fn receivers(raw: &RawValue) -> Result<usize, CanvasError> {
+    let signature = Signature::read(raw)?;
+    match signature.tasks()? {
+        Some(tasks) if signature.is("chain") => tasks.first().map_or(Ok(0), |first| receivers(first)),
+        Some(tasks) => tasks.iter().map(|task| receivers(task)).sum(),
+        None => Ok(usize::from(!signature.immutable)),
+    }
 }
 
 fn ends_in_a_group(raw: &RawValue) -> Result<bool, CanvasError> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use celeriac_broker::{Delivery, LeaseTag, Settle, Settled, Settlement};
 use celeriac_protocol::{
-    ErrorKind, JobError, JobFacts, Outcome, RetryPolicy, RunError, RunResult, TaskMessage, TimeLimits,
-    Timestamp, error_text, judge, panic_text,
+    ErrorKind, JobError, JobFacts, Outcome, RawValue, RetryPolicy, RunError, RunResult, TaskMessage,
+    TimeLimits, Timestamp, error_text, judge, panic_text,
 };
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -157,6 +157,7 @@ async fn execute(
         Ran::Released => Ending::Released(delivery.is_err().then(|| Box::new(message))),
         Ran::LeaseLost => Ending::LeaseLost,
         Ran::Result(result) => {
+            let result = result.and_then(|value| followed(&message, value));
             let max_retries = facts.max_retries.or(task.options.retry.max_retries);
             let policy = RetryPolicy { max_retries, ..task.options.retry };
             let outcome = judge(result, message.retries, &policy, now, rand::random());
@@ -177,6 +178,14 @@ async fn execute(
         run,
         progress: progress.take(),
         ending,
+    }
+}
+
+/// Refuses a result that all the jobs which follow can't have; trying again would not make it smaller.
+fn followed(message: &TaskMessage, value: Box<RawValue>) -> RunResult {
+    match message.continuation.check_result(&value) {
+        Ok(()) => Ok(value),
+        Err(error) => Err(RunError::Discard(JobError::new(ErrorKind::Error, error.to_string()))),
     }
 }
 

@@ -154,11 +154,13 @@ impl<'f> Maker<'f> {
         JobId::derived(&parent.id, &format!("{}/{place}", parent.celeriac.generation))
     }
 
-    /// Makes the messages of what was given an id and will never be sent.
-    pub(super) fn abandon(&mut self, signature: &RawValue, depth: usize) {
-        let (Ok(signature), Some(depth)) = (Signature::read(signature), depth.checked_sub(1)) else { return };
+    /// Makes the messages of what was given an id and will never be sent, as far as there are any `left`.
+    pub(super) fn abandon(&mut self, signature: &RawValue, depth: usize, left: &mut usize) {
+        let (Some(depth), Some(rest)) = (depth.checked_sub(1), left.checked_sub(1)) else { return };
+        *left = rest;
+        let Ok(signature) = Signature::read(signature) else { return };
         match signature.tasks() {
-            Ok(Some(tasks)) => tasks.iter().for_each(|task| self.abandon(task, depth)),
+            Ok(Some(tasks)) => tasks.iter().for_each(|task| self.abandon(task, depth, left)),
             Ok(None) if !signature.is("chord") && is_said(signature.options.get("task_id")) => {
                 self.messages.extend(self.message(&signature, "abandoned", &[], None));
             }

@@ -219,3 +219,40 @@ fn those_who_wait_for_the_rest_of_a_broken_chain_are_found() {
     };
     assert_eq!(short(&all.abandoned(&following)), ["b b[1] [] []", "c c[] [] []"]);
 }
+
+#[test]
+fn result_is_counted_for_each_job_that_gets_it() {
+    let plain = signature("a", "[]", "{}");
+    let immutable = plain.replace("\"immutable\": false", "\"immutable\": true");
+    let group = |count: usize| of("group", &vec![plain.clone(); count], "{}");
+    let large = raw(&format!("\"{}\"", "x".repeat(MAX_COPIED / 100 - 2)));
+    let chain_of_groups = of("chain", &[group(60), plain.clone()], "{}");
+    for (callbacks, chain, expected) in [
+        (vec![], vec![plain.clone(), group(100)], true),
+        (vec![], vec![plain.clone(), group(101)], false),
+        (vec![immutable, group(100)], vec![], true),
+        (vec![plain.clone(), group(100)], vec![], false),
+        (vec![chain_of_groups.clone()], vec![group(40)], true),
+        (vec![chain_of_groups], vec![group(41)], false),
+    ] {
+        let checked = continuation(&callbacks, &chain).check_result(&large);
+        assert_eq!(checked.is_ok(), expected, "{checked:?}");
+    }
+    let huge = raw(&format!("\"{}\"", "x".repeat(MAX_COPIED)));
+    assert!(continuation(&[], std::slice::from_ref(&plain)).check_result(&huge).is_ok());
+}
+
+#[test]
+fn what_is_abandoned_is_bounded() {
+    let member = signature("a", "[]", r#"{"task_id": "a"}"#);
+    let group = of("group", &vec![member; MAX_SIGNATURES], "{}");
+    let parent = parent();
+    let following = Following {
+        parent: &parent,
+        now: "2026-01-02T03:04:05Z".parse().unwrap(),
+        origin: "here",
+        queue_of: &|_| "q".to_owned(),
+        priority_of: &|number| number,
+    };
+    assert_eq!(continuation(&[], &[group]).abandoned(&following).len(), MAX_SIGNATURES - 1);
+}
