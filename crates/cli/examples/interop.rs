@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use celeriac_cli::App;
-use celeriac_engine::{Ctx, TaskError, task};
+use celeriac_engine::{Call, Ctx, TaskError, task};
+use celeriac_protocol::Arguments;
 use serde_json::value::RawValue;
 
 /// Adds two numbers.
@@ -57,6 +58,13 @@ async fn progress(path: String, ctx: Ctx) -> &'static str {
     "done"
 }
 
+/// Enqueues a task of somebody else's, and returns the job's id.
+#[task(crate = celeriac_engine, name = "house.ask")]
+async fn ask(task: String, queue: String, argument: String, ctx: Ctx) -> Result<String, TaskError> {
+    let call = Call::new(task, Arguments::from_positional(&(argument,))?).queue(queue);
+    Ok(ctx.client().send(call).await?.id().to_string())
+}
+
 /// Writes a line into a file.
 #[task(crate = celeriac_engine, name = "house.log")]
 async fn log(text: String, path: String) -> Result<(), TaskError> {
@@ -68,5 +76,5 @@ async fn log(text: String, path: String) -> Result<(), TaskError> {
 fn main() -> ExitCode {
     let app =
         App::new("interop").task::<add>().task::<both>().task::<both_flaky>().task::<echo>().task::<fail>();
-    celeriac_cli::main(app.task::<flaky>().task::<progress>().task::<log>())
+    celeriac_cli::main(app.task::<flaky>().task::<progress>().task::<ask>().task::<log>())
 }

@@ -18,11 +18,13 @@ const REPORT: &str = "CELERIAC_TEST_INTEROP_REPORT";
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where the queues are.
+/// Where the queues are, and whether results are kept in Redis or sent by the queues' own server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Server {
     Redis,
     RabbitMq,
+    RedisByRpc,
+    RabbitMqByRpc,
 }
 
 /// Is responsible for what one test needs.
@@ -60,10 +62,14 @@ impl House {
         let name = format!("CELERIAC_TEST_PYTHON_{}", celery.replace('.', "_"));
         let python = variable(&name)
             .unwrap_or_else(|| panic!("{name} is not set; `cargo xtask test interop` makes it so"));
-        let (folder, results) = (tempfile::tempdir().unwrap(), redis_corner().unwrap());
+        let (folder, redis) = (tempfile::tempdir().unwrap(), redis_corner().unwrap());
         let broker = match server {
-            Server::Redis => results.clone(),
-            Server::RabbitMq => rabbitmq_corner().unwrap(),
+            Server::Redis | Server::RedisByRpc => redis.clone(),
+            Server::RabbitMq | Server::RabbitMqByRpc => rabbitmq_corner().unwrap(),
+        };
+        let results = match server {
+            Server::Redis | Server::RabbitMq => redis,
+            Server::RedisByRpc | Server::RabbitMqByRpc => "rpc://".to_owned(),
         };
         Self {
             celery: celery.to_owned(),

@@ -8,6 +8,8 @@ mod both;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod to_ours;
 #[cfg(test)]
 mod to_python;
@@ -94,11 +96,13 @@ mod rabbitmq {
             client_of_python_gets_the_result
             client_of_python_gets_every_result_of_a_group
             chain_of_python_runs_to_its_end
+            chain_of_python_that_fails_is_told_to_whoever_waits_for_its_end
             links_of_python_are_followed
             group_at_the_end_of_a_chain_is_run
             chord_and_error_callback_of_python_are_never_begun
             values_of_python_come_back_as_they_went
             every_serializer_and_compression_of_python_is_read
+            results_of_ours_are_read_in_every_serializer_and_compression
             client_of_python_gets_the_failure
             task_that_failed_once_is_retried_and_succeeds
             progress_is_seen_by_python
@@ -113,6 +117,8 @@ mod rabbitmq {
             client_of_ours_gets_the_result
             client_of_ours_gets_the_failure
             every_serializer_and_compression_of_ours_is_read
+            values_of_ours_have_their_types_in_python
+            results_of_python_are_read_in_every_serializer_and_compression
             retry_of_a_python_task_ends_in_its_success
             delayed_job_of_ours_waits_in_python
             progress_of_python_reaches_the_record
@@ -126,5 +132,68 @@ mod rabbitmq {
             chain_of_a_killed_worker_of_ours_goes_on_under_the_same_ids
             job_of_a_killed_python_worker_is_run_by_the_next
             delayed_jobs_outlive_the_last_worker_of_ours;
+    }
+}
+
+/// Redis has the queues, and results are sent by it.
+#[cfg(test)]
+mod redis_by_rpc {
+    lines! {
+        RedisByRpc;
+        to_ours:
+            client_of_python_gets_the_result
+            client_of_python_gets_every_result_of_a_group
+            client_of_python_gets_the_failure
+            every_serializer_and_compression_of_python_is_read
+            values_of_python_come_back_as_they_went
+            task_that_nobody_knows_fails_as_in_celery;
+        to_python:
+            client_of_ours_gets_the_result;
+        rpc:
+            client_of_python_hears_every_state_in_its_order
+            client_of_python_hears_of_a_retry
+            answers_are_what_a_worker_of_python_sends
+            result_that_is_ignored_is_not_sent
+            late_job_is_revoked_for_whoever_waits
+            chain_of_python_answers_from_each_step
+            answers_of_ours_are_read_in_every_serializer
+            client_that_has_gone_keeps_no_job_from_its_end
+            message_that_cannot_be_read_is_answered
+            client_of_ours_is_told_how_it_ended
+            answers_of_python_are_read_in_every_serializer
+            progress_of_python_reaches_the_record_of_the_worker_that_asked
+            client_of_ours_hears_worker_of_ours_with_other_records;
+    }
+}
+
+/// RabbitMQ has the queues, and results are sent by it.
+#[cfg(test)]
+#[cfg(feature = "amqp")]
+mod rabbitmq_by_rpc {
+    lines! {
+        RabbitMqByRpc;
+        to_ours:
+            client_of_python_gets_the_result
+            client_of_python_gets_every_result_of_a_group
+            client_of_python_gets_the_failure
+            every_serializer_and_compression_of_python_is_read
+            values_of_python_come_back_as_they_went
+            task_that_nobody_knows_fails_as_in_celery;
+        to_python:
+            client_of_ours_gets_the_result;
+        rpc:
+            client_of_python_hears_every_state_in_its_order
+            client_of_python_hears_of_a_retry
+            answers_are_what_a_worker_of_python_sends
+            result_that_is_ignored_is_not_sent
+            late_job_is_revoked_for_whoever_waits
+            chain_of_python_answers_from_each_step
+            answers_of_ours_are_read_in_every_serializer
+            client_that_has_gone_keeps_no_job_from_its_end
+            message_that_cannot_be_read_is_answered
+            client_of_ours_is_told_how_it_ended
+            answers_of_python_are_read_in_every_serializer
+            progress_of_python_reaches_the_record_of_the_worker_that_asked
+            client_of_ours_hears_worker_of_ours_with_other_records;
     }
 }
