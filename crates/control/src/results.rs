@@ -60,8 +60,11 @@ impl ResultRecorder {
     /// Makes the results of what has happened: where they are kept, the last of each job; where they are sent, every
     /// one of which somebody waits.
     fn results_of(&self, events: &[JobEvent]) -> Vec<KeptResult> {
-        let children = children_in(events);
-        let result_of = |event: &JobEvent| self.result_of(event, children.get(&event.job.id));
+        let (children, workers) = (children_in(events), self.workers_in(events));
+        let result_of = |event: &JobEvent| {
+            let id = &event.job.id;
+            self.result_of(event, children.get(id), workers.get(id).copied())
+        };
         if !self.results.is_sent() {
             return newest(events.iter().filter_map(result_of).collect());
         }
@@ -69,14 +72,32 @@ impl ResultRecorder {
         events.iter().filter(is_awaited).filter_map(result_of).collect()
     }
 
-    fn result_of(&self, event: &JobEvent, children: Option<&Vec<&JobId>>) -> Option<KeptResult> {
+    fn result_of(
+        &self,
+        event: &JobEvent,
+        children: Option<&Vec<&JobId>>,
+        worker: Option<&str>,
+    ) -> Option<KeptResult> {
         let mut result = TaskResult::after(event, self.settings.style)?;
         if let Some(children) = children.filter(|_| result.state == TaskState::Success) {
             result.set_children(children);
         }
+        if let Some(extended) = &mut result.extended {
+            extended.worker = extended.worker.take().or_else(|| worker.map(ToOwned::to_owned));
+        }
         let body = result.encode_as(self.settings.form);
         let (id, reply_to) = (event.job.id.clone(), event.job.reply_to.clone());
         Some(KeptResult { id, body, keep: self.settings.keep, reply_to })
+    }
+
+    /// Finds who has run jobs, which is told together with how they have ended, where results are to tell it.
+    fn workers_in<'e>(&self, events: &'e [JobEvent]) -> HashMap<&'e JobId, &'e str> {
+        let worker = |event: &'e JobEvent| match &event.what {
+            What::Started { worker } => Some((&event.job.id, &**worker)),
+            _ => None,
+        };
+        let told = self.settings.style.extended.then_some(events);
+        told.into_iter().flatten().filter_map(worker).collect()
     }
 
     /// Leaves out what comes after a task has ended well. The store sees that by itself where results lie as plain

@@ -216,9 +216,10 @@ pub(crate) fn particulars_of_a_result_are_seen_by_python(house: &House) {
         "result = send('house.add', 2, y=3) if False else app.send_task('house.add', (2,), {'y': 3})\n\
          result.get(timeout=20)\n\
          result = AsyncResult(result.id, app=app)\n\
-         tell([result.name, result.args, result.kwargs, result.queue, result.retries, result.children, result.date_done is not None])",
+         tell([result.name, result.args, result.kwargs, result.queue, result.retries, result.children, result.date_done is not None, \
+         result.worker.split('-')[0]])",
     );
-    assert_eq!(told, json!(["house.add", [2], {"y": 3}, "celery", 0, [], true]));
+    assert_eq!(told, json!(["house.add", [2], {"y": 3}, "celery", 0, [], true, "interop"]));
     worker.stop();
 }
 
