@@ -1,24 +1,28 @@
 //! Results where Celery's clients look for them: ours are written there, and those of Python workers
 //! reach the records from there.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_broker::{KeptResult, MessageState, ResultStore};
+use celeriac_broker::{KeptResult, ResultStore};
 use celeriac_db::Database;
-use celeriac_engine::{Client, JobSnapshot, RecordError, Recorder, SqlRecorder};
+use celeriac_engine::{JobSnapshot, RecordError, Recorder, SqlRecorder};
 use celeriac_protocol::{
     BodyForm, JobEvent, JobId, JobStatus, ResultStyle, TaskResult, TaskState, Timestamp, What, error_text,
 };
+use celeriac_store::JobRecord;
 use celeriac_store::query::jobs;
-use celeriac_store::{JobRecord, JobSummary};
 
 use crate::StoreRecorder;
-use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
 use crate::recorder::refused;
+
+mod begun;
+mod reader;
+
+use self::begun::Begun;
+pub use self::reader::ResultReader;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,47 +130,6 @@ impl ResultRecorder {
         }
         Ok(events)
     }
-}
-
-/// Is responsible for which runs were told to have begun: an outcome tells so once more, for the record's sake, and
-/// whoever is sent results is to hear it once.
-#[derive(Debug, Default)]
-struct Begun(Mutex<HashSet<(JobId, u32, u32)>>);
-
-/// How many such runs are remembered; beyond that all are forgotten, and a beginning may be told twice.
-const MAX_BEGUN: usize = 50_000;
-
-impl Begun {
-    fn is_news(&self, event: &JobEvent) -> bool {
-        !matches!(event.what, What::Started { .. }) || !self.runs().contains(&run_in(event))
-    }
-
-    /// Notes what was told, and forgets those that have ended.
-    fn note(&self, events: &[JobEvent]) {
-        let mut runs = self.runs();
-        for event in events.iter().filter(|event| event.job.reply_to.is_some()) {
-            match event.what {
-                What::Enqueued | What::Progressed { .. } => {}
-                What::Started { .. } => {
-                    if runs.len() >= MAX_BEGUN {
-                        runs.clear();
-                    }
-                    runs.insert(run_in(event));
-                }
-                _ => {
-                    runs.remove(&run_in(event));
-                }
-            }
-        }
-    }
-
-    fn runs(&self) -> MutexGuard<'_, HashSet<(JobId, u32, u32)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn run_in(event: &JobEvent) -> (JobId, u32, u32) {
-    (event.job.id.clone(), event.job.generation, event.delivery)
 }
 
 /// What is learnt of jobs.
@@ -313,159 +276,4 @@ fn newest(results: Vec<KeptResult>) -> Vec<KeptResult> {
     }
     let kept = results.into_iter().enumerate().filter(|(place, result)| last[&result.id] == *place);
     kept.map(|(_, result)| result).collect()
-}
-
-/// How long a job must have been silent before its result is looked for.
-const SILENT: Duration = Duration::from_secs(2);
-
-/// How often results are looked for.
-const PERIOD: Duration = Duration::from_secs(2);
-
-/// How many jobs of each open status one pass looks at.
-const BATCH: u64 = 500;
-
-/// How many runs are remembered as run by others; beyond that all are asked for again.
-const MAX_OTHERS: usize = 10_000;
-
-/// The statuses that end by a result.
-const OPEN: [JobStatus; 4] =
-    [JobStatus::Running, JobStatus::Pending, JobStatus::Retrying, JobStatus::Scheduled];
-
-/// Is responsible for records of jobs that Python workers run: they say what became of one by its
-/// result alone.
-pub struct ResultReader {
-    recorder: ResultRecorder,
-    client: Client,
-    /// For each open status, the row behind which the next pass goes on; 0 is the beginning.
-    reached: [AtomicI64; OPEN.len()],
-    others: Mutex<HashSet<Run>>,
-}
-
-/// One run of a job, by its generation and delivery, on a worker.
-type Run = (JobId, u32, u32, String);
-
-impl ResultReader {
-    /// Makes a reader of the results that `recorder` knows of; `client` tells whoever listens.
-    pub fn new(recorder: ResultRecorder, client: Client) -> Self {
-        Self { recorder, client, reached: Default::default(), others: Mutex::default() }
-    }
-
-    async fn next_open(&self, place: usize, now: Timestamp) -> Result<Vec<JobId>, LoopError> {
-        let (reader, reached) = (self.recorder.database.reader(), &self.reached[place]);
-        let after = reached.load(Ordering::Relaxed);
-        let silent = jobs::silent(reader, OPEN[place], now - SILENT, after, BATCH).await?;
-        let is_end = (silent.len() as u64) < BATCH;
-        reached.store(silent.last().map_or(0, |job| if is_end { 0 } else { job.seq }), Ordering::Relaxed);
-        Ok(silent.into_iter().map(|job| job.id).collect())
-    }
-
-    /// Leaves out what is told of the midst of runs that are our own: what stands there of these was
-    /// written by an earlier run, as the record is written before it.
-    async fn of_others(&self, events: Vec<JobEvent>) -> Result<Vec<JobEvent>, LoopError> {
-        let mut kept = Vec::with_capacity(events.len());
-        for event in events {
-            if event.status().is_final() || self.is_run_by_others(&event).await? {
-                kept.push(event);
-            }
-        }
-        Ok(kept)
-    }
-
-    /// Says whether no worker of ours runs the delivery that an event tells of.
-    ///
-    /// That a job has begun where nobody is known to have it, and whatever is told of it without a
-    /// name, is told by others alone. Else the message says who holds it, which is asked once for each run.
-    async fn is_run_by_others(&self, event: &JobEvent) -> Result<bool, LoopError> {
-        let Some(run) = self.run_of(&event.job.id).await? else { return Ok(true) };
-        if self.others().contains(&run) {
-            return Ok(true);
-        }
-        let broker = self.client.broker();
-        let capabilities = broker.capabilities();
-        let task = self.client.registry().find(&event.job.task);
-        // A message that was acknowledged before its job began tells nothing.
-        let tells = capabilities.lookup && task.is_none_or(|task| task.options.acks_late);
-        if !capabilities.shared || !tells {
-            return Ok(false);
-        }
-        let found = broker.admin().find(&run.0).await?;
-        let is_ours = matches!(
-            found.map(|found| found.state),
-            Some(MessageState::Held { holder, .. }) if holder == run.3
-        );
-        // Read after the message: a run of ours that has ended meanwhile has been recorded before it let go.
-        if is_ours || self.run_of(&run.0).await?.as_ref() != Some(&run) {
-            return Ok(false);
-        }
-        let mut others = self.others();
-        if others.len() >= MAX_OTHERS {
-            others.clear();
-        }
-        others.insert(run);
-        Ok(true)
-    }
-
-    /// Returns the run that a job is in, where the record knows a worker of it.
-    async fn run_of(&self, id: &JobId) -> Result<Option<Run>, LoopError> {
-        let record = jobs::find(self.recorder.database.reader(), id).await?;
-        Ok(record.and_then(|record| {
-            let JobSummary { status, generation, delivery, worker, .. } = record.summary;
-            let worker = worker.filter(|_| status == JobStatus::Running)?;
-            Some((id.clone(), generation, delivery, worker))
-        }))
-    }
-
-    fn others(&self) -> MutexGuard<'_, HashSet<Run>> {
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Records what was learnt, and tells whoever listens what has moved a record.
-    async fn take_in(&self, events: &[JobEvent]) -> Result<u64, LoopError> {
-        if events.is_empty() {
-            return Ok(0);
-        }
-        self.recorder.inner.record(events).await?;
-        let mut moved = Vec::with_capacity(events.len());
-        for event in events {
-            let record = jobs::find(self.recorder.database.reader(), &event.job.id).await?;
-            moved.extend(record.filter(|record| stands_at(record, event)).map(|_| event.clone()));
-        }
-        self.client.events().tell(&moved);
-        Ok(moved.len() as u64)
-    }
-}
-
-#[async_trait]
-impl Loop for ResultReader {
-    fn name(&self) -> &'static str {
-        "results"
-    }
-
-    fn describe(&self) -> &'static str {
-        "records what Python workers made of jobs"
-    }
-
-    fn period(&self) -> Duration {
-        PERIOD
-    }
-
-    async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        let (now, mut looked, mut learnt) = (ctx.now(), 0, 0);
-        for place in 0..OPEN.len() {
-            if ctx.is_stopping() {
-                break;
-            }
-            let open = self.next_open(place, now).await?;
-            looked += open.len() as u64;
-            let events = self.recorder.learn(&open, Wanted::All(now)).await?;
-            learnt += self.take_in(&self.of_others(events).await?).await?;
-        }
-        Ok(PassReport::default().with("looked_at", looked).with("learnt", learnt))
-    }
-}
-
-/// Says whether a record stands where an event has put it.
-fn stands_at(record: &JobRecord, event: &JobEvent) -> bool {
-    let job = &record.summary;
-    (job.status, job.generation, job.delivery) == (event.status(), event.job.generation, event.delivery)
 }
