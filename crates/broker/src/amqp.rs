@@ -96,10 +96,10 @@ impl AmqpBroker {
     /// [`BrokerError::Unavailable`]: it does not answer.
     pub async fn open(options: AmqpOptions, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
         options.validate()?;
-        let uri = options.uri()?;
+        let place = options.place()?;
         let link = |what: &str| {
             let name = format!("celeriac {} {what}", std::process::id());
-            Arc::new(Link::new(uri.clone(), name, options.deadline))
+            Arc::new(Link::new(place.clone(), name, options.deadline))
         };
         let (incoming, outgoing) = (link("incoming"), link("outgoing"));
         let publisher = Publisher::new(options.clone(), Arc::clone(&outgoing), Arc::clone(&incoming));

@@ -18,6 +18,7 @@ mod replies;
 mod results;
 pub mod sql;
 mod sqlite;
+mod tls;
 
 pub use admin::{
     BrokerAdmin, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState, QueueDepth,

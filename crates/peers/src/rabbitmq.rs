@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::PeerError;
 use crate::process::{Process, free_port};
+use crate::{PeerError, TlsFiles};
 
 const SERVER: &str = "RabbitMQ";
 
@@ -35,6 +35,7 @@ struct Ports {
     distribution: u16,
     /// Erlang's name service, which would outlive it at its usual port.
     names: u16,
+    tls: Option<u16>,
 }
 
 impl RabbitMq {
@@ -58,14 +59,29 @@ impl RabbitMq {
     /// # Errors
     /// It is not installed.
     pub fn begin() -> Result<Self, PeerError> {
+        Self::begin_with(None)
+    }
+
+    /// Starts one that also speaks TLS, with clients that show a certificate of `files.authority`.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub fn start_with_tls(files: TlsFiles<'_>) -> Result<Self, PeerError> {
+        let mut server = Self::begin_with(Some(files))?;
+        server.wait()?;
+        Ok(server)
+    }
+
+    fn begin_with(files: Option<TlsFiles<'_>>) -> Result<Self, PeerError> {
         let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
         if !Self::is_installed() {
             return Err(PeerError::NotInstalled { server: SERVER, program: "rabbitmq-server" });
         }
         let folder = tempfile::tempdir().map_err(fail("make its folder"))?;
         let port = || free_port().map_err(fail("find a port"));
-        let ports = Ports { amqp: port()?, management: port()?, distribution: port()?, names: port()? };
-        configure(folder.path(), ports).map_err(fail("write its configuration"))?;
+        let tls = files.map(|_| port()).transpose()?;
+        let ports = Ports { amqp: port()?, management: port()?, distribution: port()?, names: port()?, tls };
+        configure(folder.path(), ports, files).map_err(fail("write its configuration"))?;
         let process = serve(folder.path(), ports)?;
         Ok(Self { process, ports, folder })
     }
@@ -84,6 +100,12 @@ impl RabbitMq {
     /// Returns where a virtual host of it lies; `/` is always there.
     pub fn url(&self, vhost: &str) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/{}", self.ports.amqp, vhost.replace('/', "%2F"))
+    }
+
+    /// Returns where a virtual host of it lies by TLS; `None` for one that does not speak it.
+    pub fn tls_url(&self, vhost: &str) -> Option<String> {
+        let port = self.ports.tls?;
+        Some(format!("amqps://guest:guest@127.0.0.1:{port}/{}", vhost.replace('/', "%2F")))
     }
 
     /// Returns where its management API lies, with a user.
@@ -144,15 +166,28 @@ impl Drop for RabbitMq {
     }
 }
 
-fn configure(folder: &Path, ports: Ports) -> std::io::Result<()> {
+fn configure(folder: &Path, ports: Ports, files: Option<TlsFiles<'_>>) -> std::io::Result<()> {
     let Ports { amqp, management, .. } = ports;
-    let settings = format!(
+    let mut settings = format!(
         "listeners.tcp.default = 127.0.0.1:{amqp}\n\
          management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {management}\n\
          log.console.level = warning\n\
          disk_free_limit.absolute = 50MB\n"
     );
+    if let (Some(TlsFiles { authority, certificate, key }), Some(port)) = (files, ports.tls) {
+        settings += &format!(
+            "listeners.ssl.default = 127.0.0.1:{port}\n\
+             ssl_options.cacertfile = {}\n\
+             ssl_options.certfile = {}\n\
+             ssl_options.keyfile = {}\n\
+             ssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = true\n",
+            authority.display(),
+            certificate.display(),
+            key.display(),
+        );
+    }
     std::fs::write(folder.join("rabbitmq.conf"), settings)?;
     std::fs::write(folder.join("enabled_plugins"), "[rabbitmq_management].\n")
 }

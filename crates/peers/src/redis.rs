@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::PeerError;
 use crate::process::{Process, free_port, on_path};
+use crate::{PeerError, TlsFiles};
 
 const SERVER: &str = "Redis";
 
@@ -133,6 +133,20 @@ impl Redis {
     /// It does not answer, or refuses.
     pub fn configure(&self, setting: &str, value: &str) -> Result<(), PeerError> {
         self.command(&format!("CONFIG SET {setting} \"{value}\""), "change a setting")
+    }
+
+    /// Lets it speak TLS, too, with clients that show a certificate of `files.authority`, and returns where.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub fn speak_tls(&self, files: TlsFiles<'_>) -> Result<String, PeerError> {
+        let fail = |source| PeerError::System { server: SERVER, action: "find a port", source };
+        let port = free_port().map_err(fail)?;
+        let TlsFiles { authority, certificate, key } = files;
+        let settings = [("ca-cert-file", authority), ("cert-file", certificate), ("key-file", key)];
+        let settings = settings.map(|(name, path)| format!("tls-{name} \"{}\"", path.display())).join(" ");
+        self.command(&format!("CONFIG SET {settings} tls-port {port}"), "speak TLS")?;
+        Ok(format!("rediss://127.0.0.1:{port}"))
     }
 
     fn command(&self, line: &str, action: &'static str) -> Result<(), PeerError> {

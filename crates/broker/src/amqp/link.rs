@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::uri::AMQPUri;
+use lapin::runtime::default_runtime;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 
 use super::PRODUCT;
+use super::options::Place;
 use crate::BrokerError;
 
 /// How long one attempt to connect may take; a call that has more time tries again.
@@ -22,7 +23,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Is responsible for one connection, which all calls of one kind share.
 pub(super) struct Link {
-    uri: AMQPUri,
+    place: Place,
     /// Shown by the server's own tools.
     name: String,
     deadline: Duration,
@@ -76,9 +77,9 @@ struct Late(Duration);
 
 impl Link {
     /// Makes a link that connects when it is first used.
-    pub(super) fn new(uri: AMQPUri, name: String, deadline: Duration) -> Self {
+    pub(super) fn new(place: Place, name: String, deadline: Duration) -> Self {
         let (current, last_failure) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { uri, name, deadline, current, lines: AtomicU64::new(0), last_failure }
+        Self { place, name, deadline, current, lines: AtomicU64::new(0), last_failure }
     }
 
     /// Does something within the deadline.
@@ -123,7 +124,8 @@ impl Link {
 
     async fn connect(&self) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
+        let Place { uri, tls } = self.place.clone();
+        let connecting = Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?);
         match tokio::time::timeout(CONNECT, connecting).await {
             Ok(connected) => connected,
             Err(late) => Err(std::io::Error::new(std::io::ErrorKind::TimedOut, late).into()),
@@ -144,7 +146,7 @@ impl Link {
 
     /// Says what is to be mended where the server does not let us in.
     fn refused(&self, error: lapin::Error) -> BrokerError {
-        let (user, vhost) = (&self.uri.authority.userinfo.username, &self.uri.vhost);
+        let (user, vhost) = (&self.place.uri.authority.userinfo.username, &self.place.uri.vhost);
         let what = match code(&error) {
             Some(403) => format!("user \"{user}\" is unknown there, or the password is wrong"),
             Some(530) => {

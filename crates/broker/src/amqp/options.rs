@@ -4,16 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use celeriac_protocol::MAX_PRIORITY;
+use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 
 use super::{Binding, PRODUCT};
 use crate::BrokerError;
+use crate::tls::{self, Tls};
 
 /// Says where RabbitMQ is and how the queues are declared there. The defaults are Celery's.
 #[derive(Clone)]
 pub struct AmqpOptions {
     /// `amqp://[user:password@]host[:port][/vhost]`, `amqps://` for TLS with the system's certificate
-    /// authorities; without a virtual host it is `/`.
+    /// authorities, and those of the file that `?cacertfile=PATH` names (`certfile` and `keyfile` for a certificate of
+    /// our own, RabbitMQ's words all); without a virtual host it is `/`.
     pub url: String,
     /// The queues that are counted before anybody has used them here, since RabbitMQ tells no names.
     pub queues: Vec<String>,
@@ -48,6 +51,13 @@ impl fmt::Debug for AmqpOptions {
 /// How often both sides show that they live: two that are missed end the connection, and with it its leases.
 const HEARTBEAT_SECS: u16 = 10;
 
+/// Where a server is, and what TLS needs there.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) uri: AMQPUri,
+    pub(super) tls: OwnedTLSConfig,
+}
+
 impl AmqpOptions {
     /// Takes Celery's defaults for the server at `url`.
     pub fn at(url: impl Into<String>) -> Self {
@@ -68,7 +78,7 @@ impl AmqpOptions {
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
     pub fn validate(&self) -> Result<(), BrokerError> {
-        self.uri()?;
+        self.place()?;
         let wrong = if self.max_priority.is_some() && self.quorum {
             "a quorum queue has no highest priority"
         } else if self.max_priority == Some(0) {
@@ -83,11 +93,30 @@ impl AmqpOptions {
         Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
     }
 
+    /// Reads where the server is and how one is let in there.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: the URL is none that is understood, or a file that it names can't be read.
+    pub(super) fn place(&self) -> Result<Place, BrokerError> {
+        let refused = |source| BrokerError::Refused { product: PRODUCT, source };
+        let uri = self.uri()?;
+        let Tls { authorities, identity, is_unverified } =
+            Tls::of(&self.url, &tls::RABBITMQ).map_err(refused)?;
+        if is_unverified {
+            let why = "certificates are always looked at; name the authority of this one by cacertfile in place of verify";
+            return Err(refused(why.into()));
+        }
+        let cert_chain =
+            authorities.map(String::from_utf8).transpose().map_err(|error| refused(error.into()))?;
+        let identity = identity.map(|(pem, key)| OwnedIdentity::PKCS8 { pem, key });
+        Ok(Place { uri, tls: OwnedTLSConfig { identity, cert_chain } })
+    }
+
     /// Reads the URL.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: it is none that is understood.
-    pub(super) fn uri(&self) -> Result<AMQPUri, BrokerError> {
+    fn uri(&self) -> Result<AMQPUri, BrokerError> {
         let refused = |source: String| BrokerError::Refused { product: PRODUCT, source: source.into() };
         // Celery's name for the same.
         let url = self.url.strip_prefix("py").filter(|rest| rest.starts_with("amqp")).unwrap_or(&self.url);

@@ -44,7 +44,7 @@ impl AmqpReplies {
     pub async fn open(amqp: &AmqpOptions, options: ReplyOptions) -> Result<Self, BrokerError> {
         amqp.validate()?;
         let name = format!("celeriac {} answers", std::process::id());
-        let link = Arc::new(Link::new(amqp.uri()?, name, amqp.deadline));
+        let link = Arc::new(Link::new(amqp.place()?, name, amqp.deadline));
         link.in_time(link.line()).await?;
         Ok(Self { link, options, inbox: Arc::default(), hearing: JoinSet::new() })
     }

@@ -9,12 +9,14 @@ use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnection
 use super::PRODUCT;
 use super::whereabouts::Whereabouts;
 use crate::BrokerError;
+use crate::tls::{self, Tls};
 
 /// Says where Redis is and how the queue is laid out there. The defaults are Celery's.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the web's certificate
-    /// authorities, `redis+socket:///path?virtual_host=db` for a Unix socket;
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the system's certificate
+    /// authorities, or those of the file that `?ssl_ca_certs=PATH` names, as in Celery (`ssl_certfile` and
+    /// `ssl_keyfile` for a certificate of our own, `ssl_cert_reqs=none` for looking at none); `redis+socket:///path?virtual_host=db` for a Unix socket;
     /// `sentinel://host:port;sentinel://host:port/db` for where sentinels say that the master is. User,
     /// password and database that stand in one of these are the master's; the sentinels ask for none.
     pub url: String,
@@ -120,6 +122,14 @@ impl RedisOptions {
         let info = info.expect("what is split has a part").clone();
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Ok(info.set_redis_settings(settings))
+    }
+
+    /// Reads what the URL says of TLS.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: a file that it names can't be read.
+    pub(super) fn tls(&self) -> Result<Tls, BrokerError> {
+        Tls::of(&self.url, &tls::REDIS).map_err(|source| BrokerError::Refused { product: PRODUCT, source })
     }
 
     /// Returns the sentinels' addresses, without what is the master's.

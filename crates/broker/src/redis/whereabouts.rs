@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError,
-    RedisResult, Value,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult, TlsCertificates, Value,
 };
 
 use super::PRODUCT;
 use super::link::failed;
 use super::options::{RedisOptions, SENTINEL};
 use crate::BrokerError;
+use crate::tls::Tls;
 
 /// How long one attempt to connect may take; a call that has more time tries again.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ impl Whereabouts {
     pub(super) fn of(options: &RedisOptions) -> Result<Self, BrokerError> {
         let node = options.connection()?;
         if !options.url.starts_with(SENTINEL) {
-            return Ok(Self::Fixed(Client::open(node).map_err(failed)?));
+            return Ok(Self::Fixed(client(node, options)?));
         }
         let Some(master) = options.master_name.clone().filter(|name| !name.is_empty()) else {
             let source = "the sentinels must be told which master is meant (`master_name`)".into();
@@ -74,6 +75,24 @@ impl Whereabouts {
             }
         }
     }
+}
+
+/// Makes a client with what the URL says of TLS.
+fn client(node: ConnectionInfo, options: &RedisOptions) -> Result<Client, BrokerError> {
+    let ConnectionAddr::TcpTls { host, port, .. } = node.addr() else {
+        return Client::open(node).map_err(failed);
+    };
+    let Tls { authorities, identity, is_unverified } = options.tls()?;
+    if is_unverified {
+        tracing::warn!(
+            "the certificate of {PRODUCT} is not looked at, as its URL says: whoever is in between can read and write"
+        );
+    }
+    let addr =
+        ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: is_unverified, tls_params: None };
+    let client_tls = identity.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
+    let certificates = TlsCertificates { client_tls, root_cert: authorities };
+    Client::build_with_tls(node.set_addr(addr), certificates).map_err(failed)
 }
 
 /// Asks one sentinel after the other where the master is.

@@ -116,7 +116,7 @@ pub(super) const IGNORED: &[Ignored] = &[
     },
     Ignored {
         variable: "CELERY_BROKER_USE_SSL",
-        reason: "`rediss://` in `broker.url` asks for it",
+        reason: "`rediss://…?ssl_ca_certs=PATH` or `amqps://…?cacertfile=PATH` in `broker.url` asks for it",
         fits: &["0", "no", "false", "off"],
     },
     Ignored { variable: "CELERY_TIMEZONE", reason: "times are written in UTC", fits: &["utc", "etc/utc"] },
