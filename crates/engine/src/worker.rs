@@ -1,14 +1,13 @@
 //! Runs jobs: fetches no more than it has free slots for, and acknowledges nothing before its
 //! outcome is recorded.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_protocol::{AcceptContent, Address, Clock, DEFAULT_QUEUE, error_text};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::{Client, Registry, RegistryError, States};
 
@@ -207,15 +206,20 @@ impl Worker {
         // Dropped in the middle, the worker must not leave anybody behind who renews its leases.
         let side_stop = side_stop.drop_guard();
         let fetch_stop = stop.child_token();
-        let mut fetching = pin!(fetcher::run(&shared, to_settler, fetch_stop.clone()));
-        tokio::select! {
-            () = &mut fetching => {}
+        // On a thread among those that run jobs, where it waits its turn among them; gone with this future.
+        let fetching = sides.spawn(fetcher::run(Arc::clone(&shared), to_settler, fetch_stop.clone()));
+        let mut fetching = AbortOnDropHandle::new(fetching);
+        let fetched = tokio::select! {
+            fetched = &mut fetching => fetched,
             ended = &mut settler => {
                 tracing::error!(worker = %shared.name, ?ended, "settler ended early; the worker stops, leases will bring its jobs back");
                 fetch_stop.cancel();
-                fetching.await;
+                fetching.await.ok();
                 return;
             }
+        };
+        if let Err(panic) = fetched {
+            tracing::error!(worker = %shared.name, error = %panic, "fetcher ended badly; leases will bring the jobs back");
         }
         // Jobs are gone but for those that can't be stopped; what they still hand in is not waited for.
         last_call.cancel();

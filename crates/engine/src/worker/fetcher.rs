@@ -18,12 +18,16 @@ use crate::ctx::StopReason;
 /// How long to wait before fetching again when the transport fails, at first and at most.
 const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// A question asks for half of the slots at most, so that the transport answers it while the jobs of the other half run;
+/// but not for fewer than this, where there are slots enough.
+const FEWEST_AT_ONCE: usize = 16;
+
 /// How long jobs that are to be dropped may take for it.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Fetches and runs until told to stop, then drains.
-pub(super) async fn run(shared: &Arc<Shared>, to_settler: FinishedSender, stop: CancellationToken) {
-    let mut fetcher = Fetcher::new(shared, to_settler);
+pub(super) async fn run(shared: Arc<Shared>, to_settler: FinishedSender, stop: CancellationToken) {
+    let mut fetcher = Fetcher::new(&shared, to_settler);
     fetcher.fill(&stop).await;
     fetcher.drain().await;
 }
@@ -68,6 +72,7 @@ impl<'a> Fetcher<'a> {
                 self.notice_end(joined);
             }
             if asking.is_none() && self.hungry && self.free_slots() > 0 && !stop.is_cancelled() {
+                self.gather().await;
                 asking = Some(self.ask());
             }
             if alarm_at != Some(self.ask_again_at) {
@@ -97,8 +102,24 @@ impl<'a> Fetcher<'a> {
         self.shared.options.concurrency.saturating_sub(self.running.len())
     }
 
+    /// Returns how many messages are asked for at most.
+    fn at_once(&self) -> usize {
+        (self.shared.options.concurrency / 2).max(FEWEST_AT_ONCE)
+    }
+
+    /// Lets every job go on once that can, where few slots are free: jobs that end at once set their slots free together,
+    /// and a question for many messages costs hardly more than one for a single message.
+    async fn gather(&mut self) {
+        if self.free_slots() < self.at_once() && !self.running.is_empty() {
+            tokio::task::yield_now().await;
+            while let Some(joined) = self.running.try_join_next() {
+                self.notice_end(joined);
+            }
+        }
+    }
+
     fn ask(&mut self) -> Asking {
-        let (shared, max) = (Arc::clone(self.shared), self.free_slots());
+        let (shared, max) = (Arc::clone(self.shared), self.free_slots().min(self.at_once()));
         (self.asked, self.hungry) = (max, false);
         Box::pin(async move {
             let options = &shared.options;
