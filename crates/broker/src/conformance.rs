@@ -178,6 +178,7 @@ const NEEDS: &[(&str, fn(&Capabilities) -> bool)] = &[
     ("order/many_fall_due_at_once_and_none_is_forgotten", |can| can.given_clock),
     ("lease/message_of_a_silent_holder_goes_to_another", |can| can.given_clock),
     ("lease/renewed_lease_holds", |can| can.given_clock),
+    ("lease/renewal_lengthens_no_other_lease_of_its_fetch", |can| can.given_clock),
     ("lease/lease_is_as_long_as_asked_for", |can| can.given_clock),
     ("lease/late_holder_changes_nothing", |can| can.given_clock),
     ("lease/late_holder_changes_nothing_while_nobody_holds", |can| can.given_clock),
@@ -251,6 +252,7 @@ macro_rules! conform {
             lease {
                 message_of_a_silent_holder_goes_to_another
                 renewed_lease_holds
+                renewal_lengthens_no_other_lease_of_its_fetch
                 lease_is_as_long_as_asked_for
                 late_holder_changes_nothing
                 late_holder_changes_nothing_while_nobody_holds

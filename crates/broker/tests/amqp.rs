@@ -43,6 +43,7 @@ mod suite {
             "order/many_fall_due_at_once_and_none_is_forgotten",
             "lease/message_of_a_silent_holder_goes_to_another",
             "lease/renewed_lease_holds",
+            "lease/renewal_lengthens_no_other_lease_of_its_fetch",
             "lease/lease_is_as_long_as_asked_for",
             "lease/late_holder_changes_nothing",
             "lease/late_holder_changes_nothing_while_nobody_holds",

@@ -33,6 +33,23 @@ pub async fn renewed_lease_holds(on: Fixture) -> Outcome {
     Ok(())
 }
 
+/// Messages are held each for itself, though they were fetched together.
+pub async fn renewal_lengthens_no_other_lease_of_its_fetch(on: Fixture) -> Outcome {
+    on.publish(&["a", "b", "c", "d"]).await?;
+    let mut held = on.fetch(4).await?;
+    let (d, b) = (held.remove(3), held.remove(1));
+    on.pass(20);
+    assert_eq!(on.broker.renew(&[b.tag], LEASE).await?, [Renewal::Held { cancel_requested: None }]);
+    assert_eq!(on.settle(d, Settle::Ack).await?, Settled::Done);
+    on.pass(10);
+    assert_eq!(on.fetch_ids(5).await?, ["a", "c"]);
+    on.pass(20);
+    assert_eq!(on.fetch_ids(5).await?, ["b"]);
+    on.pass(10);
+    assert_eq!(on.fetch_ids(5).await?, ["a", "c"]);
+    Ok(())
+}
+
 /// The fetch says how long, each for itself.
 pub async fn lease_is_as_long_as_asked_for(on: Fixture) -> Outcome {
     on.publish(&["short", "long"]).await?;

@@ -31,15 +31,20 @@ end
 local MANY = 2000
 
 -- Calls a command on a key with all values, in as few calls as can be; `key` may be nil. Nothing is called without values.
+-- Returns the sum of what was answered, of a command that answers with numbers.
 local function call_with(command, key, values)
+    local sum = 0
     for first = 1, #values, MANY do
         local last = math.min(first + MANY - 1, #values)
+        local answer
         if key then
-            redis.call(command, key, unpack(values, first, last))
+            answer = redis.call(command, key, unpack(values, first, last))
         else
-            redis.call(command, unpack(values, first, last))
+            answer = redis.call(command, unpack(values, first, last))
         end
+        if type(answer) == 'number' then sum = sum + answer end
     end
+    return sum
 end
 
 -- Returns one value for each of the names: of a hash, or of all keys where `key` is nil. What is not there is false.
@@ -292,11 +297,14 @@ end
 
 -- Hands what has fallen due to its list, at most `limit` of each queue, the earliest first in line. Returns the queues of
 -- which messages wait. Whoever reads a record that says 'd' looks whether the message is still parked.
-local function promote(limit)
+-- Of the queues that are `asked` for up to `most` messages, each a table, no more than these are taken, and they are left
+-- in the queue's table by their list, the first in line last: most of them go on at once.
+local function promote(limit, asked, most)
     local still = {}
     for _, queue in ipairs(redis.call('SMEMBERS', waiting)) do
-        local delayed = delayed_of(queue)
-        local due = redis.call('ZRANGE', delayed, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit)
+        local delayed, fallen_due = delayed_of(queue), asked and asked[queue]
+        local count = fallen_due and math.min(limit, most) or limit
+        local due = redis.call('ZRANGE', delayed, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, count)
         if #due > 0 then
             local lists, values = {}, values_of('HMGET', parked, due)
             for i = #due, 1, -1 do
@@ -308,7 +316,9 @@ local function promote(limit)
                 end
             end
             for list in pairs(lists) do redis.call('LLEN', list) end
-            for list, raws in pairs(lists) do call_with('RPUSH', list, raws) end
+            for list, raws in pairs(lists) do
+                if fallen_due then fallen_due[list] = raws else call_with('RPUSH', list, raws) end
+            end
             call_with('HDEL', parked, due)
             call_with('ZREM', delayed, due)
         end
@@ -322,13 +332,39 @@ local function promote(limit)
 end
 
 -- Returns who holds a tag of ours and what: { id, queue, step, length of the message, holder, then what is known of its
--- job: n, ra, d, a, l, c, u as in its record, false for what is not }.
+-- job: n, ra, d, a, l, c, u as in its record, false for what is not; when its first lease ends }.
 local function holds_of(tag)
     local packed = redis.call('HGET', held, tag)
     return packed and cmsgpack.unpack(packed) or nil
 end
 
-local HOLDS_N, HOLDS_D, HOLDS_A, HOLDS_C, HOLDS_U = 6, 8, 9, 11, 12
+local HOLDS_N, HOLDS_D, HOLDS_A, HOLDS_C, HOLDS_U, HOLDS_END = 6, 8, 9, 11, 12, 13
+
+-- The leases of one fetch end together, so up to this many of them stand in one place, '<how their tags begin>*<first
+-- number>*<last number>', which stays until then. A lease that was renewed has a place of its own, its tag.
+local TOGETHER = 100
+
+local function tag_of_number(stem, number)
+    return stem .. string.format('%06d', number)
+end
+
+-- Returns the tags whose leases end at a place.
+local function tags_at(place)
+    local stem, first, last = place:match('^(.*)%*(%d+)%*(%d+)$')
+    if not stem then return { place } end
+    local tags, ended = {}, {}
+    for number = tonumber(first), tonumber(last) do tags[#tags + 1] = tag_of_number(stem, number) end
+    local holds, renewed = values_of('HMGET', held, tags), values_of('ZMSCORE', leases, tags)
+    for i, tag in ipairs(tags) do
+        if holds[i] and not renewed[i] then ended[#ended + 1] = tag end
+    end
+    return ended
+end
+
+-- Says when a lease ends.
+local function end_of(tag, holds)
+    return tonumber(redis.call('ZSCORE', leases, tag)) or holds[HOLDS_END]
+end
 
 -- Returns the message under a tag of ours, as it was popped; nil if a peer has put it back meanwhile.
 local function message_under(tag, holds)
@@ -344,11 +380,9 @@ local function tag_of(id)
     end
 end
 
--- Lets go of tags, and of the jobs that were held under them.
-local function drop_tags(tags, ids)
-    if #tags == 0 then return end
+-- Lets go of tags that are in Celery's index no more, and of the jobs that were held under them; returns these.
+local function drop_held(tags, ids)
     call_with('HDEL', unacked, tags)
-    call_with('ZREM', unacked_index, tags)
     call_with('HDEL', held, tags)
     call_with('ZREM', leases, tags)
     local of_these = {}
@@ -357,6 +391,12 @@ local function drop_tags(tags, ids)
     end
     call_with('HDEL', holding, of_these)
     return of_these
+end
+
+-- Lets go of tags, and of the jobs that were held under them.
+local function drop_tags(tags, ids)
+    call_with('ZREM', unacked_index, tags)
+    return drop_held(tags, ids)
 end
 
 -- Returns what is known of a job that was held, with the counts of that time.
@@ -380,15 +420,21 @@ end
 
 -- Takes back up to `limit` of our own leases that have ended; other workers' tags are none of our business.
 local function take_back(limit)
-    local ended = redis.call('ZRANGE', leases, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
-    for i = #ended - 1, 1, -2 do
-        local tag = ended[i]
+    local places = redis.call('ZRANGE', leases, '-inf', digits(now), 'BYSCORE', 'LIMIT', 0, limit, 'WITHSCORES')
+    local ended, past = {}, {}
+    for i = 1, #places, 2 do
+        if #ended >= limit then break end
+        past[#past + 1] = places[i]
+        for _, tag in ipairs(tags_at(places[i])) do ended[#ended + 1] = { tag, tonumber(places[i + 1]) } end
+    end
+    for i = #ended, 1, -1 do
+        local tag, ended_at = unpack(ended[i])
         local holds = holds_of(tag)
         local raw = holds and message_under(tag, holds)
         if raw then
             local known = known_after(holds)
             known.l = (known.l or 0) + 1
-            push_back(raw, holds[2], holds[3], holds[1], tonumber(ended[i + 1]), 0, known)
+            push_back(raw, holds[2], holds[3], holds[1], ended_at, 0, known)
             drop_tags({ tag }, { holds[1] })
         elseif holds then
             drop_lost(tag, holds)
@@ -396,6 +442,7 @@ local function take_back(limit)
             drop_tags({ tag }, { '' })
         end
     end
+    call_with('ZREM', leases, past)
 end
 
 -- Says whether nothing is left of a job but what is known of it: Python workers take messages, and put back what

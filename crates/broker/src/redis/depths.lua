@@ -41,11 +41,11 @@ for _, queue in ipairs(redis.call('SMEMBERS', own .. 'queues')) do
     count_delayed(queue, count)
 end
 
-local ends = redis.call('ZRANGE', leases, 0, -1, 'WITHSCORES')
-for i = 1, #ends, 2 do
-    local holds = holds_of(ends[i])
-    if holds and redis.call('HEXISTS', unacked, ends[i]) == 1 then
-        local count, at = count_of(holds[2]), tonumber(ends[i + 1])
+local tags = redis.call('HKEYS', held)
+for _, tag in ipairs(tags) do
+    local holds = holds_of(tag)
+    if holds and redis.call('HEXISTS', unacked, tag) == 1 then
+        local count, at = count_of(holds[2]), end_of(tag, holds)
         if at <= now then ready_since(count, 1, at) else count.held = count.held + 1 end
     end
 end

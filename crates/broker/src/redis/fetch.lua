@@ -16,7 +16,11 @@ end
 need_places()
 for i = 8, #ARGV do serve(ARGV[i], holder) end
 take_back(limit)
-local waiting_queues = promote(limit)
+local fallen_due = {}
+for i = 8, #ARGV do
+    if redis.call('HEXISTS', paused, ARGV[i]) == 0 then fallen_due[ARGV[i]] = {} end
+end
+local waiting_queues = promote(limit, fallen_due, max)
 
 -- What has been taken, a list for each thing that is known of it.
 local raws, queues, steps, ids, records, sent = {}, {}, {}, {}, {}, {}
@@ -37,14 +41,14 @@ local function put(raw, queue, step, id, exchange, key)
     ids[taken], records[taken], sent[taken] = id, record_of(id), place_of(exchange, key)
 end
 
-local function take(raw, queue, step)
+local function take(raw, queue, step, is_due)
     local id, eta, exchange, key = usual_facts_of(raw)
-    if eta == 'null' then return put(raw, queue, step, id, exchange, key) end
+    if id and (is_due or eta == 'null') then return put(raw, queue, step, id, exchange, key) end
     local facts, reason = facts_of(raw)
     if not facts then
         moved = moved + 1
         bury(raw, queue, nil, 'undecodable', reason)
-    elseif facts.due and facts.due > now then
+    elseif facts.due and facts.due > now and not is_due then
         moved = moved + 1
         park(stem .. 'p' .. moved, raw, queue, step, facts.id, facts.due, known_of(facts.id) or {})
     else
@@ -52,7 +56,7 @@ local function take(raw, queue, step)
     end
 end
 
--- Takes the next messages out of a list, the first in line first. To read them and then to cut the list is a good deal
+-- Takes the next messages out of a list, the first in line last. To read them and then to cut the list is a good deal
 -- cheaper than to pop them.
 local function pop(list, count)
     local some = redis.call('LRANGE', list, -count, -1)
@@ -60,24 +64,42 @@ local function pop(list, count)
     return some
 end
 
-for i = 8, #ARGV do
-    local queue = ARGV[i]
-    if redis.call('HEXISTS', paused, queue) == 0 then
-        for step = 0, #cfg.suffixes - 1 do
-            while taken < max and moved < limit do
-                local some = pop(list_of(queue, step), max - taken)
-                if #some == 0 then break end
-                for nth = #some, 1, -1 do
-                    -- The messages after it have left their list, so nothing that one of them holds may end this.
-                    local fine, why = pcall(take, some[nth], queue, step)
-                    if not fine then
-                        moved = moved + 1
-                        local reason = type(why) == 'table' and why.err or tostring(why)
-                        bury(some[nth], queue, nil, 'undecodable', reason)
-                    end
-                end
-            end
+-- Takes the next of what has just fallen due, the first in line last.
+local function pop_due(raws, count)
+    local some = {}
+    for nth = math.max(1, #raws - count + 1), #raws do
+        some[#some + 1], raws[nth] = raws[nth], nil
+    end
+    return some
+end
+
+-- The messages have left their place, so nothing that one of them holds may end this.
+local function take_all(some, queue, step, is_due)
+    for nth = #some, 1, -1 do
+        local fine, why = pcall(take, some[nth], queue, step, is_due)
+        if not fine then
+            moved = moved + 1
+            local reason = type(why) == 'table' and why.err or tostring(why)
+            bury(some[nth], queue, nil, 'undecodable', reason)
         end
+    end
+end
+
+local function serve_step(queue, step)
+    local list = list_of(queue, step)
+    local due = fallen_due[queue][list] or {}
+    while taken < max and moved < limit do
+        local is_due = #due > 0
+        local some = is_due and pop_due(due, max - taken) or pop(list, max - taken)
+        if #some == 0 then break end
+        take_all(some, queue, step, is_due)
+    end
+    call_with('RPUSH', list, due)
+end
+
+for i = 8, #ARGV do
+    if fallen_due[ARGV[i]] then
+        for step = 0, #cfg.suffixes - 1 do serve_step(ARGV[i], step) end
     end
 end
 
@@ -102,17 +124,20 @@ local answers = {}
 local function hold()
     local tags, knowns = values_of('HMGET', holding, ids), values_of('MGET', nil, records)
     local messages, index, ends, holds, by_id = {}, {}, {}, {}, {}
+    for first = 1, taken, TOGETHER do
+        ends[#ends + 1] = ends_at
+        ends[#ends + 1] = stem .. '*' .. first .. '*' .. math.min(first + TOGETHER - 1, taken)
+    end
     for i = 1, taken do
         local raw, queue, id, one, two = raws[i], queues[i], ids[i], 2 * i - 1, 2 * i
         local known = known_now(id, knowns[i], tags[i])
-        local tag = stem .. string.format('%06d', i)
+        local tag = tag_of_number(stem, i)
         messages[one], messages[two] = tag, '[' .. raw .. sent[i]
         index[one], index[two] = seconds, tag
-        ends[one], ends[two] = ends_at, tag
         by_id[one], by_id[two] = id, tag
         holds[one], holds[two] = tag, cmsgpack.pack({
             id, queue, steps[i], #raw, holder, known.n, known.ra or false, known.d, known.a, known.l or false,
-            known.c or false, known.u or false,
+            known.c or false, known.u or false, until_then,
         })
         answers[i] = { raw, queue, i, known.d, known.a, known.l or 0, known.c }
     end

@@ -62,8 +62,7 @@ if holds then
         known.c = reason
         note(id, known, cfg.keep)
     end
-    local ends = tonumber(redis.call('ZSCORE', leases, tag)) or now
-    return { 'held', message_under(tag, holds), holds[2], holds[HOLDS_D], holds[HOLDS_A], ends, holds[5] }
+    return { 'held', message_under(tag, holds), holds[2], holds[HOLDS_D], holds[HOLDS_A], end_of(tag, holds), holds[5] }
 end
 
 local value = known.s == 'd' and redis.call('HGET', parked, place)

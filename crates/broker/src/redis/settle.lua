@@ -6,7 +6,9 @@
 
 local walk = tonumber(ARGV[3])
 local answers, back, woken = {}, {}, {}
-local tags, ids, acknowledged = {}, {}, {}
+local seen = {}
+-- What is acknowledged: the tags, their jobs, which of the answers are theirs, and which of the jobs have a unique key.
+local tags, ids, places, unique = {}, {}, {}, {}
 
 for i = 4, #ARGV, 6 do
     if ARGV[i + 2] ~= 'ack' then
@@ -34,23 +36,7 @@ local function requeue(tag, holds, raw, due, charged)
     woken[queue] = true
 end
 
--- Lets go of one message: for most only this call is made, and the rest for all of them together.
-local function acknowledge(tag, id, has_unique)
-    if acknowledged[tag] then return 0 end
-    if redis.call('HDEL', unacked, tag) == 0 then
-        local holds = holds_of(tag)
-        if holds then drop_lost(tag, holds) end
-        return 0
-    end
-    if has_unique then finish(id, tag) end
-    acknowledged[tag] = true
-    tags[#tags + 1] = tag
-    ids[#tags] = id
-    return 1
-end
-
 local function settle(tag, kind, one, two, three)
-    if acknowledged[tag] then return 0 end
     local holds = holds_of(tag)
     local raw = holds and message_under(tag, holds)
     if not raw then
@@ -70,14 +56,41 @@ end
 
 for i = 4, #ARGV, 6 do
     local tag, id, kind, one = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-    if kind == 'ack' then
-        answers[#answers + 1] = acknowledge(tag, id, one == '1')
+    local nth = #answers + 1
+    if seen[tag] then
+        answers[nth] = 0
+    elseif kind == 'ack' then
+        answers[nth] = 1
+        tags[#tags + 1] = tag
+        ids[#tags], places[#tags], unique[#tags] = id, nth, one == '1'
     else
-        answers[#answers + 1] = settle(tag, kind, one, ARGV[i + 4], ARGV[i + 5])
+        answers[nth] = settle(tag, kind, one, ARGV[i + 4], ARGV[i + 5])
     end
+    seen[tag] = true
 end
 
-local forgotten = drop_tags(tags, ids) or {}
+-- Leaves of what is acknowledged only what nobody has put back meanwhile.
+local function without_lost()
+    local still_tags, still_ids, still_unique = {}, {}, {}
+    for i, tag in ipairs(tags) do
+        if redis.call('HDEL', unacked, tag) == 1 then
+            local nth = #still_tags + 1
+            still_tags[nth], still_ids[nth], still_unique[nth] = tag, ids[i], unique[i]
+        else
+            answers[places[i]] = 0
+            local holds = holds_of(tag)
+            if holds then drop_lost(tag, holds) end
+        end
+    end
+    tags, ids, unique = still_tags, still_ids, still_unique
+end
+
+-- Who puts a message back takes it out of both of Celery's places, so if all are in the index, all are held.
+if call_with('ZREM', unacked_index, tags) < #tags then without_lost() end
+for i, tag in ipairs(tags) do
+    if unique[i] then finish(ids[i], tag) end
+end
+local forgotten = drop_held(tags, ids)
 for i, id in ipairs(forgotten) do forgotten[i] = record_of(id) end
 call_with('DEL', nil, forgotten)
 
