@@ -77,22 +77,52 @@ DECLARE
     wanted integer := most;
     taken integer;
     one text;
+    straight text[] := '{}';
+    leased bigint[];
+    readied bigint[];
     told_row celeriac_queue;
 BEGIN
+    -- Nobody has to wait until the disk has a lease: should the server crash before, its messages are ready again, as
+    -- they are when the worker does. Whoever settles waits for the disk, which then has all that went before.
+    PERFORM set_config('synchronous_commit', 'off', true);
     SELECT at INTO next_at FROM celeriac_queue WHERE state > 0 ORDER BY at LIMIT 1;
     IF next_at <= now_at THEN
-        -- What has fallen due becomes ready, and what a holder let go by is ready again and counted: a thousand at most,
-        -- so that a flood of them does not hold up this call; the next one goes on.
+        -- What has fallen due becomes ready, and what a holder let go by is ready again and counted: a few at a time, so
+        -- that a flood of them does not hold up this call; the next one goes on. Those that are next in line are leased in
+        -- the same step, for a second one costs as much again: where nothing is ready in their queue, nor in those before.
+        FOREACH one IN ARRAY queues LOOP
+            EXIT WHEN EXISTS (SELECT FROM celeriac_queue AS q WHERE q.state = 0 AND q.queue = one);
+            CONTINUE WHEN EXISTS (SELECT FROM celeriac_queue_pause AS p WHERE p.queue = one);
+            straight := straight || one;
+        END LOOP;
         WITH late AS MATERIALIZED (
-            SELECT seq FROM celeriac_queue
-            WHERE state > 0 AND at <= now_at ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED
+            SELECT seq, queue, priority FROM celeriac_queue
+            WHERE state > 0 AND at <= now_at ORDER BY at LIMIT greatest(most, 100) FOR UPDATE SKIP LOCKED
+        ), lined_up AS (
+            SELECT seq, queue = ANY (straight)
+                AND row_number() OVER (ORDER BY array_position(straight, queue), priority DESC, seq) <= most AS is_next
+            FROM late
         )
+        SELECT array_agg(seq) FILTER (WHERE is_next), array_agg(seq) FILTER (WHERE NOT is_next)
+            INTO leased, readied FROM lined_up;
         UPDATE celeriac_queue AS q
         SET state = 0, ready_at = q.at, at = NULL, fence = 0, holder = NULL, lost = q.lost + (q.state = 2)::integer
-        WHERE q.seq = ANY (ARRAY(SELECT seq FROM late));
+        WHERE q.seq = ANY (readied);
+        RETURN QUERY
+            WITH claimed AS (
+                UPDATE celeriac_queue AS q
+                SET state = 2, ready_at = q.at, at = until_at, fence = new_fence, holder = new_holder,
+                    lost = q.lost + (q.state = 2)::integer, delivery = q.delivery + 1, attempt = q.attempt + 1
+                WHERE q.seq = ANY (leased)
+                RETURNING q.*
+            )
+            SELECT * FROM claimed ORDER BY array_position(straight, queue), priority DESC, seq;
+        GET DIAGNOSTICS taken = ROW_COUNT;
+        wanted := wanted - taken;
         SELECT at INTO next_at FROM celeriac_queue WHERE state > 0 ORDER BY at LIMIT 1;
     END IF;
     FOREACH one IN ARRAY queues LOOP
+        EXIT WHEN wanted <= 0;
         CONTINUE WHEN EXISTS (SELECT FROM celeriac_queue_pause AS p WHERE p.queue = one);
         RETURN QUERY
             WITH picked AS MATERIALIZED (
@@ -108,7 +138,6 @@ BEGIN
             SELECT * FROM claimed ORDER BY priority DESC, seq;
         GET DIAGNOSTICS taken = ROW_COUNT;
         wanted := wanted - taken;
-        EXIT WHEN wanted <= 0;
     END LOOP;
     told_row.ready_at := now_at;
     IF wanted > 0 THEN
