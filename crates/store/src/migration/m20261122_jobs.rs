@@ -130,7 +130,8 @@ fn counts() -> TableCreateStatement {
         .table(count::Entity)
         .col(ColumnDef::new(C::Task).string().not_null())
         .col(ColumnDef::new(C::Standing).string_len(16).not_null())
+        .col(ColumnDef::new(C::Shard).small_integer().not_null())
         .col(ColumnDef::new(C::Jobs).big_integer().not_null())
-        .primary_key(Index::create().col(C::Task).col(C::Standing))
+        .primary_key(Index::create().col(C::Task).col(C::Standing).col(C::Shard))
         .to_owned()
 }

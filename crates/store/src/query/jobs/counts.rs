@@ -77,14 +77,17 @@ pub async fn counts(reader: &impl ConnectionTrait, task: Option<&str>) -> Result
 pub async fn counts_by_task(
     reader: &impl ConnectionTrait,
 ) -> Result<BTreeMap<String, JobCounts>, StoreError> {
-    let rows = Entity::find()
-        .filter(COLUMN.jobs.gt(0))
-        .all(reader)
-        .await
-        .map_err(StoreError::doing("read counts of tasks"))?;
+    let query = Entity::find()
+        .select_only()
+        .columns([Column::Task, Column::Standing])
+        .column_as(Expr::col(Column::Jobs).sum().cast_as(Cast::Bigint), Column::Jobs)
+        .group_by(Column::Task)
+        .group_by(Column::Standing);
+    let rows: Vec<(String, String, i64)> =
+        query.into_tuple().all(reader).await.map_err(StoreError::doing("read counts of tasks"))?;
     let mut tasks: BTreeMap<String, JobCounts> = BTreeMap::new();
-    for row in rows {
-        tasks.entry(row.task).or_default().add(&row.standing, u64::try_from(row.jobs).unwrap_or(0));
+    for (task, standing, jobs) in rows.into_iter().filter(|(.., jobs)| *jobs > 0) {
+        tasks.entry(task).or_default().add(&standing, u64::try_from(jobs).unwrap_or(0));
     }
     Ok(tasks)
 }
