@@ -72,9 +72,9 @@ struct Headers<'h> {
 
 impl<'h> Headers<'h> {
     fn read(text: &'h str) -> Option<Self> {
-        let object: Object<'h> = serde_json::from_str(text).ok()?;
-        let eta = object.text("eta").and_then(|eta| eta.parse().ok());
-        Some(Self { id: object.text("id"), eta })
+        let [id, eta] = object::fields(text, ["id", "eta"])?;
+        let eta = eta.and_then(object::text).and_then(|eta| eta.parse().ok());
+        Some(Self { id: id.and_then(object::text), eta })
     }
 }
 

@@ -36,6 +36,10 @@ pub(super) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> 
     map.next_value::<IgnoredAny>().map(drop)
 }
 
+/// A field's name, borrowed where it has no escapes: by itself a `Cow` is read as text of its own.
+#[derive(serde::Deserialize)]
+struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+
 struct Object<T>(PhantomData<T>);
 
 impl<'de, T: PartlyKnown<'de>> Visitor<'de> for Object<T> {
@@ -47,7 +51,7 @@ impl<'de, T: PartlyKnown<'de>> Visitor<'de> for Object<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
         let mut object = T::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
             if !object.read(&key, &mut map)? {
                 let value = map.next_value()?;
                 object.unknown().push((key.into_owned(), value));

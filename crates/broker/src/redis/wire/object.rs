@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use celeriac_protocol::RawValue;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Names and the JSON of their values.
 #[derive(Debug)]
@@ -18,13 +18,51 @@ impl<'o> Object<'o> {
 
     /// Returns a value that is a text with something in it.
     pub(super) fn text(&self, name: &str) -> Option<Cow<'o, str>> {
-        let text: Text<'o> = serde_json::from_str(self.get(name)?).ok()?;
-        Some(text.0).filter(|text| !text.is_empty())
+        text(self.get(name)?)
     }
 
     /// Returns a value that is a whole number.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         serde_json::from_str(self.get(name)?).ok()
+    }
+}
+
+/// Returns the JSON of those fields of an object that have these names, of each the first; `None` where it is no object.
+pub(super) fn fields<'o, const N: usize>(json: &'o str, names: [&str; N]) -> Option<[Option<&'o str>; N]> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let found = deserializer.deserialize_map(Named { names }).ok()?;
+    deserializer.end().ok()?;
+    Some(found)
+}
+
+/// Reads a value that is a text with something in it.
+pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+    let text: Text<'_> = serde_json::from_str(json).ok()?;
+    Some(text.0).filter(|text| !text.is_empty())
+}
+
+struct Named<'n, const N: usize> {
+    names: [&'n str; N],
+}
+
+impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
+    type Value = [Option<&'de str>; N];
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = [None; N];
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            match self.names.iter().position(|wanted| *wanted == name) {
+                Some(place) if found[place].is_none() => {
+                    found[place] = Some(map.next_value::<&'de RawValue>()?.get());
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
     }
 }
 
