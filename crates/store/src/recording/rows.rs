@@ -42,8 +42,9 @@ fn locked(tx: &DbTx, rows: Select<job::Entity>) -> Select<job::Entity> {
 }
 
 /// Reads what is known of the jobs that have a row.
-pub(super) async fn load(tx: &DbTx, ids: Vec<&str>) -> Result<HashMap<String, Known>, StoreError> {
+pub(super) async fn load(tx: &DbTx, mut ids: Vec<&str>) -> Result<HashMap<String, Known>, StoreError> {
     let mut rows = HashMap::with_capacity(ids.len());
+    fill_up(tx, &mut ids);
     for ids in in_known_sizes(&ids, most_rows(tx)) {
         let found = locked(tx, job::Entity::find())
             .filter(job::Column::Id.is_in(ids.iter().copied()))
@@ -124,13 +125,15 @@ async fn insert(tx: &DbTx, mut rows: Vec<job::ActiveModel>) -> Result<(), StoreE
 
 /// Updates rows that change in the same columns.
 async fn update(tx: &DbTx, mut rows: Vec<(job::ActiveModel, i64)>) -> Result<(), StoreError> {
+    let (expected, mut found) = (rows.len() as u64, 0);
+    // A row that stands in the list twice is changed once.
+    fill_up(tx, &mut rows);
     while !rows.is_empty() {
         let some: Vec<_> = rows.drain(..known_size(rows.len(), most_rows(tx))).collect();
-        let expected = some.len() as u64;
         let updated = tx.execute(&update_statement(some)).await.map_err(StoreError::doing("update jobs"))?;
-        refuse_race(expected, updated.rows_affected())?;
+        found += updated.rows_affected();
     }
-    Ok(())
+    refuse_race(expected, found)
 }
 
 fn refuse_race(expected: u64, found: u64) -> Result<(), StoreError> {
@@ -272,6 +275,23 @@ fn known_size(rows: usize, most: usize) -> usize {
     if rows == 0 { 0 } else { 1 << rows.ilog2() }
 }
 
+/// Repeats the last item of a list that goes to a server until the last piece has a known size, for a journey takes longer
+/// than a few items more.
+fn fill_up<T: Clone>(tx: &DbTx, list: &mut Vec<T>) {
+    let most = most_rows(tx);
+    if tx.get_database_backend() == DbBackend::Postgres
+        && let Some(last) = list.last().cloned()
+    {
+        let rest = list.len() % most;
+        list.resize(list.len() - rest + filled(rest), last);
+    }
+}
+
+/// Returns the known size that so many rows are filled up to.
+fn filled(rest: usize) -> usize {
+    if rest == 0 { 0 } else { rest.next_power_of_two() }
+}
+
 /// Cuts a list into pieces of known sizes.
 fn in_known_sizes<T>(mut list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
@@ -297,6 +317,13 @@ mod tests {
             let list = vec![0; length];
             let sizes: Vec<_> = in_known_sizes(&list, ROWS_PER_STATEMENT).map(<[i32]>::len).collect();
             assert_eq!(sizes, expected);
+        }
+    }
+
+    #[test]
+    fn lists_for_a_server_are_filled_up_to_one_known_size() {
+        for (rest, expected) in [(0, 0), (1, 1), (3, 4), (61, 64), (100, 128), (127, 128)] {
+            assert_eq!(filled(rest), expected, "{rest}");
         }
     }
 }
