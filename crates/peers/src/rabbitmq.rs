@@ -59,7 +59,17 @@ impl RabbitMq {
     /// # Errors
     /// It is not installed.
     pub fn begin() -> Result<Self, PeerError> {
-        Self::begin_with(None)
+        Self::begin_with(None, "")
+    }
+
+    /// Starts one with more lines in its configuration.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub fn start_with(settings: &str) -> Result<Self, PeerError> {
+        let mut server = Self::begin_with(None, settings)?;
+        server.wait()?;
+        Ok(server)
     }
 
     /// Starts one that also speaks TLS, with clients that show a certificate of `files.authority`.
@@ -67,12 +77,12 @@ impl RabbitMq {
     /// # Errors
     /// It is not installed, or does not start.
     pub fn start_with_tls(files: TlsFiles<'_>) -> Result<Self, PeerError> {
-        let mut server = Self::begin_with(Some(files))?;
+        let mut server = Self::begin_with(Some(files), "")?;
         server.wait()?;
         Ok(server)
     }
 
-    fn begin_with(files: Option<TlsFiles<'_>>) -> Result<Self, PeerError> {
+    fn begin_with(files: Option<TlsFiles<'_>>, settings: &str) -> Result<Self, PeerError> {
         let fail = |action| move |source| PeerError::System { server: SERVER, action, source };
         if !Self::is_installed() {
             return Err(PeerError::NotInstalled { server: SERVER, program: "rabbitmq-server" });
@@ -81,7 +91,7 @@ impl RabbitMq {
         let port = || free_port().map_err(fail("find a port"));
         let tls = files.map(|_| port()).transpose()?;
         let ports = Ports { amqp: port()?, management: port()?, distribution: port()?, names: port()?, tls };
-        configure(folder.path(), ports, files).map_err(fail("write its configuration"))?;
+        configure(folder.path(), ports, files, settings).map_err(fail("write its configuration"))?;
         let process = serve(folder.path(), ports)?;
         Ok(Self { process, ports, folder })
     }
@@ -166,14 +176,15 @@ impl Drop for RabbitMq {
     }
 }
 
-fn configure(folder: &Path, ports: Ports, files: Option<TlsFiles<'_>>) -> std::io::Result<()> {
+fn configure(folder: &Path, ports: Ports, files: Option<TlsFiles<'_>>, more: &str) -> std::io::Result<()> {
     let Ports { amqp, management, .. } = ports;
     let mut settings = format!(
         "listeners.tcp.default = 127.0.0.1:{amqp}\n\
          management.tcp.ip = 127.0.0.1\n\
          management.tcp.port = {management}\n\
          log.console.level = warning\n\
-         disk_free_limit.absolute = 50MB\n"
+         disk_free_limit.absolute = 50MB\n\
+         {more}\n"
     );
     if let (Some(TlsFiles { authority, certificate, key }), Some(port)) = (files, ports.tls) {
         settings += &format!(

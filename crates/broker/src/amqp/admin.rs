@@ -18,8 +18,8 @@ use super::topology::{self, DEAD, PAUSED};
 use super::wire::{self, Counts};
 use super::{AmqpBroker, Core};
 use crate::{
-    BrokerAdmin, BrokerError, Cancellation, DeadLetter, DeadLetterPage, Found, MessageState, Notice,
-    Publication, QueueDepth,
+    BrokerAdmin, BrokerError, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, Gravity, MessageState,
+    Notice, Publication, QueueDepth,
 };
 
 /// How long the holder of a job may take to say that it has it.
@@ -262,5 +262,20 @@ impl BrokerAdmin for AmqpBroker {
         }
         reading.end().await?;
         Ok(is_there.then_some(Publication::Accepted))
+    }
+
+    /// Looks whether the server takes messages in; one that does not says so to whoever publishes.
+    async fn dangers(&self) -> Result<Vec<Danger>, BrokerError> {
+        let core = &self.core;
+        let nothing = Outgoing::notice(core.hub.sealed(""));
+        match core.publisher.publish(&[nothing]).await {
+            Err(_) if core.publisher.is_blocked() => Ok(vec![Danger {
+                gravity: Gravity::Serious,
+                what: "RabbitMQ is short of memory or disk, and takes nothing in until it has some again"
+                    .to_owned(),
+                advice: "free some, or look at vm_memory_high_watermark and disk_free_limit of its settings",
+            }]),
+            told => told.map(|()| Vec::new()),
+        }
     }
 }

@@ -75,6 +75,11 @@ impl Line {
 #[error("no answer within {0:?}")]
 struct Late(Duration);
 
+/// The server reads no more of what is published.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is short of memory or disk, and takes nothing in until it has some again")]
+struct Blocked;
+
 impl Link {
     /// Makes a link that connects when it is first used.
     pub(super) fn new(place: Place, name: String, deadline: Duration) -> Self {
@@ -91,10 +96,19 @@ impl Link {
         work: impl Future<Output = Result<T, BrokerError>>,
     ) -> Result<T, BrokerError> {
         let Ok(done) = tokio::time::timeout(self.deadline, work).await else {
+            if self.is_blocked() {
+                return Err(unavailable(Blocked));
+            }
             let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
             return Err(failure.map_or_else(|| unavailable(Late(self.deadline)), failed));
         };
         done
+    }
+
+    /// Says whether the server has told that it reads no more of what is published.
+    pub(super) fn is_blocked(&self) -> bool {
+        let current = self.current.try_lock();
+        current.is_ok_and(|line| line.as_ref().is_some_and(|line| line.connection.status().blocked()))
     }
 
     /// Returns the connection, which is made where there is none. Whoever calls says how long that may take.

@@ -167,6 +167,11 @@ impl Publisher {
         Ok(())
     }
 
+    /// Says whether the server has told that it takes nothing in.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.outgoing.is_blocked()
+    }
+
     /// Makes sure that the queues of these messages are there, and the way of those that wait.
     async fn declare(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
         let mut seen: Option<(&str, bool)> = None;

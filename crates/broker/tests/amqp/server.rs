@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use celeriac_broker::{AmqpOptions, Broker as _, Renewal, Settle, Settled};
+use celeriac_broker::{AmqpOptions, Broker as _, Gravity, Renewal, Settle, Settled};
 use celeriac_peers::RabbitMq;
+use celeriac_protocol::error_text;
 
 use super::support::{Corner, LEASE, fetch, job, message, of_queue, open, settle, wait_for};
 
@@ -64,4 +65,18 @@ async fn frozen_server_is_unavailable_and_thawed_goes_on() {
         Err(error) => format!("{error:?}"),
     });
     assert_eq!(seen, ["a", "b"]);
+}
+
+/// One that takes nothing in is told apart from one that is away, and what it has can still be taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_that_is_short_of_memory_is_said_to_be() {
+    let server = RabbitMq::start_with("vm_memory_high_watermark.absolute = 1MB").unwrap();
+    let options = AmqpOptions { deadline: Duration::from_secs(2), ..AmqpOptions::at(server.url("/")) };
+    let broker = open(options).await;
+    let error = broker.publish(vec![message("a")]).await.unwrap_err();
+    assert!(error.is_retryable(), "{error:?}");
+    assert!(error_text(&error).contains("short of memory or disk"), "{}", error_text(&error));
+    assert!(fetch(&broker, "celery", 1).await.deliveries.is_empty());
+    let dangers = broker.admin().dangers().await.unwrap();
+    assert_eq!(dangers.iter().map(|danger| danger.gravity).collect::<Vec<_>>(), [Gravity::Serious]);
 }
