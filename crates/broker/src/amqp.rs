@@ -1,6 +1,6 @@
 //! A queue in RabbitMQ, declared as Celery's, which Python clients and workers share with ours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use self::dead::Died;
 use self::held::{Held, Holding};
-use self::intake::{Arrived, Intake, Surroundings};
+use self::intake::{Arrived, Intake, Shelf, Surroundings};
 use self::link::{Link, refused};
 use self::moves::{MOVES, Move, Mover};
 use self::notices::Hub;
@@ -24,6 +24,7 @@ use crate::{
     Notifier, Publication, Renewal, Settle, Settled, Settlement,
 };
 
+mod acks;
 mod admin;
 mod binding;
 mod dead;
@@ -304,8 +305,7 @@ impl Core {
             }
             return Err(error);
         }
-        let acks = join_all(ours.iter().map(|(one, holding)| holding.shelf.ack(one.delivery.tag)));
-        let acked = self.incoming.in_time(async { Ok(acks.await) }).await;
+        let acked = self.incoming.in_time(async { Ok(acknowledge(&ours).await) }).await;
         let intakes = self.intakes.lock().await;
         for (one, _) in &ours {
             self.let_go(&intakes, &one.delivery.envelope.queue, one.delivery.tag);
@@ -316,17 +316,26 @@ impl Core {
                 self.hub.tell_here(Notice::Queue(one.delivery.envelope.queue.clone()));
             }
         }
-        let mut acked = acked?.into_iter();
-        let settled = claimed.iter().zip(settlements).map(|(holding, one)| match holding {
-            None => Settled::LeaseLost,
-            Some(_) => match (acked.next(), &one.settle) {
-                (Some(Err(_)), Settle::Ack) => Settled::LeaseLost,
-                // It is published, so it was done, though whoever has the old one by now does it again.
-                _ => Settled::Done,
-            },
+        let lost = acked?;
+        let settled = claimed.iter().zip(settlements).map(|(holding, one)| match (holding, &one.settle) {
+            (None, _) => Settled::LeaseLost,
+            (Some(holding), Settle::Ack) if lost.contains(&holding.shelf.key) => Settled::LeaseLost,
+            // It is published, so it was done, though whoever has the old one by now does it again.
+            (Some(_), _) => Settled::Done,
         });
         Ok(settled.collect())
     }
+}
+
+/// Acknowledges what came on several channels; returns those channels that have ended, and with them the leases.
+async fn acknowledge(settlements: &[(&Settlement, Holding)]) -> HashSet<i64> {
+    let mut channels: HashMap<i64, (&Shelf, Vec<LeaseTag>)> = HashMap::new();
+    for (one, holding) in settlements {
+        let (_, tags) = channels.entry(holding.shelf.key).or_insert_with(|| (&*holding.shelf, Vec::new()));
+        tags.push(one.delivery.tag);
+    }
+    let acks = channels.into_iter().map(async |(key, (shelf, tags))| (key, shelf.ack(&tags).await.is_err()));
+    join_all(acks).await.into_iter().filter_map(|(key, has_ended)| has_ended.then_some(key)).collect()
 }
 
 fn counts_of(delivery: &Delivery) -> Counts {

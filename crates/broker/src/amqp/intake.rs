@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use celeriac_protocol::{Clock, Envelope, Timestamp};
 use futures_util::FutureExt as _;
+use futures_util::future::try_join_all;
 use futures_util::stream::{SelectAll, StreamExt as _};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions,
@@ -15,6 +16,7 @@ use lapin::{Channel, Consumer};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::acks::{Acks, Words};
 use super::delay;
 use super::link::{Line, failed, unavailable};
 use super::moves::{Move, Why};
@@ -51,6 +53,9 @@ pub(super) struct Shelf {
     ready: Mutex<VecDeque<Arrived>>,
     /// Messages that come less than a second before their time, by it.
     parked: Mutex<BTreeMap<(Timestamp, i64), Arrived>>,
+    acks: Mutex<Acks>,
+    /// Held from where it is decided what is said to where that is on its way.
+    ack_order: tokio::sync::Mutex<()>,
     /// Whether somebody has come away with less than he asked for.
     hungry: AtomicBool,
     ended: AtomicBool,
@@ -61,6 +66,10 @@ pub(super) struct Shelf {
 impl Shelf {
     fn ready(&self) -> std::sync::MutexGuard<'_, VecDeque<Arrived>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn acks(&self) -> std::sync::MutexGuard<'_, Acks> {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn parked(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Timestamp, i64), Arrived>> {
@@ -107,10 +116,16 @@ impl Shelf {
         self.parked().first_key_value().map(|((due_at, _), _)| *due_at)
     }
 
-    /// Acknowledges a message of this channel.
-    pub(super) async fn ack(&self, tag: LeaseTag) -> lapin::Result<()> {
-        let number = u64::try_from(tag.fence).unwrap_or(0);
-        self.channel.basic_ack(number, BasicAckOptions::default()).await
+    /// Acknowledges messages of this channel. What ends the channel ends all that is not acknowledged.
+    pub(super) async fn ack(&self, tags: &[LeaseTag]) -> lapin::Result<()> {
+        let numbers = tags.iter().filter_map(|tag| u64::try_from(tag.fence).ok()).collect();
+        // What was acknowledged by another's word, were that to overtake this one, would be unknown to the server.
+        let _order = self.ack_order.lock().await;
+        let Words { up_to, each } = self.acks().done(numbers);
+        let ack = |number, multiple| self.channel.basic_ack(number, BasicAckOptions { multiple });
+        let together = up_to.map(|number| ack(number, true));
+        try_join_all(together.into_iter().chain(each.into_iter().map(|number| ack(number, false)))).await?;
+        Ok(())
     }
 }
 
@@ -166,6 +181,8 @@ impl Intake {
             channel: line.channel().await?,
             ready: Mutex::default(),
             parked: Mutex::default(),
+            acks: Mutex::default(),
+            ack_order: tokio::sync::Mutex::default(),
             hungry: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             untouched: AtomicU32::new(0),
@@ -262,7 +279,10 @@ impl Reader {
             let mark = tokio::select! {
                 biased;
                 Some(delivery) = consumers.next(), if !consumers.is_empty() => {
-                    if self.heed(delivery).await { None } else { return }
+                    if !self.heed(delivery).await || !self.heed_burst(&mut consumers).await {
+                        return;
+                    }
+                    None
                 }
                 order = orders.recv() => match order {
                     Some(Order::Add(consumer)) => {
@@ -275,14 +295,33 @@ impl Reader {
             };
             let Some(mark) = mark else { continue };
             // Something may have come since it was looked for, and before the mark was made.
-            while let Some(Some(delivery)) = consumers.next().now_or_never() {
-                if !self.heed(delivery).await {
-                    return;
-                }
+            if !self.heed_all(&mut consumers).await {
+                return;
             }
             // Whoever waited may have gone.
             mark.send(()).ok();
         }
+    }
+
+    /// Heeds whatever comes together with the first of it, and then wakes whoever waits for that: who is woken for each
+    /// asks for each. Says whether more may come.
+    async fn heed_burst(&self, consumers: &mut SelectAll<Consumer>) -> bool {
+        // Those who are busy go first, and meanwhile more comes; where nobody is this takes no time.
+        tokio::task::yield_now().await;
+        self.heed_all(consumers).await
+    }
+
+    /// Heeds all that has come. The server sends no more than it was granted, so there is an end.
+    async fn heed_all(&self, consumers: &mut SelectAll<Consumer>) -> bool {
+        while let Some(Some(delivery)) = consumers.next().now_or_never() {
+            if !self.heed(delivery).await {
+                return false;
+            }
+        }
+        if !self.shelf.ready().is_empty() && self.shelf.was_hungry() {
+            self.wake();
+        }
+        true
     }
 
     /// Puts what has come on the shelf; says whether more may come.
@@ -314,6 +353,7 @@ impl Reader {
 
     async fn receive(&self, delivery: lapin::message::Delivery) {
         let lapin::message::Delivery { delivery_tag, redelivered, properties, data, .. } = delivery;
+        self.shelf.acks().came(delivery_tag);
         let tag = LeaseTag { key: self.shelf.key, fence: i64::try_from(delivery_tag).unwrap_or(i64::MAX) };
         match wire::read(&properties, data, &self.shelf.queue, self.around.priorities) {
             Ok(read) => self.sort(read, tag, redelivered).await,
@@ -346,9 +386,6 @@ impl Reader {
         let arrived = Arrived { envelope, counts, tag };
         let Some(due_at) = due_at else {
             self.shelf.ready().push_back(arrived);
-            if self.shelf.was_hungry() {
-                self.wake();
-            }
             return;
         };
         if delay::seconds_until(due_at, now) > 0 && delay::can_be_delayed(&self.shelf.queue) {

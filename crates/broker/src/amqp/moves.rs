@@ -97,7 +97,7 @@ impl Mover {
         let outgoing = moves.iter().map(|one| self.outgoing(one)).collect::<Result<Vec<_>, _>>()?;
         self.publisher.publish(&outgoing).await?;
         // What is not acknowledged comes again, and goes again.
-        join_all(moves.iter().map(|one| one.shelf.ack(one.tag))).await;
+        join_all(moves.iter().map(async |one| one.shelf.ack(&[one.tag]).await)).await;
         Ok(())
     }
 
@@ -140,7 +140,8 @@ impl Mover {
             shelf.put_back(arrived);
             return Err(error);
         }
-        join_all(arrived.iter().map(|one| shelf.ack(one.tag))).await;
+        // What is not acknowledged comes again.
+        shelf.ack(&arrived.iter().map(|one| one.tag).collect::<Vec<_>>()).await.ok();
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Headers: between a JSON object as text and AMQP's table of fields, with the types that py-amqp uses.
 
+use std::fmt::Write as _;
+
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use serde_json::{Map, Number, Value};
 
@@ -32,23 +34,71 @@ fn number_field(number: &Number) -> Option<AMQPValue> {
     number.as_f64().filter(|_| number.is_f64()).map(AMQPValue::Double)
 }
 
-/// Reads a table, but for the names that `skip` tells.
+/// Writes a table as an object of JSON, but for the names that `skip` tells. It is text right away, since that is what
+/// a message carries, and there is no message without it.
 ///
 /// # Errors
 /// The name of the field that is no text where it has to be one.
-pub(super) fn to_object(table: &FieldTable, skip: fn(&str) -> bool) -> Result<Map<String, Value>, String> {
-    let fields = table.inner().iter().filter(|(name, _)| !skip(name.as_str()));
-    fields
-        .map(|(name, field)| {
-            let value = to_value(field).ok_or_else(|| name.to_string())?;
-            Ok((name.to_string(), value))
-        })
-        .collect()
+pub(super) fn to_json(table: &FieldTable, skip: fn(&str) -> bool) -> Result<String, String> {
+    let mut json = String::with_capacity(JSON_ROOM);
+    write_table(&mut json, table, skip)?;
+    Ok(json)
 }
 
+/// How long the headers of a message of Celery's are, about.
+const JSON_ROOM: usize = 640;
+
+fn write_table(json: &mut String, table: &FieldTable, skip: fn(&str) -> bool) -> Result<(), String> {
+    json.push('{');
+    let mut is_first = true;
+    for (name, field) in table.inner().iter().filter(|(name, _)| !skip(name.as_str())) {
+        if !std::mem::take(&mut is_first) {
+            json.push(',');
+        }
+        write_text(json, name.as_str());
+        json.push(':');
+        write_field(json, field).ok_or_else(|| name.to_string())?;
+    }
+    json.push('}');
+    Ok(())
+}
+
+fn write_text(json: &mut String, text: &str) {
+    // What needs no escape, which is nearly all, is copied.
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        json.push('"');
+        json.push_str(text);
+        json.push('"');
+    } else {
+        json.push_str(&Value::from(text).to_string());
+    }
+}
+
+fn write_field(json: &mut String, field: &AMQPValue) -> Option<()> {
+    match field {
+        AMQPValue::Void => json.push_str("null"),
+        AMQPValue::ShortString(text) => write_text(json, text.as_str()),
+        AMQPValue::LongString(text) => write_text(json, std::str::from_utf8(text.as_bytes()).ok()?),
+        AMQPValue::ByteArray(bytes) => write_text(json, std::str::from_utf8(bytes.as_slice()).ok()?),
+        AMQPValue::FieldArray(fields) => {
+            json.push('[');
+            for (nth, field) in fields.as_slice().iter().enumerate() {
+                if nth > 0 {
+                    json.push(',');
+                }
+                write_field(json, field)?;
+            }
+            json.push(']');
+        }
+        AMQPValue::FieldTable(table) => write_table(json, table, |_| false).ok()?,
+        plain => write!(json, "{}", to_value(plain)?).ok()?,
+    }
+    Some(())
+}
+
+/// Reads a field that is neither text nor made of others.
 fn to_value(field: &AMQPValue) -> Option<Value> {
     Some(match field {
-        AMQPValue::Void => Value::Null,
         AMQPValue::Boolean(flag) => Value::Bool(*flag),
         AMQPValue::ShortShortInt(number) => (*number).into(),
         AMQPValue::ShortShortUInt(number) => (*number).into(),
@@ -63,13 +113,7 @@ fn to_value(field: &AMQPValue) -> Option<Value> {
         AMQPValue::DecimalValue(decimal) => {
             (f64::from(decimal.value) / 10_f64.powi(decimal.scale.into())).into()
         }
-        AMQPValue::ShortString(text) => text.as_str().into(),
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.into(),
-        AMQPValue::ByteArray(bytes) => std::str::from_utf8(bytes.as_slice()).ok()?.into(),
-        AMQPValue::FieldArray(fields) => {
-            fields.as_slice().iter().map(to_value).collect::<Option<Vec<_>>>()?.into()
-        }
-        AMQPValue::FieldTable(table) => Value::Object(to_object(table, |_| false).ok()?),
+        _ => return None,
     })
 }
 
@@ -77,6 +121,7 @@ fn to_value(field: &AMQPValue) -> Option<Value> {
 pub(super) fn text<'t>(table: &'t FieldTable, name: &str) -> Option<&'t str> {
     match table.inner().get(name)? {
         AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
+        AMQPValue::ByteArray(bytes) => std::str::from_utf8(bytes.as_slice()).ok(),
         AMQPValue::ShortString(text) => Some(text.as_str()),
         _ => None,
     }
@@ -95,6 +140,10 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
+    fn read(table: &FieldTable) -> Map<String, Value> {
+        object(&to_json(table, |_| false).unwrap())
+    }
+
     #[test]
     fn celerys_headers_have_py_amqps_types_and_come_back() {
         let headers = object(
@@ -106,7 +155,7 @@ mod tests {
         assert_eq!(table.inner().get("x"), Some(&AMQPValue::LongLongInt(4_294_967_296)));
         let limits = FieldArray::from(vec![AMQPValue::LongInt(30), AMQPValue::Double(2.5)]);
         assert_eq!(table.inner().get("timelimit"), Some(&AMQPValue::FieldArray(limits)));
-        assert_eq!(to_object(&table, |_| false), Ok(headers));
+        assert_eq!(read(&table), headers);
     }
 
     #[test]
@@ -115,7 +164,15 @@ mod tests {
         assert!(to_table(&object(&format!(r#"{{"{}":1}}"#, "k".repeat(256)))).is_none());
         let mut table = FieldTable::default();
         table.insert("bytes".into(), AMQPValue::LongString(LongString::from(vec![255])));
-        assert_eq!(to_object(&table, |_| false), Err("bytes".to_owned()));
-        assert_eq!(to_object(&table, |name| name == "bytes"), Ok(Map::new()));
+        assert_eq!(to_json(&table, |_| false), Err("bytes".to_owned()));
+        assert_eq!(to_json(&table, |name| name == "bytes").as_deref(), Ok("{}"));
+    }
+
+    #[test]
+    fn texts_of_all_kinds_and_what_is_made_of_others_come_back() {
+        let headers = object(
+            r#"{"a":"plain é","b":"\"quoted\"\\ \n\u0001","c":[],"d":[1,[null,"x"],{"y":{}}],"e":{"\"":true},"f":-1.5e300}"#,
+        );
+        assert_eq!(read(&to_table(&headers).unwrap()), headers);
     }
 }

@@ -246,20 +246,20 @@ fn read_without_body(
     let nothing = FieldTable::default();
     let headers = properties.headers().as_ref().unwrap_or(&nothing);
     let mark: Mark = table::text(headers, MARK).map_or(Ok(Mark::default()), serde_json::from_str)?;
-    let object = table::to_object(headers, is_of_the_way).map_err(WireError::Header)?;
+    let json = table::to_json(headers, is_of_the_way).map_err(WireError::Header)?;
     let said = properties.app_id().as_ref().and_then(|text| Counts::from_text(text.as_str()));
     let (counts, due_at) = said.unwrap_or_default();
     let correlation = properties.correlation_id().as_ref().map(ShortString::to_string);
-    let id = mark.id.or_else(|| object.get("id")?.as_str().map(ToOwned::to_owned)).or(correlation);
+    let id = mark.id.or_else(|| table::text(headers, "id").map(ToOwned::to_owned)).or(correlation);
     let id = id.ok_or_else(|| WireError::Id("it is named nowhere".to_owned()))?;
     let envelope = Envelope {
         id: JobId::parse(&id).map_err(|error| WireError::Id(error.to_string()))?,
         queue: queue.to_owned(),
         priority: priorities.said(*properties.priority()),
-        due_at: due_at.unwrap_or_else(|| eta(object.get("eta"))),
+        due_at: due_at.unwrap_or_else(|| table::text(headers, "eta")?.parse().ok()),
         unique_key: None,
         content: Content {
-            headers: mark.headers.unwrap_or_else(|| Value::Object(object).to_string()),
+            headers: mark.headers.unwrap_or(json),
             properties: mark.properties.unwrap_or_else(|| others(properties, said.is_some())),
             content_type: shown(properties.content_type()),
             content_encoding: shown(properties.content_encoding()),
@@ -283,7 +283,7 @@ impl Priorities {
 /// Makes a message of one that can't be read, for whoever looks at dead letters.
 pub(super) fn unread(properties: &BasicProperties, body: Vec<u8>, queue: &str, id: JobId) -> Envelope {
     let headers = properties.headers().as_ref();
-    let headers = headers.and_then(|table| table::to_object(table, is_of_the_way).ok()).unwrap_or_default();
+    let headers = headers.and_then(|table| table::to_json(table, is_of_the_way).ok());
     Envelope {
         id,
         queue: queue.to_owned(),
@@ -291,7 +291,7 @@ pub(super) fn unread(properties: &BasicProperties, body: Vec<u8>, queue: &str, i
         due_at: None,
         unique_key: None,
         content: Content {
-            headers: Value::Object(headers).to_string(),
+            headers: headers.unwrap_or_else(|| "{}".to_owned()),
             properties: others(properties, false),
             content_type: shown(properties.content_type()),
             content_encoding: shown(properties.content_encoding()),
