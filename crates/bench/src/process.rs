@@ -1,10 +1,11 @@
 //! What the system says of a process, and the second process itself.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 /// What a process has used.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -85,6 +86,19 @@ fn tree(root: u32) -> anyhow::Result<Vec<(u32, Times)>> {
         all = rest;
     }
     Ok(found)
+}
+
+/// Returns what is cancelled once this process' input is closed, which is how [`Second::stop`] asks it to stop.
+pub(crate) fn input_closed() -> CancellationToken {
+    let closed = CancellationToken::new();
+    let tell = closed.clone();
+    // Reading blocks its thread for good, so it has one to itself.
+    std::thread::spawn(move || {
+        // Ends when the other side closes it.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        tell.cancel();
+    });
+    closed
 }
 
 /// A second process of this program; killed when dropped.

@@ -1,10 +1,11 @@
 //! `soak rows`: processes that move the rows of one table through a workflow are killed with SIGKILL in the
 //! midst of it, and then every row is looked at.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use celeriac_db::{Database, DbError};
 use sea_orm::{ActiveValue::Set, EntityTrait};
 
@@ -67,8 +68,10 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut in_flight = 0;
     for kill in 0..soak.options.kills {
         soak.until_done(soak.options.rows * (kill + 1) / (soak.options.kills + 2)).await?;
-        soak.processes.remove(0).kill()?;
-        in_flight += parcel::processing(&soak.database).await?;
+        let killed = soak.processes.remove(0);
+        let doomed = killed.pid();
+        killed.kill()?;
+        in_flight += soak.in_work_of(doomed).await?;
         let next = soak.start()?;
         soak.processes.push(next);
     }
@@ -132,11 +135,22 @@ impl Soak {
         Ok(())
     }
 
+    /// Counts the rows that a killed process had in work: those of the claims by which it had begun with one. What
+    /// another one has in work goes on.
+    async fn in_work_of(&self, process: u32) -> anyhow::Result<u64> {
+        let claims: HashSet<i64> = notes(&self.journal)?
+            .into_iter()
+            .filter(|note| note.process == process)
+            .map(|note| note.claim)
+            .collect();
+        parcel::processing(&self.database, claims).await
+    }
+
     /// Looks at every row, and at how often each was processed.
     async fn conclude(&self, in_flight: u64, elapsed: Duration) -> anyhow::Result<()> {
         let mut processed: HashMap<i64, u64> = HashMap::new();
-        for line in std::fs::read_to_string(&self.journal)?.lines() {
-            *processed.entry(line.parse()?).or_default() += 1;
+        for note in notes(&self.journal)? {
+            *processed.entry(note.row).or_default() += 1;
         }
         let again: u64 = processed.values().map(|times| times - 1).sum();
         let rows = parcel::Entity::find().all(self.database.reader()).await?;
@@ -150,11 +164,29 @@ impl Soak {
         println!("rows that are not done:          {open}");
         println!("rows not stored exactly once:    {stored_twice}");
         println!("rows that were processed again:  {again}");
-        println!("rows in anybody's work at kills: {in_flight}");
+        println!("rows in work at the kills:        {in_flight}");
         anyhow::ensure!(i64::try_from(rows.len())? == self.options.rows, "rows have come or gone");
         anyhow::ensure!(open == 0, "rows are left behind");
         anyhow::ensure!(stored_twice == 0, "rows were stored more than once, or not at all");
+        let kills = u64::try_from(self.options.kills)?;
+        anyhow::ensure!(in_flight >= kills, "the killed had next to nothing in work, which proves nothing");
         anyhow::ensure!(again <= in_flight, "more rows were processed twice than were in work");
         Ok(())
     }
+}
+
+/// A row that a process began with, as it stands in the journal.
+struct Note {
+    process: u32,
+    claim: i64,
+    row: i64,
+}
+
+fn notes(journal: &Path) -> anyhow::Result<Vec<Note>> {
+    let read = |line: &str| -> anyhow::Result<Note> {
+        let mut words = line.split(' ');
+        let mut next = || words.next().with_context(|| format!("read \"{line}\""));
+        Ok(Note { process: next()?.parse()?, claim: next()?.parse()?, row: next()?.parse()? })
+    };
+    std::fs::read_to_string(journal)?.lines().map(read).collect()
 }

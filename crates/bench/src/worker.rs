@@ -1,6 +1,5 @@
 //! The second process: a worker that runs until its input is closed.
 
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -9,9 +8,8 @@ use std::time::Duration;
 
 use celeriac_engine::{Checkpoints, States, Worker, WorkerOptions};
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
-use crate::process::{Usage, usage};
+use crate::process::{Usage, input_closed, usage};
 use crate::setup::{self, Place, Records};
 use crate::tasks::{self, Journal, Latencies};
 
@@ -56,13 +54,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         ..WorkerOptions::default()
     };
     let worker = Worker::new(client, tasks::registry(), states, worker)?;
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    std::thread::spawn(move || {
-        // Ends when the other side closes it.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        asked.cancel();
-    });
+    let stop = input_closed();
     println!("ready");
     worker.run(stop).await;
     let latencies_micros = latencies.0.lock().expect("nobody panics with the lock").clone();

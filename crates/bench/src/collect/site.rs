@@ -1,7 +1,6 @@
 //! The site that is collected, in a process of its own.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::process::usage;
+use crate::process::{input_closed, usage};
 
 /// Serves a site until its input is closed, then says what it has used.
 #[derive(clap::Args)]
@@ -28,24 +27,19 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
-    let (closed, closing) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        // Ends when the other side closes it.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        closed.send(()).ok();
-    });
+    let closed = input_closed();
     match options.dir {
         Some(dir) => {
             let folder = tempfile::tempdir()?;
             let site = DemoSite::from_dir(&dir)?;
             let open = site.open(listener, &folder.path().join("site.log"), Arc::new(SystemClock))?;
-            open.serve(async { drop(closing.await) }).await?;
+            open.serve(closed.cancelled_owned()).await?;
         }
         None => {
             let sitemap = sitemap(&listener, options.addresses)?;
             tokio::select! {
                 served = serve(listener, sitemap) => served?,
-                _ = closing => {}
+                () = closed.cancelled() => {}
             }
         }
     }

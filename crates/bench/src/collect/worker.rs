@@ -1,6 +1,5 @@
 //! The collector that is measured, in a process of its own: a worker and the loops that start its runs.
 
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,9 +13,8 @@ use celeriac_control::{App, Driver, Environment, StoreRecorder};
 use celeriac_db::{Database, SqliteOptions};
 use celeriac_engine::{Client, ClientParts, EventHub, States, SystemClock, Worker, WorkerOptions};
 use celeriac_protocol::Clock;
-use tokio_util::sync::CancellationToken;
 
-use crate::process::usage;
+use crate::process::{input_closed, usage};
 use crate::worker::worker_name;
 
 /// Collects until its input is closed, then says what it has used.
@@ -64,13 +62,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     for starter in WorkflowStarter::all(&workflows, &environment) {
         driver = driver.with(starter)?;
     }
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    std::thread::spawn(move || {
-        // Ends when the other side closes it.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        asked.cancel();
-    });
+    let stop = input_closed();
     println!("ready");
     tokio::join!(worker.run(stop.clone()), driver.run(stop));
     println!("{}", serde_json::to_string(&usage()?)?);

@@ -76,16 +76,17 @@ pub(super) fn empty() -> ActiveModel {
 
 /// Counts the rows that are done.
 pub(super) async fn done(database: &Database) -> anyhow::Result<i64> {
-    Ok(i64::try_from(count(database, DONE).await?)?)
+    let done = Entity::find().filter(Column::Status.eq(DONE));
+    Ok(i64::try_from(done.count(database.reader()).await?)?)
 }
 
-/// Counts the rows that are being worked on.
-pub(super) async fn processing(database: &Database) -> anyhow::Result<u64> {
-    count(database, PROCESSING).await
-}
-
-async fn count(database: &Database, status: &str) -> anyhow::Result<u64> {
-    Ok(Entity::find().filter(Column::Status.eq(status)).count(database.reader()).await?)
+/// Counts the rows that are being worked on under some of these claims.
+pub(super) async fn processing(
+    database: &Database,
+    claims: impl IntoIterator<Item = i64>,
+) -> anyhow::Result<u64> {
+    let processing = Entity::find().filter(Column::Status.eq(PROCESSING));
+    Ok(processing.filter(Column::Claim.is_in(claims)).count(database.reader()).await?)
 }
 
 fn up(tx: &DbTx) -> Pin<Box<dyn Future<Output = Result<(), DbErr>> + Send + '_>> {

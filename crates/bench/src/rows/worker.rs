@@ -1,7 +1,7 @@
 //! A process that moves rows: a worker and the loop that starts its runs.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use celeriac_control::{App, Driver, Environment};
 use celeriac_engine::{States, Worker, WorkerOptions};
 use sea_orm::prelude::Expr;
 use sea_orm::{ColumnTrait, EntityTrait, ExprTrait, QueryFilter};
-use tokio_util::sync::CancellationToken;
 
 use super::parcel::{self, Column, Entity};
+use crate::process::input_closed;
 use crate::setup::{self, Place, Records};
 use crate::worker::worker_name;
 
@@ -73,19 +73,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     for starter in WorkflowStarter::all(&workflows, &environment) {
         driver = driver.with(starter)?;
     }
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    std::thread::spawn(move || {
-        // Ends when the other side closes it.
-        let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        asked.cancel();
-    });
+    let stop = input_closed();
     println!("ready");
     tokio::join!(worker.run(stop.clone()), driver.run(stop));
     Ok(())
 }
 
-/// Notes a row in a journal, takes a while, and counts in the row's own transaction that this was stored.
+/// Notes a row in a journal with whose it is, takes a while, and counts in the row's own transaction that this was stored.
 struct Move {
     journal: Mutex<File>,
 }
@@ -96,7 +90,7 @@ impl Workflow for Move {
     const DESCRIPTION: &'static str = "moves parcels";
 
     async fn process(&self, row: parcel::Model, _item: ItemCtx) -> Result<Processed, ItemError> {
-        let line = format!("{}\n", row.id);
+        let line = format!("{} {} {}\n", std::process::id(), row.claim.unwrap_or_default(), row.id);
         let written = self.journal.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
         written.map_err(ItemError::transient)?;
         tokio::time::sleep(WORK).await;
