@@ -20,14 +20,15 @@ Usage: cargo xtask COMMAND
   peers                       start the servers that the tests talk to, and print where they are
   tidy                        check the rules of the house
   bench queue [OPTIONS]       enqueue, drain, latency and delayed jobs, beside the bare rate of the
-                              same rows; --broker sqlite, redis or postgres, on a private server
-  bench versus [--install]    our worker beside Celery's on the same server and the same messages
+                              same work; --broker sqlite|redis|postgres|amqp, on a private server
+  bench versus [--install]    our worker beside Celery's on the same server and the same messages:
+                              --broker redis|amqp
   bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
   bench plans [OPTIONS]       what each statement looks at on PostgreSQL with a million jobs: --rows N
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job:
-                              --broker sqlite|redis|postgres, --kills N, --at-once N
+                              --broker sqlite|redis|postgres|amqp, --kills N, --at-once N
   soak restart [OPTIONS]      restart the queue's server under load, and look for every job:
-                              --broker redis|postgres, --restarts N
+                              --broker redis|postgres|amqp, --restarts N
   soak rows [OPTIONS]         kill processes that move rows through a workflow, and look at every row:
                               --broker postgres|redis|sqlite, --rows N, --kills N
   soak site [OPTIONS]         kill the demonstration over a folder of HTML, and look for every page

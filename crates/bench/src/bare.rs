@@ -7,6 +7,7 @@ use celeriac_protocol::{Arguments, Clock as _, Envelope, JobId, TaskMessage};
 
 use crate::ground::{Durability, Ground, Transport};
 
+mod amqp;
 mod postgres;
 mod redis;
 mod sqlite;
@@ -61,6 +62,9 @@ fn how(transport: Transport) -> &'static str {
             "Celery's own commands pipelined on one connection by a loop of ours, since redis-benchmark repeats one \
              command only (LPUSH; RPOP n; HSET and ZADD each; HDEL and ZREM each)"
         }
+        Transport::Amqp => {
+            "the very message published with confirms, and taken and acknowledged a batch at a time, by the client library"
+        }
         Transport::Postgres => "the same rows by prepared statements, each for a batch, on one connection",
     }
 }
@@ -79,6 +83,9 @@ async fn measure(
             sqlite::measure(Path::new(&file), envelope, jobs, batch, place.power)
         }
         Transport::Redis => redis::measure(place.queue.as_deref().unwrap_or_default(), envelope, jobs, batch),
+        Transport::Amqp => {
+            amqp::measure(place.queue.as_deref().unwrap_or_default(), envelope, jobs, batch).await
+        }
         Transport::Postgres => postgres::measure(&place.db, envelope, jobs, batch).await,
     }
 }

@@ -4,19 +4,23 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use celeriac_broker::MessageState;
-use celeriac_engine::{Checkpoints, Client, JobHandle};
-use celeriac_protocol::JobId;
+use celeriac_engine::{Checkpoints, Client};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::jobs::Jobs;
 use crate::ground::{Ground, Transport};
 use crate::lost::{self, Verdict};
 use crate::process::Second;
-use crate::setup::{self, Place, Records};
-use crate::tasks;
+use crate::setup::{Place, Records};
 use crate::worker::worker_name;
+use crate::{marks, setup};
+
+mod jobs;
 
 /// How `soak kill` runs.
 #[derive(clap::Args)]
@@ -53,11 +57,9 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     anyhow::ensure!(options.at_once > 0, "at least one worker is killed at a time");
     let ground = Ground::start(options.transport, options.transport.durabilities()[0])?;
-    let place = ground.place();
-    let client = setup::open(&place, Records::All).await?;
-    let journal = ground.folder().join("journal");
-    let mut soak =
-        Soak { options, place, client, journal, enqueued: Vec::new(), open: Vec::new(), in_flight: 0 };
+    let client = setup::open(&ground.place(), Records::All).await?;
+    let (journal, jobs) = (ground.folder().join("journal"), Jobs::new(options.quiet));
+    let mut soak = Soak { options, ground, client, journal, jobs, in_flight: 0, idle: 0 };
     let mut kills_at: HashMap<String, usize> = HashMap::new();
     let mut kill = 0;
     while kill < soak.options.kills {
@@ -67,44 +69,58 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             *kills_at.entry(point.to_owned()).or_default() += 1;
         }
     }
-    let last = Second::start(&soak.arguments(None))?;
-    lost::wait_until_empty(&soak.client).await?;
+    let last = Second::start(&soak.arguments(&soak.ground.place()))?;
+    lost::wait_until_empty(&soak.ground, &soak.client).await?;
     last.stop()?;
     println!("workers killed with SIGKILL: {}, {} at a time", soak.options.kills, soak.options.at_once);
     for point in Checkpoints::ALL {
         println!("  at {point:<9} {}", kills_at.get(point).copied().unwrap_or(0));
     }
-    let Soak { options, client, journal, enqueued, in_flight, .. } = soak;
-    let verdict = Verdict::of(&client, &enqueued, &[journal], options.quiet).await?;
+    println!("killed with nothing in hand: {}", soak.idle);
+    let Soak { options, client, journal, jobs, in_flight, idle, .. } = soak;
+    let verdict = Verdict::of(&client, jobs.ids(), &[journal], jobs.is_quiet()).await?;
+    anyhow::ensure!(2 * idle <= options.kills, "most workers had nothing in hand, which proves nothing");
     verdict.conclude("jobs in flight at kills", in_flight)
 }
 
 /// A soak as it goes on.
 struct Soak {
     options: Options,
-    place: Place,
+    ground: Ground,
     client: Client,
     journal: PathBuf,
-    enqueued: Vec<JobId>,
-    /// Those that were in the queue when it was last looked for them.
-    open: Vec<JobId>,
-    /// How many were in the hands of workers when these were killed.
+    jobs: Jobs,
+    /// How many were in the hands of workers when these were killed, and how many were to follow them.
     in_flight: u64,
+    /// How many workers had nothing in hand.
+    idle: usize,
+}
+
+/// A worker that is to be killed.
+struct Doomed {
+    process: Second,
+    /// Where it notes what it takes, where the queue can't tell.
+    marks: Option<PathBuf>,
+}
+
+/// A worker that is gone.
+struct Killed {
+    /// Under which it held its messages.
+    name: String,
+    marks: Option<PathBuf>,
+    /// The next one lives until what this one held is counted, since its leases last only so long.
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Soak {
-    /// Starts workers, lets each come to its point under load, kills it there, and returns the points.
-    ///
-    /// A worker that has come to its point may hold what the others need, such as the write lock of a
-    /// file, so it is killed at once.
+    /// Starts workers, lets each come to its point under load, where it is killed, and returns the points.
     async fn kill(&mut self, round: Range<usize>) -> anyhow::Result<Vec<&'static str>> {
         let points: Vec<&str> =
             round.clone().map(|kill| Checkpoints::ALL[kill % Checkpoints::ALL.len()]).collect();
         self.enqueue(self.options.jobs_per_kill * round.len() as u64).await?;
-        let (parked, hear) = channel();
+        let ((killed, hear), turns) = (channel(), Arc::new(Semaphore::new(1)));
         for (kill, point) in round.zip(&points) {
-            let worker = Second::start(&self.arguments(Some(format!("{point}:{}", nth(point, kill)))))?;
-            watch(worker, parked.clone());
+            watch(self.start(kill, point)?, Arc::clone(&turns), killed.clone());
         }
         let (begun, mut left) = (std::time::Instant::now(), points.len());
         while left > 0 {
@@ -114,16 +130,14 @@ impl Soak {
                 continue;
             };
             left -= 1;
-            let name = worker_name(worker.pid());
-            worker.kill()?;
-            self.count_held(&name).await?;
+            self.count_in_hand(&worker?).await?;
         }
         Ok(points)
     }
 
     /// Enqueues more where the queue runs low.
     async fn feed(&mut self) -> anyhow::Result<()> {
-        if lost::waiting(&self.client).await? < self.options.jobs_per_kill / 4 {
+        if lost::left(&self.ground, &self.client).await?.waiting < self.options.jobs_per_kill / 4 {
             self.enqueue(self.options.jobs_per_kill / 2).await?;
         }
         tokio::time::sleep(LOOK).await;
@@ -131,56 +145,60 @@ impl Soak {
     }
 
     async fn enqueue(&mut self, jobs: u64) -> anyhow::Result<()> {
-        fn ids<R>(handles: Vec<JobHandle<R>>) -> Vec<JobId> {
-            handles.iter().map(|job| job.id().clone()).collect()
-        }
-        let numbers = self.enqueued.len() as u64..self.enqueued.len() as u64 + jobs;
-        let jobs = match self.options.quiet {
-            true => ids(self.client.enqueue_many(numbers.map(tasks::quiet_journal)).await?),
-            false => ids(self.client.enqueue_many(numbers.map(tasks::journal)).await?),
-        };
-        self.open.extend_from_slice(&jobs);
-        self.enqueued.extend(jobs);
-        Ok(())
+        self.jobs.enqueue(&self.client, jobs).await
     }
 
-    fn arguments(&self, park: Option<String>) -> Vec<String> {
+    fn start(&self, kill: usize, point: &str) -> anyhow::Result<Doomed> {
+        let can_tell = self.client.broker().capabilities().lookup;
+        let marks = (!can_tell).then(|| self.ground.folder().join(format!("marks-{kill}")));
+        let mut arguments = self.arguments(&Place { marks: marks.clone(), ..self.ground.place() });
+        arguments.push(format!("--park={point}:{}", nth(point, kill)));
+        Ok(Doomed { process: Second::start(&arguments)?, marks })
+    }
+
+    fn arguments(&self, place: &Place) -> Vec<String> {
         let options = &self.options;
         let mut arguments = vec!["worker".to_owned(), "--records".to_owned(), "all".to_owned()];
-        arguments.extend(self.place.arguments());
+        arguments.extend(place.arguments());
         arguments.extend(["--journal".to_owned(), self.journal.display().to_string()]);
         arguments.extend(["--concurrency".to_owned(), options.concurrency.to_string()]);
         arguments.extend(["--lease-ms".to_owned(), options.lease_ms.to_string()]);
-        arguments.extend(park.map(|park| format!("--park={park}")));
         arguments
     }
 
-    /// Counts what a killed worker held, and forgets the jobs that have left the queue.
-    async fn count_held(&mut self, name: &str) -> anyhow::Result<()> {
-        let mut left = Vec::new();
-        for id in self.open.drain(..) {
-            let Some(found) = self.client.broker().admin().find(&id).await? else { continue };
-            self.in_flight +=
-                u64::from(matches!(found.state, MessageState::Held { holder, .. } if holder == name));
-            left.push(id);
-        }
-        self.open = left;
+    /// Counts what a killed worker had in hand: by what the queue says, or by what the worker has noted.
+    async fn count_in_hand(&mut self, killed: &Killed) -> anyhow::Result<()> {
+        let in_hand = match &killed.marks {
+            Some(marks) => marks::in_hand(marks)?,
+            None => self.jobs.held_by(&self.client, &killed.name).await?,
+        };
+        // Who can't look a message up can't put it back in one step either: that is RabbitMQ.
+        self.in_flight += self.jobs.may_run_again(&in_hand, killed.marks.is_none());
+        self.idle += usize::from(in_hand.is_empty());
         Ok(())
     }
 }
 
-/// Waits in a thread of its own until a worker parks, or ends, and hands it over.
-fn watch(mut worker: Second, parked: Sender<Second>) {
+/// Waits in a thread of its own until a worker parks, or ends, and kills it as soon as nobody counts: it may hold what
+/// others need, such as the write lock of a file or of a row, the soak itself among them where it enqueues.
+fn watch(mut worker: Doomed, turns: Arc<Semaphore>, killed: Sender<anyhow::Result<Killed>>) {
+    let runtime = Handle::current();
     std::thread::spawn(move || {
-        while worker.line().is_ok_and(|line| line.is_some_and(|line| !line.starts_with("parked"))) {}
-        // Nobody takes it where the soak has failed; then it is killed by being dropped.
-        let _ = parked.send(worker);
+        while worker.process.line().is_ok_and(|line| line.is_some_and(|line| !line.starts_with("parked"))) {}
+        let turn = runtime.block_on(turns.acquire_owned()).expect("turns are never closed");
+        let (name, marks) = (worker_name(worker.process.pid()), worker.marks);
+        // Nobody hears of it where the soak has failed.
+        let _ = killed.send(worker.process.kill().map(|()| Killed { name, marks, _turn: turn }));
     });
 }
 
-/// Says when a worker parks. Points of a job are reached more often than points of a batch, and
-/// each worker gets some work done first, so that it is killed under load.
+/// Says when a worker parks. Points of a job are reached more often than points of a batch, and those more often than
+/// points of a batch with a job that is followed; and each worker gets some work done first, so that it is killed
+/// under load.
 fn nth(point: &str, kill: usize) -> usize {
-    let of_a_job = [Checkpoints::FETCHED, Checkpoints::STARTING, Checkpoints::RAN].contains(&point);
-    if of_a_job { 100 + 17 * (kill % 10) } else { 5 + kill % 20 }
+    match point {
+        Checkpoints::FETCHED | Checkpoints::STARTING | Checkpoints::RAN => 100 + 17 * (kill % 10),
+        Checkpoints::FOLLOWED => 3 + kill % 7,
+        _ => 5 + kill % 20,
+    }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use celeriac_engine::Client;
 use celeriac_protocol::{JobId, JobStatus};
 
+use crate::ground::{Ground, Left};
+
 /// How long the queue may take to run empty.
 const LONGEST_WAIT: Duration = Duration::from_secs(180);
 
@@ -17,37 +19,38 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Waits until the queue holds nothing.
-pub(crate) async fn wait_until_empty(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn wait_until_empty(ground: &Ground, client: &Client) -> anyhow::Result<()> {
     let begun = std::time::Instant::now();
     loop {
-        let left = held(client).await? + waiting(client).await?;
-        if left == 0 {
+        let left = left(ground, client).await?;
+        if left.waiting + left.held == 0 {
             return Ok(());
         }
-        anyhow::ensure!(begun.elapsed() < LONGEST_WAIT, "{left} messages are left after {LONGEST_WAIT:?}");
+        anyhow::ensure!(begun.elapsed() < LONGEST_WAIT, "{left:?} after {LONGEST_WAIT:?}");
         tokio::time::sleep(LOOK).await;
     }
 }
 
-/// Counts the messages in the hands of workers.
-pub(crate) async fn held(client: &Client) -> anyhow::Result<u64> {
-    count(client, |depth| depth.held).await
-}
-
-/// Counts the messages that wait, for a worker or for their time.
-pub(crate) async fn waiting(client: &Client) -> anyhow::Result<u64> {
-    count(client, |depth| depth.ready + depth.delayed).await
-}
-
-async fn count(client: &Client, of: impl Fn(&celeriac_broker::QueueDepth) -> u64) -> anyhow::Result<u64> {
+/// Counts what is in the queue. Asks again while its server is coming back.
+pub(crate) async fn left(ground: &Ground, client: &Client) -> anyhow::Result<Left> {
     let begun = std::time::Instant::now();
     loop {
-        match client.broker().admin().depths().await {
-            Ok(depths) => return Ok(depths.iter().map(&of).sum()),
-            Err(error) if begun.elapsed() > LONGEST_SILENCE => return Err(error.into()),
-            Err(_) => tokio::time::sleep(LOOK).await,
+        match count(ground, client).await {
+            Err(_) if begun.elapsed() < LONGEST_SILENCE => tokio::time::sleep(LOOK).await,
+            counted => return counted,
         }
     }
+}
+
+async fn count(ground: &Ground, client: &Client) -> anyhow::Result<Left> {
+    if let Some(left) = ground.left_in_rabbitmq()? {
+        return Ok(left);
+    }
+    let depths = client.broker().admin().depths().await?;
+    Ok(depths.iter().fold(Left::default(), |sum, depth| Left {
+        waiting: sum.waiting + depth.ready + depth.delayed,
+        held: sum.held + depth.held,
+    }))
 }
 
 /// What became of the jobs.

@@ -11,6 +11,7 @@ mod collect;
 mod ground;
 mod kill;
 mod lost;
+mod marks;
 mod plans;
 mod process;
 mod queue;

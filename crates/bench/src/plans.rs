@@ -40,7 +40,7 @@ const READ: &str = "SELECT (SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_u
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let server = Postgres::start_with(&["shared_buffers=256MB", "synchronous_commit=off", "autovacuum=off"])?;
-    let place = Place { db: server.url("postgres"), queue: None, power: false };
+    let place = Place::server(server.url("postgres"));
     let begun = Instant::now();
     fill(&place, options.rows).await?;
     println!("{} jobs were made in {:.0} s", options.rows * 12 / 10, begun.elapsed().as_secs_f64());

@@ -7,7 +7,7 @@ use celeriac_engine::Client;
 use self::report::{Latency, Report, Row};
 use crate::ground::{Durability, Ground, Transport};
 use crate::process::usage;
-use crate::setup::{self, Place, Records};
+use crate::setup::{self, Records};
 use crate::{bare, tasks};
 
 mod delayed;
@@ -88,14 +88,14 @@ impl Cell<'_> {
     async fn measure(&self, report: &mut Report) -> anyhow::Result<()> {
         let place = self.ground.place();
         let client = setup::open(&place, self.records).await?;
-        self.enqueue_singly(&place, &client, report).await?;
+        self.enqueue_singly(&client, report).await?;
         for (nth, &concurrency) in self.options.concurrency.iter().enumerate() {
             let jobs = if concurrency == 1 { self.options.jobs / SINGLY } else { self.options.jobs };
             let sent = self.enqueue_in_bulk(&client, jobs).await?;
             if nth + 1 == self.options.concurrency.len() {
                 report.add(sent);
             }
-            self.drain(&place, &client, jobs, concurrency, report).await?;
+            self.drain(&client, jobs, concurrency, report).await?;
         }
         for &rate in &self.options.rates {
             if self.options.seconds > 0 {
@@ -105,18 +105,13 @@ impl Cell<'_> {
             }
         }
         if self.options.delayed > 0 {
-            let delayed = delayed::measure(&place, &client, self.records, self.options.delayed).await?;
+            let delayed = delayed::measure(&self.ground, &client, self.records, self.options.delayed).await?;
             report.add_latency(delayed);
         }
         Ok(())
     }
 
-    async fn enqueue_singly(
-        &self,
-        place: &Place,
-        client: &Client,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
+    async fn enqueue_singly(&self, client: &Client, report: &mut Report) -> anyhow::Result<()> {
         let jobs = self.options.jobs / SINGLY;
         let before = (usage()?.cpu_seconds, self.ground.cpu_seconds()?);
         let start = Instant::now();
@@ -132,7 +127,7 @@ impl Cell<'_> {
             server_cpu: self.ground.cpu_seconds()? - before.1,
             peak_mib: None,
         });
-        drain::run(place, self.records, 128, client).await?;
+        drain::run(&self.ground, self.records, 128, client).await?;
         Ok(())
     }
 
@@ -153,14 +148,13 @@ impl Cell<'_> {
 
     async fn drain(
         &self,
-        place: &Place,
         client: &Client,
         jobs: usize,
         concurrency: usize,
         report: &mut Report,
     ) -> anyhow::Result<()> {
         let before = self.ground.cpu_seconds()?;
-        let (elapsed, said) = drain::run(place, self.records, concurrency, client).await?;
+        let (elapsed, said) = drain::run(&self.ground, self.records, concurrency, client).await?;
         report.add(Row {
             what: format!("drain, concurrency {concurrency}"),
             jobs,

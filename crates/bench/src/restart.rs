@@ -66,7 +66,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     for nth in 0..options.restarts {
         crew.until_busy(crew.written()?).await?;
         tokio::time::sleep(UP).await;
-        excused += lost::held(&client).await?;
+        excused += lost::left(&ground, &client).await?.held;
         match nth % 2 {
             0 => ground.kill(),
             _ => ground.stop(),
@@ -78,7 +78,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
     let (enqueued, failed, doubted) = load.end().await?;
     excused += doubted;
-    lost::wait_until_empty(&client).await?;
+    lost::wait_until_empty(&ground, &client).await?;
     let journals = crew.stop()?;
     print(&options, &mut returns, failed);
     let verdict = Verdict::of(&client, &enqueued, &journals, false).await?;

@@ -1,15 +1,16 @@
 //! A queue and records, as both processes open them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use celeriac_broker::{Broker, RedisBroker, RedisOptions, sql};
+use celeriac_broker::{AmqpBroker, AmqpOptions, Broker, RedisBroker, RedisOptions, sql};
 use celeriac_broker::{PostgresBroker, SqliteBroker};
 use celeriac_control::StoreRecorder;
 use celeriac_db::{Database, Durability, MigrationSet, PostgresOptions, SqliteOptions};
 use celeriac_engine::{Client, ClientParts, EventHub, NoRecorder, Recorder, Registry, SystemClock};
 use celeriac_protocol::Clock;
 
+use crate::marks::Marked;
 use crate::tasks;
 
 /// How much is recorded of the jobs.
@@ -29,18 +30,26 @@ pub(crate) struct Place {
     /// The database: a file, or `postgres://…`.
     #[arg(long)]
     pub(crate) db: String,
-    /// The queue, where it is not in the database: `redis://…`.
+    /// The queue, where it is not in the database: `redis://…` or `amqp://…`.
     #[arg(long)]
     pub(crate) queue: Option<String>,
     /// Lets the file survive power loss.
     #[arg(long)]
     pub(crate) power: bool,
+    /// Where it is noted which messages are taken and let go.
+    #[arg(long)]
+    pub(crate) marks: Option<PathBuf>,
 }
 
 impl Place {
     /// Names a file that holds both.
     pub(crate) fn file(path: &Path, power: bool) -> Self {
-        Self { db: path.display().to_string(), queue: None, power }
+        Self { db: path.display().to_string(), queue: None, power, marks: None }
+    }
+
+    /// Names a database of a PostgreSQL server that holds both.
+    pub(crate) fn server(url: String) -> Self {
+        Self { db: url, queue: None, power: false, marks: None }
     }
 
     /// Writes it as the second process is told.
@@ -48,6 +57,9 @@ impl Place {
         let mut arguments = vec!["--db".to_owned(), self.db.clone()];
         arguments.extend(self.queue.iter().flat_map(|url| ["--queue".to_owned(), url.clone()]));
         arguments.extend(self.power.then(|| "--power".to_owned()));
+        if let Some(marks) = &self.marks {
+            arguments.extend(["--marks".to_owned(), marks.display().to_string()]);
+        }
         arguments
     }
 
@@ -75,6 +87,9 @@ impl Place {
             Some(url) if url.starts_with("redis") => {
                 Arc::new(RedisBroker::open(RedisOptions::at(url), clock).await?)
             }
+            Some(url) if url.starts_with("amqp") => {
+                Arc::new(AmqpBroker::open(AmqpOptions::at(url), clock).await?)
+            }
             Some(url) => anyhow::bail!("no transport is known for {url}"),
         })
     }
@@ -101,7 +116,10 @@ pub(crate) async fn open_for(
     for line in place.migrations() {
         line.up(&database, clock.now().as_micros()).await?;
     }
-    let broker = place.open_broker(&database, &clock).await?;
+    let mut broker = place.open_broker(&database, &clock).await?;
+    if let Some(marks) = &place.marks {
+        broker = Arc::new(Marked::new(broker, marks)?);
+    }
     let recorder: Arc<dyn Recorder> = match records {
         Records::None => Arc::new(NoRecorder),
         _ => Arc::new(StoreRecorder::new(database.clone())),

@@ -1,6 +1,6 @@
 //! `bench versus`: our worker beside Celery's on the same server, which empty the same queue one after the other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
@@ -16,6 +16,9 @@ mod watch;
 /// How `bench versus` runs.
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    /// What carries the queue: redis or amqp.
+    #[arg(long = "broker", value_enum, default_value_t = Transport::Redis)]
+    transport: Transport,
     /// A Python that has Celery.
     #[arg(long)]
     python: PathBuf,
@@ -31,9 +34,9 @@ pub(crate) struct Options {
     /// Jobs that our worker runs at a time.
     #[arg(long, default_value_t = 128)]
     concurrency: usize,
-    /// How durable the server is.
-    #[arg(long, default_value = "everysec")]
-    durability: String,
+    /// How durable the server is; else as durable as Redis is by its own defaults, or RabbitMQ can be.
+    #[arg(long)]
+    durability: Option<String>,
 }
 
 /// How many processes Celery may have, and how many messages each takes ahead.
@@ -41,10 +44,14 @@ const PROCESSES: [usize; 2] = [2, 4];
 const PREFETCH: [usize; 3] = [4, 64, 1_000];
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
-    let durabilities = Transport::Redis.durabilities();
-    let durability = durabilities.iter().copied().find(|one| one.name == options.durability);
-    let durability = durability.with_context(|| format!("no durability is called {}", options.durability))?;
-    let contest = Contest { options: &options, durability, transport: Transport::Redis };
+    let transport = options.transport;
+    let celery_speaks_it = matches!(transport, Transport::Redis | Transport::Amqp);
+    anyhow::ensure!(celery_speaks_it, "Celery and we share queues in redis and amqp");
+    let durabilities = transport.durabilities();
+    let asked = options.durability.as_deref();
+    let durability = durabilities.iter().copied().find(|one| asked.is_none_or(|asked| asked == one.name));
+    let durability = durability.with_context(|| format!("durability is one of {durabilities:?}"))?;
+    let contest = Contest { options: &options, durability, transport };
     let best = contest.best_of_celery().await?;
     let theirs = contest.theirs(best, options.celery_jobs).await?;
     let mut rows = vec![contest.row(&theirs, &theirs, options.celery_jobs, format!("Celery, {best}"))];
@@ -81,8 +88,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     println!(
         "sees it; memory is what the worker's processes have at that moment, what they share counted once. Commands:"
     );
-    println!("  {}", best.command(&options.python));
-    let shown = Place { db: "FILE".into(), queue: Some("redis://127.0.0.1:PORT/0".into()), power: false };
+    let shown = match transport {
+        Transport::Amqp => "amqp://guest:guest@127.0.0.1:PORT//",
+        _ => "redis://127.0.0.1:PORT/0",
+    };
+    println!("  {}", best.command(&options.python, shown));
+    let queue = Some(shown.to_owned());
+    let shown = Place { queue, ..Place::file(Path::new("FILE"), false) };
     println!("  celeriac-bench {}", worker_arguments(&shown, Records::None, options.concurrency).join(" "));
     Ok(())
 }
@@ -113,14 +125,14 @@ impl Contest<'_> {
         let ground = self.filled(jobs, Records::None).await?;
         let url = ground.place().queue.unwrap_or_default();
         let worker = setting.start(&self.options.python, &url, ground.folder())?;
-        watch::drain(&url, jobs, worker.pid(), &ground)
+        watch::drain(jobs, worker.pid(), &ground)
     }
 
     async fn ours(&self, records: Records) -> anyhow::Result<Drain> {
         let ground = self.filled(self.options.jobs, records).await?;
         let place = ground.place();
         let worker = start_worker(&place, records, self.options.concurrency)?;
-        let drain = watch::drain(&place.queue.unwrap_or_default(), self.options.jobs, worker.pid(), &ground)?;
+        let drain = watch::drain(self.options.jobs, worker.pid(), &ground)?;
         worker.stop()?;
         Ok(drain)
     }

@@ -17,6 +17,9 @@ const SERVER: &str = "RabbitMQ";
 /// Where Debian keeps its programs; what lies on the path insists on a user of its own.
 const PROGRAM: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
+/// How long its management API may take for an answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often its name service is told to end, 20 ms apart.
 const NAMES_TRIES: u32 = 100;
 
@@ -121,6 +124,26 @@ impl RabbitMq {
     /// Returns where its management API lies, with a user.
     pub fn management_url(&self) -> String {
         format!("http://guest:guest@127.0.0.1:{}", self.ports.management)
+    }
+
+    /// Asks its management API, and returns the JSON that it answers with.
+    ///
+    /// # Errors
+    /// It does not answer in time, or refuses.
+    pub fn ask_management(&self, path: &str) -> Result<String, PeerError> {
+        let request = ureq::get(format!("{}{path}", self.management_url()));
+        let answer = request.config().timeout_global(Some(ANSWERS_WITHIN)).build().call();
+        let answer = answer.and_then(|mut answer| answer.body_mut().read_to_string());
+        answer.map_err(|error| PeerError::Refused {
+            server: SERVER,
+            action: "ask the management API",
+            told: error.to_string(),
+        })
+    }
+
+    /// Returns its process id, by which the system tells what it and what it has started use.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Kills it as a crash would.

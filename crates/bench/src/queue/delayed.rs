@@ -8,7 +8,8 @@ use celeriac_protocol::Timestamp;
 use super::drain::until_empty;
 use super::report::Latency;
 use super::start_worker;
-use crate::setup::{Place, Records};
+use crate::ground::Ground;
+use crate::setup::Records;
 use crate::tasks;
 use crate::worker::Said;
 
@@ -20,18 +21,18 @@ const AHEAD: Duration = Duration::from_secs(4);
 
 /// Returns how long after their time they were started, and the last one was done with.
 pub(super) async fn measure(
-    place: &Place,
+    ground: &Ground,
     client: &Client,
     records: Records,
     jobs: usize,
 ) -> anyhow::Result<Latency> {
-    let worker = start_worker(place, records, CONCURRENCY)?;
+    let worker = start_worker(&ground.place(), records, CONCURRENCY)?;
     let (due_at, due): (Timestamp, Instant) = (client.clock().now() + AHEAD, Instant::now() + AHEAD);
     let stamped = (0..jobs).map(|_| tasks::stamp(due_at.as_micros()).eta(due_at));
     client.enqueue_many(stamped).await?;
     anyhow::ensure!(Instant::now() < due, "{jobs} jobs take longer to enqueue than {AHEAD:?}");
     tokio::time::sleep_until(due.into()).await;
-    until_empty(place, client).await?;
+    until_empty(ground, client).await?;
     let finished = due.elapsed();
     let said: Said = serde_json::from_str(&worker.stop()?)?;
     let started = said.latencies_micros.len();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use celeriac_engine::Client;
 
 use super::look::Look;
+use crate::ground::Ground;
 use crate::process::Second;
 use crate::setup::{Place, Records};
 use crate::worker::Said;
@@ -32,24 +33,25 @@ pub(crate) fn start_worker(place: &Place, records: Records, concurrency: usize) 
 
 /// Lets a second process drain the queue, and times it from its first breath to the empty queue.
 pub(super) async fn run(
-    place: &Place,
+    ground: &Ground,
     records: Records,
     concurrency: usize,
     client: &Client,
 ) -> anyhow::Result<(Duration, Said)> {
-    let worker = start_worker(place, records, concurrency)?;
+    let worker = start_worker(&ground.place(), records, concurrency)?;
     let start = Instant::now();
-    until_empty(place, client).await?;
+    until_empty(ground, client).await?;
     let elapsed = start.elapsed();
     Ok((elapsed, serde_json::from_str(&worker.stop()?)?))
 }
 
 /// Waits until nothing waits and nobody holds anything.
-pub(super) async fn until_empty(place: &Place, client: &Client) -> anyhow::Result<()> {
-    let (start, mut look) = (Instant::now(), Look::at(place, client)?);
+pub(super) async fn until_empty(ground: &Ground, client: &Client) -> anyhow::Result<()> {
+    let (start, mut look) = (Instant::now(), Look::at(ground, client)?);
+    let pause = ground.between_looks(LOOK);
     while !look.finds_nothing().await? {
         anyhow::ensure!(start.elapsed() < LONGEST_DRAIN, "the queue is not empty after {LONGEST_DRAIN:?}");
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pause).await;
     }
     Ok(())
 }

@@ -4,8 +4,8 @@
 use celeriac_engine::Client;
 use sea_orm::{ConnectionTrait as _, Statement};
 
+use crate::ground::{Ground, Transport};
 use crate::resp::Resp;
-use crate::setup::Place;
 
 /// The newest message, which is among the last to go; before it nothing that is gone is stepped over.
 const NEWEST: &str = "SELECT seq FROM celeriac_queue ORDER BY seq DESC LIMIT 1";
@@ -16,16 +16,16 @@ pub(super) enum Look<'c> {
     Database(&'c Client),
     /// Where it lies in Redis.
     Redis(Resp),
-    /// Elsewhere.
-    Depths(&'c Client),
+    /// Where it lies in RabbitMQ.
+    RabbitMq(&'c Ground),
 }
 
 impl<'c> Look<'c> {
-    pub(super) fn at(place: &Place, client: &'c Client) -> anyhow::Result<Self> {
-        Ok(match place.queue.as_deref() {
-            None => Self::Database(client),
-            Some(url) if url.starts_with("redis") => Self::Redis(Resp::connect(url)?),
-            Some(_) => Self::Depths(client),
+    pub(super) fn at(ground: &'c Ground, client: &'c Client) -> anyhow::Result<Self> {
+        Ok(match ground.transport() {
+            Transport::Sqlite | Transport::Postgres => Self::Database(client),
+            Transport::Redis => Self::Redis(Resp::connect(&ground.place().queue.unwrap_or_default())?),
+            Transport::Amqp => Self::RabbitMq(ground),
         })
     }
 
@@ -45,9 +45,9 @@ impl<'c> Look<'c> {
                 // Asked last: what is popped meanwhile is there.
                 Ok(left == 0 && redis.number(&["HLEN", "unacked"])? == 0)
             }
-            Self::Depths(client) => {
-                let depths = client.broker().admin().depths().await?;
-                Ok(depths.iter().all(|depth| depth.ready + depth.held + depth.delayed == 0))
+            Self::RabbitMq(ground) => {
+                let left = ground.left_in_rabbitmq()?.unwrap_or_default();
+                Ok(left.waiting + left.held == 0)
             }
         }
     }

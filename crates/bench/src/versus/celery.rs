@@ -35,8 +35,8 @@ impl Prefork {
     }
 
     /// Returns what a person types.
-    pub(super) fn command(self, python: &Path) -> String {
-        format!("BROKER=redis://127.0.0.1:PORT/0 {} {}", python.display(), self.arguments().join(" "))
+    pub(super) fn command(self, python: &Path, url: &str) -> String {
+        format!("BROKER={url} {} {}", python.display(), self.arguments().join(" "))
     }
 
     /// Starts it in `folder`, where its application is put.
@@ -69,8 +69,8 @@ impl Drop for Worker {
 
 /// Asks the other side what it is.
 pub(super) fn versions(python: &Path) -> anyhow::Result<String> {
-    let code = "import celery, kombu, redis, platform as p; print(f'Celery {celery.__version__}, kombu \
-                {kombu.__version__}, redis-py {redis.__version__}, Python {p.python_version()}')";
+    let code = "import celery, kombu, redis, amqp, platform as p; print(f'Celery {celery.__version__}, \
+                kombu {kombu.__version__}, redis-py {redis.__version__}, py-amqp {amqp.__version__}, Python {p.python_version()}')";
     let output = Command::new(python).args(["-c", code]).output()?;
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())

@@ -1,8 +1,8 @@
-//! Looks on from beside while a worker empties a queue in Redis, by Celery's own keys, which both sides use.
+//! Looks on from beside while a worker empties a queue, by Celery's own keys or queues, which both sides use.
 
 use std::time::{Duration, Instant};
 
-use crate::ground::Ground;
+use crate::ground::{Ground, Left, Transport};
 use crate::process::{cpu_of_tree, memory_of_tree};
 use crate::resp::Resp;
 
@@ -29,23 +29,22 @@ impl Drain {
 }
 
 /// Waits until a worker process has drained the queue.
-pub(super) fn drain(url: &str, jobs: usize, worker: u32, ground: &Ground) -> anyhow::Result<Drain> {
-    let mut redis = Resp::connect(url)?;
+pub(super) fn drain(jobs: usize, worker: u32, ground: &Ground) -> anyhow::Result<Drain> {
+    let (mut look, pause) = (Look::at(ground)?, ground.between_looks(LOOK));
     let begun = Instant::now();
-    let left = |redis: &mut Resp| -> anyhow::Result<(usize, usize)> {
+    let mut left = || -> anyhow::Result<Left> {
         anyhow::ensure!(begun.elapsed() < LONGEST, "the queue is not drained after {LONGEST:?}");
-        let waiting = redis.number(&["LLEN", "celery"])?;
-        Ok((usize::try_from(waiting)?, usize::try_from(redis.number(&["HLEN", "unacked"])?)?))
+        look.left()
     };
-    let mut cpu = (cpu_of_tree(worker)?, ground.cpu_seconds()?);
-    let mut start = Instant::now();
-    while left(&mut redis)?.0 >= jobs {
-        cpu = (cpu_of_tree(worker)?, ground.cpu_seconds()?);
-        std::thread::sleep(LOOK);
-        start = Instant::now();
+    let jobs = u64::try_from(jobs)?;
+    // Both are read before it is looked: the look may take long when the server is busy.
+    let (mut cpu, mut start) = ((cpu_of_tree(worker)?, ground.cpu_seconds()?), Instant::now());
+    while left()?.waiting >= jobs {
+        std::thread::sleep(pause);
+        (cpu, start) = ((cpu_of_tree(worker)?, ground.cpu_seconds()?), Instant::now());
     }
-    while left(&mut redis)? != (0, 0) {
-        std::thread::sleep(LOOK);
+    while left()? != Left::default() {
+        std::thread::sleep(pause);
     }
     let took = start.elapsed();
     Ok(Drain {
@@ -54,4 +53,30 @@ pub(super) fn drain(url: &str, jobs: usize, worker: u32, ground: &Ground) -> any
         server_cpu: ground.cpu_seconds()? - cpu.1,
         mib: memory_of_tree(worker)?,
     })
+}
+
+/// Is responsible for asking what is left.
+enum Look<'g> {
+    Redis(Resp),
+    RabbitMq(&'g Ground),
+}
+
+impl<'g> Look<'g> {
+    fn at(ground: &'g Ground) -> anyhow::Result<Self> {
+        Ok(match ground.transport() {
+            Transport::Redis => Self::Redis(Resp::connect(&ground.place().queue.unwrap_or_default())?),
+            _ => Self::RabbitMq(ground),
+        })
+    }
+
+    fn left(&mut self) -> anyhow::Result<Left> {
+        match self {
+            // Asked in this order: what is popped meanwhile is held.
+            Self::Redis(redis) => Ok(Left {
+                waiting: u64::try_from(redis.number(&["LLEN", "celery"])?)?,
+                held: u64::try_from(redis.number(&["HLEN", "unacked"])?)?,
+            }),
+            Self::RabbitMq(ground) => Ok(ground.left_in_rabbitmq()?.unwrap_or_default()),
+        }
+    }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 ///
 /// In the order of the path: [`Checkpoints::FETCHED`], [`Checkpoints::STARTING`],
 /// [`Checkpoints::RAN`], [`Checkpoints::SETTLING`], [`Checkpoints::SETTLED`],
-/// [`Checkpoints::RECORDED`], [`Checkpoints::WRITTEN`]. `SETTLED` and `RECORDED` stand inside the
-/// one transaction where queue and record share a database; elsewhere `RECORDED` comes first; and
-/// where a batch leaves no record, both come once it is settled. [`Checkpoints::FOLLOWED`] is only
-/// reached where others follow a job, before `RECORDED`.
+/// [`Checkpoints::FOLLOWED`], [`Checkpoints::RECORDED`], [`Checkpoints::WRITTEN`]. `SETTLED` to
+/// `RECORDED` stand inside the one transaction where queue and record share a database; elsewhere
+/// `SETTLED` comes after the other two; and where a batch leaves no record, it and `RECORDED` come
+/// once it is settled. `FOLLOWED` is only reached where others follow a job.
 #[derive(Clone, Default)]
 pub struct Checkpoints {
     listener: Option<Arc<dyn Fn(&'static str) + Send + Sync>>,
@@ -35,12 +35,13 @@ impl Checkpoints {
     pub const WRITTEN: &'static str = "written";
 
     /// All points, in the order of the path.
-    pub const ALL: [&'static str; 7] = [
+    pub const ALL: [&'static str; 8] = [
         Self::FETCHED,
         Self::STARTING,
         Self::RAN,
         Self::SETTLING,
         Self::SETTLED,
+        Self::FOLLOWED,
         Self::RECORDED,
         Self::WRITTEN,
     ];
