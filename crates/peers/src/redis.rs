@@ -108,8 +108,8 @@ impl Redis {
     /// # Errors
     /// It ends, or takes too long.
     pub fn wait(&mut self) -> Result<(), PeerError> {
-        let port = self.port;
-        self.process.wait_until(|| answers(port))
+        let (port, process) = (self.port, self.process.id());
+        self.process.wait_until(|| answers(port, process))
     }
 
     /// Returns where one of its databases lies.
@@ -272,8 +272,13 @@ fn serve(folder: &Path, port: u16, keeps: Keeps) -> Result<Process, PeerError> {
 }
 
 /// Asks for a sign of life; a server that still loads its file says something else.
-fn answers(port: u16) -> bool {
-    ask(&format!("127.0.0.1:{port}"), "PING").is_ok_and(|answer| answer == "+PONG")
+///
+/// It must be this process that answers: another may have got the port first, and would be gone without a word.
+fn answers(port: u16, process: u32) -> bool {
+    let address = format!("127.0.0.1:{port}");
+    let is_it = |told: String| told.lines().any(|line| line == format!("process_id:{process}"));
+    ask_whole(&address, "INFO server").is_ok_and(is_it)
+        && ask(&address, "PING").is_ok_and(|answer| answer == "+PONG")
 }
 
 /// Takes the next database that nobody has had; the first one holds the count.
