@@ -99,11 +99,13 @@ BEGIN
             SELECT seq, queue, priority FROM celeriac_queue
             WHERE state > 0 AND at <= now_at ORDER BY at LIMIT greatest(most, 100) FOR UPDATE SKIP LOCKED
         ), lined_up AS (
-            SELECT seq, queue = ANY (straight)
-                AND row_number() OVER (ORDER BY array_position(straight, queue), priority DESC, seq) <= most AS is_next
+            SELECT seq, queue = ANY (straight) AS goes_straight,
+                row_number() OVER (ORDER BY array_position(straight, queue), priority DESC, seq) AS place
             FROM late
         )
-        SELECT array_agg(seq) FILTER (WHERE is_next), array_agg(seq) FILTER (WHERE NOT is_next)
+        -- What goes straight and is not next stays as it is, or it would be in the way of what follows it.
+        SELECT array_agg(seq) FILTER (WHERE goes_straight AND place <= most),
+            array_agg(seq) FILTER (WHERE NOT goes_straight)
             INTO leased, readied FROM lined_up;
         UPDATE celeriac_queue AS q
         SET state = 0, ready_at = q.at, at = NULL, fence = 0, holder = NULL, lost = q.lost + (q.state = 2)::integer
