@@ -10,6 +10,8 @@ use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::runtime::default_runtime;
 use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::PRODUCT;
 use super::options::Place;
 use crate::BrokerError;
@@ -44,9 +46,20 @@ pub(super) struct Line {
     pub(super) bound: Mutex<HashSet<String>>,
     /// Whether the levels of delayed messages are known to be there.
     pub(super) has_levels: AtomicBool,
-    /// The channel that confirms what is published on it.
-    confirming: tokio::sync::Mutex<Option<Channel>>,
+    /// Channels that confirm what is published on them, and that nobody uses.
+    confirming: Mutex<Vec<Channel>>,
+    /// How many of them may be in use.
+    publishing: Semaphore,
 }
+
+/// A channel that confirms, in the hands of one who publishes.
+pub(super) struct Confirming<'l> {
+    pub(super) channel: Channel,
+    _permit: SemaphorePermit<'l>,
+}
+
+/// How many publish on one connection at a time; others wait.
+const PUBLISHING: usize = 16;
 
 impl Line {
     /// Opens a channel for one purpose. An error closes a channel, so none is shared between purposes.
@@ -54,15 +67,24 @@ impl Line {
         self.connection.create_channel().await.map_err(failed)
     }
 
-    /// Returns the channel that confirms.
-    pub(super) async fn confirming(&self) -> Result<Channel, BrokerError> {
-        let mut confirming = self.confirming.lock().await;
-        if let Some(channel) = confirming.as_ref().filter(|channel| channel.status().connected()) {
-            return Ok(channel.clone());
+    /// Takes a channel that confirms, which nobody else uses meanwhile: which message the server gave back shows only
+    /// where none of another's is under way, and an error closes it.
+    pub(super) async fn confirming(&self) -> Result<Confirming<'_>, BrokerError> {
+        let permit = self.publishing.acquire().await.map_err(unavailable)?;
+        let idle = self.confirming.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(channel) = idle.filter(|channel| channel.status().connected()) {
+            return Ok(Confirming { channel, _permit: permit });
         }
         let channel = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(failed)?;
-        Ok(confirming.insert(channel).clone())
+        Ok(Confirming { channel, _permit: permit })
+    }
+
+    /// Takes a channel back all of whose messages were answered; one that is dropped is not used again.
+    pub(super) fn put_back(&self, confirming: Confirming<'_>) {
+        if confirming.channel.status().connected() {
+            self.confirming.lock().unwrap_or_else(PoisonError::into_inner).push(confirming.channel);
+        }
     }
 
     pub(super) fn is_alive(&self) -> bool {
@@ -154,7 +176,8 @@ impl Link {
             declared: Mutex::default(),
             bound: Mutex::default(),
             has_levels: AtomicBool::new(false),
-            confirming: tokio::sync::Mutex::default(),
+            confirming: Mutex::default(),
+            publishing: Semaphore::new(PUBLISHING),
         })
     }
 

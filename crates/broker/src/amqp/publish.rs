@@ -1,5 +1,6 @@
 //! Publishing: many at a time, each confirmed by the server before it counts.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -61,6 +62,18 @@ impl Outgoing {
             Address::Exchange { .. } => {
                 Err(refused(format!("messages for {address} can't wait for a time, those for a queue can")))
             }
+        }
+    }
+
+    /// Says what it means that the server did not take it.
+    fn failed(&self, why: NotTaken) -> BrokerError {
+        let Self { exchange, routing_key, .. } = self;
+        match why {
+            NotTaken::NoQueue if self.is_for_exchange() => refused(format!(
+                "no queue hangs on exchange \"{exchange}\" by a key that \"{routing_key}\" fits"
+            )),
+            NotTaken::NoExchange(error) => refused(error),
+            why => unavailable(why),
         }
     }
 
@@ -133,15 +146,18 @@ pub(super) struct Publisher {
     incoming: Arc<Link>,
 }
 
-/// The server did not take a message.
-#[derive(Debug, thiserror::Error)]
-enum NotTaken {
+/// Why the server did not take a message.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum NotTaken {
     /// It has no room, or no majority.
     #[error("the server did not take it")]
     Nack,
-    /// Its queue has gone.
+    /// No queue is there for it.
     #[error("its queue has gone")]
     NoQueue,
+    /// Its exchange is not there, at whose name the server closed the channel.
+    #[error("its exchange is not there")]
+    NoExchange(#[source] lapin::Error),
 }
 
 impl Publisher {
@@ -149,20 +165,44 @@ impl Publisher {
         Self { options, outgoing, incoming }
     }
 
-    /// Publishes messages in the given order and returns once the server has all of them.
+    /// Publishes messages and returns once the server has all of them: those for exchanges first, since no queue may be
+    /// there for them, and then nothing else is; others in the given order.
     ///
     /// # Errors
     /// The server did not take all of them. Some may be there all the same.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
-        for slice in slices(messages) {
-            for tries_left in (0..TRIES).rev() {
-                self.declare(slice).await?;
-                match self.outgoing.in_time(self.publish_slice(slice)).await? {
-                    Ok(()) => break,
-                    Err(NotTaken::NoQueue) if tries_left > 0 => self.forget(slice).await?,
-                    Err(not_taken) => return Err(unavailable(not_taken)),
-                }
+        self.declare(&messages.iter().collect::<Vec<_>>()).await?;
+        let mut exchanges: BTreeMap<&str, Vec<&Outgoing>> = BTreeMap::new();
+        let (for_exchanges, for_queues) = messages.iter().partition::<Vec<_>, _>(|one| one.is_for_exchange());
+        for message in for_exchanges {
+            exchanges.entry(message.exchange.as_str()).or_default().push(message);
+        }
+        for group in exchanges.values().chain([&for_queues]) {
+            for slice in slices(group) {
+                self.publish_slice(slice.to_vec()).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Publishes until the server has all of them; what it has not taken is tried once more, declared anew.
+    async fn publish_slice(&self, mut left: Vec<&Outgoing>) -> Result<(), BrokerError> {
+        for tries_left in (0..TRIES).rev() {
+            let published = async {
+                let line = self.outgoing.line().await?;
+                confirmed(&line, &left).await
+            };
+            let answers = self.outgoing.in_time(published).await?;
+            let not_taken =
+                left.iter().zip(answers).filter_map(|(message, answer)| Some((*message, answer?)));
+            let not_taken: Vec<(&Outgoing, NotTaken)> = not_taken.collect();
+            match not_taken.first() {
+                None => return Ok(()),
+                Some((message, why)) if tries_left == 0 => return Err(message.failed(why.clone())),
+                Some(_) => left = not_taken.into_iter().map(|(message, _)| message).collect(),
+            }
+            self.forget(&left).await?;
+            self.declare(&left).await?;
         }
         Ok(())
     }
@@ -173,7 +213,7 @@ impl Publisher {
     }
 
     /// Makes sure that the queues of these messages are there, and the way of those that wait.
-    async fn declare(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+    async fn declare(&self, messages: &[&Outgoing]) -> Result<(), BrokerError> {
         let mut seen: Option<(&str, bool)> = None;
         for message in messages {
             let Some(queue) = &message.queue else {
@@ -212,51 +252,61 @@ impl Publisher {
         Ok(())
     }
 
-    async fn forget(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
+    /// Takes back that the queues of these messages are there.
+    async fn forget(&self, messages: &[&Outgoing]) -> Result<(), BrokerError> {
         let line = self.incoming.in_time(self.incoming.line()).await?;
-        forget(&line, messages);
-        Ok(())
-    }
-
-    async fn publish_slice(&self, messages: &[Outgoing]) -> Result<Result<(), NotTaken>, BrokerError> {
-        let line = self.outgoing.line().await?;
-        let mut taken = Ok(());
-        for (message, confirmation) in messages.iter().zip(confirmed(&line, messages).await?) {
-            match confirmation {
-                Confirmation::Ack(None) | Confirmation::NotRequested => {}
-                Confirmation::Ack(Some(_)) if message.is_for_exchange() => {
-                    let Outgoing { exchange, routing_key, .. } = message;
-                    return Err(refused(format!(
-                        "no queue hangs on exchange \"{exchange}\" by a key that \"{routing_key}\" fits"
-                    )));
-                }
-                Confirmation::Ack(Some(_)) => taken = taken.and(Err(NotTaken::NoQueue)),
-                Confirmation::Nack(_) => taken = Err(NotTaken::Nack),
+        let mut declared = line.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bound = line.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        for queue in messages.iter().filter_map(|message| message.queue.as_ref()) {
+            declared.remove(queue);
+            bound.remove(queue);
+        }
+        for binding in &self.options.bindings {
+            if messages.iter().any(|message| message.exchange.as_str() == binding.exchange) {
+                declared.remove(&binding.queue);
             }
         }
-        Ok(taken)
+        // The levels may have gone, too.
+        line.has_levels.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
-/// Publishes messages, and returns what the server says to each.
-pub(super) async fn confirmed(line: &Line, messages: &[Outgoing]) -> Result<Vec<Confirmation>, BrokerError> {
-    let channel = line.confirming().await?;
-    let sent = join_all(messages.iter().map(|message| send(&channel, message))).await;
+/// Publishes messages, and returns why the server did not take each of them, where it did not.
+pub(super) async fn confirmed(
+    line: &Line,
+    messages: &[&Outgoing],
+) -> Result<Vec<Option<NotTaken>>, BrokerError> {
+    let confirming = line.confirming().await?;
+    let sent = join_all(messages.iter().map(|message| send(&confirming.channel, message))).await;
     let mut confirms = Vec::with_capacity(sent.len());
     for confirm in sent {
         confirms.push(confirm.map_err(failed)?);
     }
-    let said = join_all(confirms).await.into_iter();
-    said.map(|confirmation| confirmation.map_err(|error| not_sent(error, messages))).collect()
-}
-
-/// Says why messages were not sent: the server closes the channel on which it meets the name of an exchange that is
-/// not there.
-fn not_sent(error: lapin::Error, messages: &[Outgoing]) -> BrokerError {
-    match code(&error) {
-        Some(404) if messages.iter().any(Outgoing::is_for_exchange) => refused(error),
-        _ => failed(error),
-    }
+    let said = join_all(confirms).await;
+    line.put_back(confirming);
+    // A message that is given back comes with the answer to any of them; where it was to go says which one it was.
+    let returned = |said: &lapin::Result<Confirmation>| match said {
+        Ok(Confirmation::Ack(Some(back)) | Confirmation::Nack(Some(back))) => {
+            Some((back.delivery.exchange.clone(), back.delivery.routing_key.clone()))
+        }
+        _ => None,
+    };
+    let returned: Vec<(ShortString, ShortString)> = said.iter().filter_map(returned).collect();
+    let is_returned = |message: &Outgoing| {
+        let mut back = returned.iter();
+        message.mandatory
+            && back.any(|(exchange, key)| *exchange == message.exchange && *key == message.routing_key)
+    };
+    let answers = messages.iter().zip(said).map(|(message, said)| match said {
+        Ok(Confirmation::Nack(_)) => Ok(Some(NotTaken::Nack)),
+        Ok(_) => Ok(is_returned(message).then_some(NotTaken::NoQueue)),
+        Err(error) if code(&error) == Some(404) && message.is_for_exchange() => {
+            Ok(Some(NotTaken::NoExchange(error)))
+        }
+        Err(error) => Err(failed(error)),
+    });
+    answers.collect()
 }
 
 async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::PublisherConfirm> {
@@ -265,24 +315,12 @@ async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::Pub
     channel.basic_publish(exchange, key, options, &message.body, message.properties.clone()).await
 }
 
-/// Takes back that the queues of these messages are there.
-fn forget(line: &Line, messages: &[Outgoing]) {
-    let mut declared = line.declared.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut bound = line.bound.lock().unwrap_or_else(PoisonError::into_inner);
-    for queue in messages.iter().filter_map(|message| message.queue.as_ref()) {
-        declared.remove(queue);
-        bound.remove(queue);
-    }
-    // The levels may have gone, too.
-    line.has_levels.store(false, Ordering::Relaxed);
-}
-
 /// Parts messages into slices that one deadline is enough for.
-pub(super) fn slices(messages: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+pub(super) fn slices<'s, 'm>(messages: &'s [&'m Outgoing]) -> impl Iterator<Item = &'s [&'m Outgoing]> {
     let mut rest = messages;
     std::iter::from_fn(move || {
         let mut bytes = 0;
-        let fits = |message: &&Outgoing| {
+        let fits = |message: &&&Outgoing| {
             bytes += message.body.len();
             bytes <= SLICE_BYTES
         };

@@ -8,12 +8,12 @@ use celeriac_protocol::{JobId, error_text};
 use futures_util::StreamExt as _;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation, Consumer};
+use lapin::{BasicProperties, Channel, Consumer};
 use tokio::task::JoinSet;
 
 use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, code, failed, refused};
 use super::options::AmqpOptions;
-use super::publish::{Outgoing, confirmed, slices};
+use super::publish::{NotTaken, Outgoing, confirmed, slices};
 use super::topology::declare_replies;
 use super::wire::short;
 use crate::replies::Inbox;
@@ -82,7 +82,7 @@ impl AmqpReplies {
 
     /// Sends answers together. Where the server takes one of them amiss, each goes alone, and that one is dropped: its
     /// job is done and recorded, and is not to suffer for a client that can't be told.
-    async fn send(&self, slice: &[Outgoing]) -> Result<(), BrokerError> {
+    async fn send(&self, slice: &[&Outgoing]) -> Result<(), BrokerError> {
         match self.publish(slice).await {
             Err(BrokerError::Refused { .. }) if slice.len() > 1 => {
                 for one in slice.chunks(1) {
@@ -94,14 +94,14 @@ impl AmqpReplies {
         }
     }
 
-    async fn publish(&self, slice: &[Outgoing]) -> Result<(), BrokerError> {
+    async fn publish(&self, slice: &[&Outgoing]) -> Result<(), BrokerError> {
         let confirmations = self.link.in_time(async {
             // Whoever opened this was let in: that it is not so any more passes once an operator has seen to it.
             let line = self.link.line().await.map_err(passing)?;
             confirmed(&line, slice).await.map_err(rights_pass)
         });
-        let is_nack = |confirmation: &Confirmation| matches!(confirmation, Confirmation::Nack(_));
-        let full = confirmations.await?.iter().filter(|confirmation| is_nack(confirmation)).count();
+        let is_nack = |answer: &Option<NotTaken>| matches!(answer, Some(NotTaken::Nack));
+        let full = confirmations.await?.iter().filter(|answer| is_nack(answer)).count();
         if full > 0 {
             dropped(full, &refused("their queue is full"));
         }
@@ -152,7 +152,7 @@ impl ResultStore for AmqpReplies {
 
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
         let outgoing: Vec<Outgoing> = results.iter().filter_map(|result| self.write(result)).collect();
-        for slice in slices(&outgoing) {
+        for slice in slices(&outgoing.iter().collect::<Vec<_>>()) {
             self.send(slice).await?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use celeriac_peers::shared::rabbitmq_corner;
 use celeriac_protocol::{Envelope, error_text};
 use lapin::ExchangeKind;
 use lapin::options::{BasicPublishOptions, ExchangeDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 
 use super::support::{Corner, fetch, job, message, wait_for};
 
@@ -70,6 +70,45 @@ async fn what_reaches_nobody_is_refused_and_says_so() {
     }
     corner.publish(to("exchange://news/feed", "good")).await;
     assert_eq!(wait_for(&corner.broker, "feeds").await.envelope.id, job("good"));
+}
+
+/// What the server gives back is told apart from what it has taken, whoever else publishes meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_that_reaches_nobody_takes_no_other_with_it() {
+    let corner = corner(&["feeds = news topic feed.#"]).await;
+    let many = |from: usize| (from..from + 200).map(|n| message(&format!("m{n}"))).collect::<Vec<_>>();
+    let mixed: Vec<Envelope> = many(0).into_iter().chain([to("exchange://news/film", "lost")]).collect();
+    let broker = &corner.broker;
+    let (mixed, plain, lost) = tokio::join!(
+        broker.publish(mixed),
+        broker.publish(many(200)),
+        broker.publish(vec![to("exchange://nowhere/key", "away"), to("exchange://news/film", "lost too")]),
+    );
+    assert!(matches!(mixed, Err(BrokerError::Refused { .. })), "{mixed:?}");
+    assert!(matches!(lost, Err(BrokerError::Refused { .. })), "{lost:?}");
+    plain.unwrap();
+    // Of the mixed ones nothing was published, and of the others each once.
+    let mut seen = Vec::new();
+    while let Some(got) = corner.get("celery").await {
+        let headers = got.delivery.properties.headers().clone().unwrap();
+        seen.push(headers.inner()["id"].clone());
+    }
+    let ids = (200..400).map(|n| AMQPValue::LongString(job(&format!("m{n}")).as_str().into()));
+    let expected: Vec<AMQPValue> = ids.collect();
+    assert_eq!(seen, expected);
+}
+
+/// Like any other queue, one that hangs on an exchange is declared again when it has gone.
+#[tokio::test]
+async fn bound_queue_that_went_is_declared_again() {
+    let corner = corner(&["feeds = news topic feed.#"]).await;
+    corner.publish(to("exchange://news/feed.a", "a")).await;
+    corner.peer.queue_delete("feeds".into(), Default::default()).await.unwrap();
+    corner.publish(to("exchange://news/feed.b", "b")).await;
+    assert_eq!(wait_for(&corner.broker, "feeds").await.envelope.id, job("b"));
+    corner.peer.exchange_delete("news".into(), Default::default()).await.unwrap();
+    corner.publish(to("exchange://news/feed.c", "c")).await;
+    assert_eq!(wait_for(&corner.broker, "feeds").await.envelope.id, job("c"));
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use celeriac_broker::{
     Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, Publication, Renewal, Settle,
     Settlement,
 };
-use celeriac_protocol::{JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text};
+use celeriac_protocol::{
+    Address, JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text,
+};
 
 use super::{PREFIX, addressed, tell_not_cancelled};
 use crate::{Client, EnqueueError};
@@ -112,6 +114,10 @@ impl<'a> Batch<'a> {
         if self.waiting.is_empty() {
             return Ok(());
         }
+        if self.waiting.iter().any(is_for_exchange) {
+            // One that reaches no queue is refused, and nothing tells which of a batch it was.
+            return self.hand_on_singly(relayed).await;
+        }
         match self.publish(&self.waiting).await {
             Ok(publications) => {
                 let published = std::mem::take(&mut self.waiting);
@@ -203,8 +209,9 @@ impl<'a> Batch<'a> {
                     return Err(error.into());
                 }
                 Err(error) => {
-                    in_a_row += 1;
                     let mut refused = one;
+                    // What an exchange has no queue for says nothing of the others.
+                    in_a_row += usize::from(!refused.iter().any(is_for_exchange));
                     if in_a_row >= REFUSED_IN_A_ROW {
                         refused.append(&mut self.waiting);
                     }
@@ -359,6 +366,12 @@ fn was_tried(delivery: &Delivery) -> bool {
 /// queue has a message of this id, that is an old one, of which the transport will hear that it is gone.
 fn is_follower(delivery: &Delivery) -> bool {
     !was_tried(delivery) && generation(delivery) > 0
+}
+
+/// Says whether a message is for an exchange, which may have no queue for it.
+fn is_for_exchange(delivery: &Delivery) -> bool {
+    let queue = delivery.envelope.queue.strip_prefix(PREFIX).unwrap_or_default();
+    !Address::is_queue(queue)
 }
 
 /// Returns which run of its job a message asks for.
