@@ -276,6 +276,7 @@ macro_rules! conform {
             }
             dead {
                 rejected_message_is_kept_with_its_bytes
+                rejected_message_is_kept_whatever_is_said_of_it
                 letters_come_newest_first_and_in_pages
                 newest_letter_of_a_job_is_found
                 dropped_letters_are_gone

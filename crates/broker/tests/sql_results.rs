@@ -79,6 +79,19 @@ mod on {
         assert!(read(&results, "new").await.is_some(), "{}", clock.now());
     }
 
+    async fn a_failure_is_kept_whatever_it_says(db: TestDatabase) {
+        let results =
+            SqlResults::open(db.database().clone(), BodyForm::default(), Arc::new(ManualClock::default()))
+                .await
+                .unwrap();
+        let failure = r#"{"status": "FAILURE", "result": {"exc_type": "E\u0000", "exc_message": ["a\u0000b"], "exc_module": "m"},
+            "traceback": "at\u0000boom()", "children": [], "name": "a\u0000dd", "args": ["\u0000"], "kwargs": {}, "worker": "\u0000", "retries": 0, "queue": "q\u0000"}"#;
+        results.put(&[kept("a", failure)]).await.unwrap();
+        let result = read(&results, "a").await.unwrap();
+        assert_eq!(result.state, TaskState::Failure);
+        assert!(result.traceback.unwrap().ends_with("boom()"));
+    }
+
     macro_rules! on {
         ($engine:ident, $open:ident: $($name:ident)*) => { mod $engine { $(
             #[tokio::test]
@@ -88,6 +101,6 @@ mod on {
         )* } };
     }
 
-    on! { sqlite, open: results_are_kept_whole_and_a_success_is_the_last_word results_go_when_they_have_been_kept_long_enough }
-    on! { postgres, open_postgres: results_are_kept_whole_and_a_success_is_the_last_word results_go_when_they_have_been_kept_long_enough }
+    on! { sqlite, open: results_are_kept_whole_and_a_success_is_the_last_word results_go_when_they_have_been_kept_long_enough a_failure_is_kept_whatever_it_says }
+    on! { postgres, open_postgres: results_are_kept_whole_and_a_success_is_the_last_word results_go_when_they_have_been_kept_long_enough a_failure_is_kept_whatever_it_says }
 }

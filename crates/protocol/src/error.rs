@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::without_nul;
+
 /// Sorts failures by what an operator would do about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,23 +95,24 @@ impl JobError {
     /// The longest trace that is kept, in bytes.
     pub const MAX_TRACEBACK_BYTES: usize = 64 * 1024;
 
-    /// Makes an error with its message cut to [`JobError::MAX_MESSAGE_BYTES`].
+    /// Makes an error with its message cut to [`JobError::MAX_MESSAGE_BYTES`]; in this and all its other texts U+FFFD
+    /// stands for NUL.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let message = shorten(message.into(), Self::MAX_MESSAGE_BYTES);
+        let message = shorten(without_nul(message.into()), Self::MAX_MESSAGE_BYTES);
         Self { kind, type_name: None, message, traceback: String::new() }
     }
 
     /// Adds the name of the error's type.
     #[must_use]
     pub fn with_type(mut self, type_name: impl Into<String>) -> Self {
-        self.type_name = Some(type_name.into());
+        self.type_name = Some(without_nul(type_name.into()));
         self
     }
 
     /// Adds a trace, cut to [`JobError::MAX_TRACEBACK_BYTES`].
     #[must_use]
     pub fn with_traceback(mut self, traceback: impl Into<String>) -> Self {
-        self.traceback = shorten(traceback.into(), Self::MAX_TRACEBACK_BYTES);
+        self.traceback = shorten(without_nul(traceback.into()), Self::MAX_TRACEBACK_BYTES);
         self
     }
 }
@@ -143,6 +146,16 @@ mod tests {
         let error = JobError::new(ErrorKind::Error, "ä".repeat(JobError::MAX_MESSAGE_BYTES));
         assert!(error.message.len() <= JobError::MAX_MESSAGE_BYTES);
         assert!(error.message.ends_with("bytes more)"), "{}", error.message);
+    }
+
+    #[test]
+    fn no_text_of_an_error_holds_a_nul_and_none_is_longer_for_it() {
+        let error = JobError::new(ErrorKind::Error, "\0".repeat(JobError::MAX_MESSAGE_BYTES))
+            .with_type("Bo\0om")
+            .with_traceback("at\0boom()");
+        assert!(error.message.len() <= JobError::MAX_MESSAGE_BYTES && !error.message.contains('\0'));
+        assert_eq!(error.type_name.as_deref(), Some("Bo\u{fffd}om"));
+        assert_eq!(error.traceback, "at\u{fffd}boom()");
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use queue::{Content, DEFAULT_PRIORITY, DEFAULT_QUEUE, Envelope, MAX_PRIORITY
 pub use result::{Extended, ResultError, ResultStyle, TaskResult, TaskState};
 pub use retry::{Backoff, DEFAULT_MAX_RETRIES, RetryPolicy};
 pub use status::{JobStatus, UnknownStatus};
-pub use text::{error_text, panic_text};
+pub use text::{error_text, panic_text, without_nul};
 
 /// JSON text that passes through untouched, so that no number is rounded on the way.
 pub use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! Failures as one line of text, for records and logs.
+//! Failures as one line of text, and text as every database takes it, for records and logs.
 
 use std::any::Any;
 use std::error::Error;
@@ -18,6 +18,11 @@ pub fn error_text(error: &(dyn Error + 'static)) -> String {
         cause = next.source();
     }
     text
+}
+
+/// Returns the text with U+FFFD in place of every NUL, which no text in PostgreSQL can hold.
+pub fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
 /// Returns what a panic said, where that is text.
@@ -51,6 +56,13 @@ mod tests {
         let write = Said("write page: disk on fire", Some(Box::new(fire)));
         let save = Said("save", Some(Box::new(write)));
         assert_eq!(error_text(&save), "save: write page: disk on fire");
+    }
+
+    #[test]
+    fn a_nul_is_replaced_and_all_else_is_left() {
+        for (text, expected) in [("", ""), ("a\nb", "a\nb"), ("\0a\0", "\u{fffd}a\u{fffd}")] {
+            assert_eq!(without_nul(text.to_owned()), expected);
+        }
     }
 
     #[test]

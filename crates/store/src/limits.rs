@@ -1,6 +1,6 @@
 //! How much of what a job says is kept, and how it is marked where it was cut.
 
-use celeriac_protocol::RawValue;
+use celeriac_protocol::{RawValue, without_nul};
 
 /// The longest arguments that are kept, positional and named each, in bytes of JSON.
 pub const MAX_ARGUMENT_BYTES: usize = 256 * 1024;
@@ -32,10 +32,11 @@ pub(crate) fn kept_json(value: &RawValue, max: usize) -> String {
     serde_json::json!({ TRUNCATED: told }).to_string()
 }
 
-/// Returns the text, cut at a character and marked with an ellipsis where it is too long.
+/// Returns the text without NUL, cut at a character and marked with an ellipsis where it is too long.
 pub(crate) fn kept_text(text: &str) -> String {
+    let text = without_nul(text.to_owned());
     if text.len() <= MAX_TEXT_BYTES {
-        return text.to_owned();
+        return text;
     }
     let end = text.floor_char_boundary(MAX_TEXT_BYTES - '…'.len_utf8());
     format!("{}…", &text[..end])
@@ -67,6 +68,8 @@ mod tests {
     #[test]
     fn text_is_cut_at_a_character() {
         assert_eq!(kept_text("short"), "short");
+        assert_eq!(kept_text("sho\0rt"), "sho\u{fffd}rt");
+        assert!(kept_text(&"\0".repeat(MAX_TEXT_BYTES)).len() <= MAX_TEXT_BYTES);
         let cut = kept_text(&"ä".repeat(MAX_TEXT_BYTES));
         assert!(cut.len() <= MAX_TEXT_BYTES && cut.ends_with("ä…"));
     }

@@ -3,7 +3,7 @@
 use celeriac_protocol::{Clock, Envelope};
 
 use super::{Fixture, Outcome, content, ids_of, job, message, reject, requeue};
-use crate::{Publication, Settled};
+use crate::{Publication, Settle, Settled};
 
 /// Nothing of it is lost: neither bytes nor what it took to get there.
 pub async fn rejected_message_is_kept_with_its_bytes(on: Fixture) -> Outcome {
@@ -20,6 +20,17 @@ pub async fn rejected_message_is_kept_with_its_bytes(on: Fixture) -> Outcome {
     assert_eq!((letter.reason.as_str(), letter.detail.as_str()), ("undecodable", "because of undecodable"));
     assert_eq!((letter.delivery, letter.attempt, letter.died_at), (2, 1, on.clock.now()));
     assert!(on.fetch(5).await?.is_empty());
+    Ok(())
+}
+
+/// A task may say anything, a NUL too, and that does not bring its message back.
+pub async fn rejected_message_is_kept_whatever_is_said_of_it(on: Fixture) -> Outcome {
+    on.publish(&["a"]).await?;
+    let settle = Settle::Reject { reason: "err\0or".into(), detail: "\0 in\0side\n".into() };
+    let held = on.fetch_one().await?;
+    assert_eq!(on.settle(held, settle).await?, Settled::Done);
+    let letter = on.broker.admin().dead_letter(&job("a")).await?.expect("it was rejected");
+    assert!(letter.detail.contains("side"), "{:?}", letter.detail);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use celeriac_db::postgres::PgRow;
-use celeriac_protocol::{JobId, Timestamp};
+use celeriac_protocol::{JobId, Timestamp, without_nul};
 use sea_orm::sqlx;
 
 use super::rows::{MESSAGE, dead_letter, found, instant, is_held};
@@ -70,7 +70,9 @@ pub(super) async fn cancel(
     now: Timestamp,
 ) -> Result<Cancellation, BrokerError> {
     const ACTION: &str = "cancel message";
-    let rows = via.query(ACTION, &CANCEL, Values::default().with(id.as_str()).with(reason)).await?;
+    let rows = via
+        .query(ACTION, &CANCEL, Values::default().with(id.as_str()).with(without_nul(reason.to_owned())))
+        .await?;
     let Some(row) = rows.first() else { return Ok(Cancellation::NotFound) };
     let cancellation = match is_held(row) {
         Ok(true) => Ok(Cancellation::Requested),

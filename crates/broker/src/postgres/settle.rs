@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use celeriac_protocol::{Content, Timestamp};
+use celeriac_protocol::{Content, Timestamp, without_nul};
 
 use super::fetch::{lists, place};
 use super::statement::{Values, Via, column};
@@ -89,8 +89,8 @@ impl<'s> Orders<'s> {
             .with(acked_fences)
             .with(buried_keys)
             .with(buried_fences)
-            .with(self.buried.iter().map(|(_, reason, _)| *reason).collect::<Vec<_>>())
-            .with(self.buried.iter().map(|(.., detail)| *detail).collect::<Vec<_>>());
+            .with(said(self.buried.iter().map(|(_, reason, _)| *reason)))
+            .with(said(self.buried.iter().map(|(.., detail)| *detail)));
         let values = back(values, &requeued, &self.requeued).with(told);
         let read = |row: &_| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?));
         let places: (Places, Places, Places) = via.query_one(ACTION, SETTLE, values, read).await?;
@@ -99,6 +99,11 @@ impl<'s> Orders<'s> {
         done.extend(named(&requeued, places.2));
         Ok(done)
     }
+}
+
+/// Takes over what is said of messages that are buried, of which none may come back for a NUL in it.
+fn said<'s>(texts: impl Iterator<Item = &'s str>) -> Vec<String> {
+    texts.map(|text| without_nul(text.to_owned())).collect()
 }
 
 /// Adds what is put back, one list for each column.

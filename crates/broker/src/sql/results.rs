@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_protocol::{
     BodyForm, Clock, Extended, JobId, RawValue, ResultError, TaskResult, TaskState, Timestamp, error_text,
+    without_nul,
 };
 use sea_orm::sea_query::{
     Expr, ExprTrait, Func, InsertStatement, OnConflict, Query, SelectStatement, SimpleExpr,
@@ -231,10 +232,10 @@ impl Row {
         });
         Self {
             id: result.id.as_str().to_owned(),
-            status: result.state.as_str().to_owned(),
+            status: without_nul(result.state.as_str().to_owned()),
             result: part(&result.result),
             written_at: result.done_at.unwrap_or(now),
-            traceback: result.traceback.clone(),
+            traceback: result.traceback.clone().map(without_nul),
             children: has_children.then(|| part(&result.children)),
             extended,
         }
@@ -333,7 +334,7 @@ fn read_instant(text: &str) -> Option<Timestamp> {
 }
 
 fn shortened(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+    without_nul(name.chars().take(MAX_NAME).collect())
 }
 
 fn failed(action: &'static str) -> impl FnOnce(DbError) -> BrokerError {

@@ -1,7 +1,7 @@
 //! Writes what a row came to, in a short transaction of its own, and only while the claim holds.
 
 use celeriac_db::{Database, DbError, DbTx};
-use celeriac_protocol::{SHORTEST_SNOOZE, Timestamp};
+use celeriac_protocol::{SHORTEST_SNOOZE, Timestamp, without_nul};
 use sea_orm::prelude::Expr;
 use sea_orm::sea_query::SimpleExpr;
 use sea_orm::{ColumnTrait, DbErr, ExprTrait, QueryFilter};
@@ -149,7 +149,8 @@ fn with_failure(state: &RowState, reason: &str, now: Timestamp) -> String {
     serde_json::to_string(&history).unwrap_or_else(|_| "[]".to_owned())
 }
 
-fn shorten(mut reason: String) -> String {
+fn shorten(reason: String) -> String {
+    let mut reason = without_nul(reason);
     if reason.len() > MAX_REASON_BYTES {
         reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES - '…'.len_utf8()));
         reason.push('…');

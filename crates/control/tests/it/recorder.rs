@@ -137,6 +137,33 @@ async fn quiet_job_runs_leaves_the_queue_and_is_recorded_only_if_it_fails_for_go
     }
 }
 
+#[task(crate = celeriac_engine, name = "garble")]
+async fn garble(ctx: Ctx) -> Result<(), TaskError> {
+    ctx.progress(50, "half\0way");
+    Err(TaskError::discard("page\0 can't be read"))
+}
+
+#[tokio::test]
+async fn a_job_whose_words_hold_a_nul_ends_at_its_first_attempt() {
+    let db = database().await;
+    let registry = Registry::builder().task::<garble>().build().unwrap();
+    for client in [client(&db, &registry), client_of_one_database(&db, &registry).await] {
+        let worker =
+            Worker::new(client.clone(), registry.clone(), States::default(), WorkerOptions::default());
+        let (stop, mut running) = (CancellationToken::new(), JoinSet::new());
+        running.spawn(worker.unwrap().run(stop.clone()));
+        let job = client.enqueue(garble()).await.unwrap();
+        assert!(job.wait(SOON).await.is_err());
+        stop.cancel();
+        running.join_next().await.unwrap().unwrap();
+        let record = jobs::find(db.reader(), job.id()).await.unwrap().unwrap();
+        assert_eq!((record.summary.status, record.summary.attempt), (JobStatus::Failed, 1));
+        assert_eq!(record.summary.error.unwrap().message, "page\u{fffd} can't be read");
+        let letter = client.broker().admin().dead_letter(job.id()).await.unwrap().unwrap();
+        assert_eq!((letter.reason.as_str(), letter.detail.as_str()), ("error", "page\u{fffd} can't be read"));
+    }
+}
+
 #[tokio::test]
 async fn a_job_enqueued_again_under_its_id_leaves_the_story_of_both_runs() {
     let db = database().await;

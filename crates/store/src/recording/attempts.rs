@@ -1,6 +1,6 @@
 //! Attempts that are over: what an event says of one, and how two such sayings go together.
 
-use celeriac_protocol::{JobError, JobEvent, What};
+use celeriac_protocol::{JobError, JobEvent, What, without_nul};
 
 use crate::entity::attempt::{Model, Word};
 use crate::micros::Micros;
@@ -90,11 +90,29 @@ fn of(event: &JobEvent) -> Model {
 
 fn with_error(attempt: Model, error: Option<&JobError>) -> Model {
     let Some(error) = error else { return attempt };
+    let texts = texts(error.clone());
     Model {
         error_kind: Some(error.kind.as_str().to_owned()),
-        error_type: error.type_name.clone(),
-        error_message: Some(error.message.clone()),
-        traceback: Some(error.traceback.clone()).filter(|text| !text.is_empty()),
+        error_type: texts.type_name,
+        error_message: texts.message,
+        traceback: texts.traceback,
         ..attempt
+    }
+}
+
+/// The texts of an error, as they are kept.
+#[derive(Default)]
+pub(super) struct Texts {
+    pub(super) type_name: Option<String>,
+    pub(super) message: Option<String>,
+    pub(super) traceback: Option<String>,
+}
+
+/// Returns the texts of an error, which need not have been made by [`JobError::new`].
+pub(super) fn texts(error: JobError) -> Texts {
+    Texts {
+        type_name: error.type_name.map(without_nul),
+        message: Some(without_nul(error.message)),
+        traceback: Some(without_nul(error.traceback)).filter(|text| !text.is_empty()),
     }
 }

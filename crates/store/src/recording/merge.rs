@@ -413,9 +413,10 @@ impl JobState {
     fn set_error(&mut self, error: Option<&JobError>) {
         self.now.error_kind = error.map(|error| error.kind.as_str().to_owned());
         self.row.error_kind = Set(self.now.error_kind.clone());
-        self.row.error_type = Set(error.and_then(|error| error.type_name.clone()));
-        self.row.error_message = Set(error.map(|error| error.message.clone()));
-        self.row.traceback = Set(error.map(|error| error.traceback.clone()).filter(|text| !text.is_empty()));
+        let texts = error.cloned().map(attempts::texts).unwrap_or_default();
+        self.row.error_type = Set(texts.type_name);
+        self.row.error_message = Set(texts.message);
+        self.row.traceback = Set(texts.traceback);
     }
 
     fn set_dead(&mut self, dead: Option<(Timestamp, &str)>) {

@@ -54,6 +54,38 @@ async fn numbers_of_arguments_and_results_keep_every_digit() {
 }
 
 #[tokio::test]
+async fn a_nul_in_what_a_job_says_does_not_keep_it_from_the_record() {
+    let named = raw(r#"{"account_key": "shop\u00001"}"#);
+    let mut story = Story::of(JobFacts { kwargs: named, args: raw(r#"["\u0000"]"#), ..facts("a") });
+    story.enqueued().started("w1").progressed(40, Some("page\0 4")).retried("bo\0om");
+    // An error that was read need not have been made by its constructor.
+    let mut error = kit::error("");
+    (error.type_name, error.message) = (Some("Bo\0om".into()), "bo\0om".into());
+    error.traceback = "at\0boom()".into();
+    story.started("w1").tell(What::Failed { error, dead_lettered: false });
+    let record = told(&story).await;
+    let job = &record.summary;
+    assert_eq!((job.status, job.progress_message.as_deref()), (JobStatus::Failed, None));
+    assert_eq!(job.account_key.as_deref(), Some("shop\u{fffd}1"));
+    for error in record.attempts.iter().map(|attempt| attempt.error.as_ref().unwrap()) {
+        assert_eq!(error.message, "bo\u{fffd}om");
+    }
+    let error = record.attempts[1].error.as_ref().unwrap();
+    assert_eq!(
+        (error.type_name.as_deref(), error.traceback.as_str()),
+        (Some("Bo\u{fffd}om"), "at\u{fffd}boom()")
+    );
+    let mut other = Story::new("b");
+    other.enqueued().started("w1").progressed(40, Some("page\0 4")).succeeded(r#"["a\u0000b"]"#);
+    let record = told(&other).await;
+    assert_eq!(record.summary.progress_message.as_deref(), Some("page\u{fffd} 4"));
+    assert_eq!(record.result.unwrap().get(), r#"["a\u0000b"]"#);
+    let mut cancelled = Story::new("c");
+    cancelled.enqueued().cancelled("by\0hand");
+    assert_eq!(told(&cancelled).await.summary.cancel_reason.as_deref(), Some("by\u{fffd}hand"));
+}
+
+#[tokio::test]
 async fn a_retry_shows_its_error_until_the_next_attempt_starts() {
     let mut story = Story::new("a");
     story.enqueued().started("w1").retried("boom");
