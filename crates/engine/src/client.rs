@@ -10,8 +10,8 @@ use std::time::Duration;
 use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
-    Address, Clock, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer, TaskMessage,
-    What,
+    Address, Clock, Destination, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer,
+    TaskMessage, What,
 };
 use serde::de::DeserializeOwned;
 
@@ -362,16 +362,27 @@ impl Client {
 
     /// Refuses an exchange where the transport has none; the message would wait there for ever.
     fn check_address(&self, message: &TaskMessage) -> Result<(), EnqueueError> {
-        let refused = |reason: String| EnqueueError::Option { task: message.task.clone(), reason };
+        let checked = self.check_way(&message.queue, message.eta.is_some());
+        checked.map_err(|reason| EnqueueError::Option { task: message.task.clone(), reason })
+    }
+
+    /// Says why a task that is to follow a job never can be sent, where it can't.
+    pub(crate) fn check_destination(&self, to: &Destination<'_>) -> Result<(), String> {
+        match &to.address {
+            Some(address) => self.check_way(address, to.waits),
+            None => self.check_way(&self.queue_of(to.task), to.waits),
+        }
+    }
+
+    fn check_way(&self, address: &str, waits: bool) -> Result<(), String> {
         let can = self.inner.broker.capabilities();
-        match Address::of(&message.queue).map_err(|error| refused(error.to_string()))? {
+        match Address::of(address).map_err(|error| error.to_string())? {
             Address::Exchange { .. } if !can.exchanges => {
-                Err(refused(format!("the {} transport has no exchanges; name a queue", can.name)))
+                Err(format!("the {} transport has no exchanges; name a queue", can.name))
             }
-            Address::Exchange { .. } if message.eta.is_some() => Err(refused(format!(
-                "messages for {} can't wait for a time, those for a queue can",
-                message.queue
-            ))),
+            Address::Exchange { .. } if waits => {
+                Err(format!("messages for {address} can't wait for a time, those for a queue can"))
+            }
             _ => Ok(()),
         }
     }

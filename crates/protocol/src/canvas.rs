@@ -6,9 +6,11 @@
 
 use crate::{Continuation, JobId, RawValue, TaskMessage, Timestamp};
 
+mod destination;
 mod next;
 mod signature;
 
+pub use self::destination::Destination;
 use self::next::Maker;
 use self::signature::{Signature, list_of};
 
@@ -33,6 +35,14 @@ pub enum CanvasError {
     /// There are too many, or they lie too deep.
     #[error("the message carries more than {MAX_SIGNATURES} signatures, or one deeper than {MAX_DEPTH}")]
     TooMany,
+    /// A task that follows can't be sent where it is to go.
+    #[error("the message is followed by task \"{task}\", which can't be sent: {reason}")]
+    Unsendable {
+        /// The task.
+        task: String,
+        /// Why not.
+        reason: String,
+    },
     /// A result would be copied too often for its size.
     #[error("the result goes to {copies} jobs that follow, {bytes} bytes in all; {MAX_COPIED} are allowed")]
     TooLarge {
@@ -57,16 +67,27 @@ pub struct Following<'f> {
     pub priority_of: &'f dyn Fn(u8) -> u8,
 }
 
+/// Says why a task can't be sent where it is to go, where it can't.
+pub type CanBeSent<'c> = &'c dyn Fn(&Destination<'_>) -> Result<(), String>;
+
 impl Continuation {
     /// Says whether all that follows can be run.
     ///
     /// # Errors
     /// The first that can't; the message must not be begun then.
     pub fn check(&self) -> Result<(), CanvasError> {
+        self.check_sent(&|_| Ok(()))
+    }
+
+    /// Says whether all that follows can be run, and sent as far as `can_be_sent` knows, which says why not.
+    ///
+    /// # Errors
+    /// The first that can't; the message must not be begun then.
+    pub fn check_sent(&self, can_be_sent: CanBeSent<'_>) -> Result<(), CanvasError> {
         if self.parts().is_empty() {
             return Ok(());
         }
-        let mut left = MAX_SIGNATURES;
+        let mut check = Check { left: MAX_SIGNATURES, can_be_sent };
         if !list_of(self.errbacks.as_deref())?.is_empty() {
             return Err(ERROR_CALLBACK);
         }
@@ -74,10 +95,10 @@ impl Continuation {
             return Err(CHORD);
         }
         for callback in list_of(self.callbacks.as_deref())? {
-            check(callback, MAX_DEPTH, &mut left)?;
+            check.signature(callback, MAX_DEPTH)?;
         }
         // The next one stands last.
-        check_chain(list_of(self.chain.as_deref())?.into_iter().rev(), MAX_DEPTH, &mut left)
+        check.chain(list_of(self.chain.as_deref())?.into_iter().rev(), MAX_DEPTH)
     }
 
     /// Says whether all that get `result` can have it, which are in memory together when they are published.
@@ -128,10 +149,50 @@ impl Continuation {
 const CHORD: CanvasError = CanvasError::Unsupported("a chord");
 const ERROR_CALLBACK: CanvasError = CanvasError::Unsupported("an error callback");
 
-fn check(raw: &RawValue, depth: usize, left: &mut usize) -> Result<(), CanvasError> {
-    *left = left.checked_sub(1).ok_or(CanvasError::TooMany)?;
-    let depth = depth.checked_sub(1).ok_or(CanvasError::TooMany)?;
-    let signature = Signature::read(raw)?;
+/// Walks through all that follows.
+struct Check<'c> {
+    /// How many signatures may still come.
+    left: usize,
+    can_be_sent: CanBeSent<'c>,
+}
+
+impl Check<'_> {
+    fn signature(&mut self, raw: &RawValue, depth: usize) -> Result<(), CanvasError> {
+        self.left = self.left.checked_sub(1).ok_or(CanvasError::TooMany)?;
+        let depth = depth.checked_sub(1).ok_or(CanvasError::TooMany)?;
+        let signature = Signature::read(raw)?;
+        check_options(&signature)?;
+        for link in list_of(signature.options.get("link"))? {
+            self.signature(link, depth)?;
+        }
+        self.chain(list_of(signature.options.get("chain"))?.into_iter().rev(), depth)?;
+        match signature.tasks()? {
+            Some(tasks) if signature.is("chain") => self.chain(tasks.iter().map(|task| &**task), depth),
+            Some(tasks) => tasks.iter().try_for_each(|task| self.signature(task, depth)),
+            None => (self.can_be_sent)(&Destination::of(&signature))
+                .map_err(|reason| CanvasError::Unsendable { task: signature.task.clone(), reason }),
+        }
+    }
+
+    /// Checks steps in the order in which they are run.
+    fn chain<'r>(
+        &mut self,
+        steps: impl Iterator<Item = &'r RawValue>,
+        depth: usize,
+    ) -> Result<(), CanvasError> {
+        let mut steps = steps.peekable();
+        while let Some(step) = steps.next() {
+            self.signature(step, depth)?;
+            if steps.peek().is_some() && ends_in_a_group(step)? {
+                // What comes behind a group waits for all of it.
+                return Err(CHORD);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_options(signature: &Signature) -> Result<(), CanvasError> {
     let options = &signature.options;
     if signature.is("chord") || signature::is_said(options.get("chord")) {
         return Err(CHORD);
@@ -139,36 +200,12 @@ fn check(raw: &RawValue, depth: usize, left: &mut usize) -> Result<(), CanvasErr
     if !list_of(options.get("link_error"))?.is_empty() {
         return Err(ERROR_CALLBACK);
     }
-    if let Some(id) = options.get("task_id").filter(|id| id.get() != "null") {
-        let is_one = serde_json::from_str::<JobId>(id.get()).is_ok();
-        is_one.then_some(()).ok_or_else(|| CanvasError::Signature(format!("{id} is no id")))?;
-    }
-    for link in list_of(options.get("link"))? {
-        check(link, depth, left)?;
-    }
-    check_chain(list_of(options.get("chain"))?.into_iter().rev(), depth, left)?;
-    match signature.tasks()? {
-        Some(tasks) if signature.is("chain") => check_chain(tasks.iter().map(|task| &**task), depth, left),
-        Some(tasks) => tasks.iter().try_for_each(|task| check(task, depth, left)),
-        None => Ok(()),
-    }
-}
-
-/// Checks steps in the order in which they are run.
-fn check_chain<'r>(
-    steps: impl Iterator<Item = &'r RawValue>,
-    depth: usize,
-    left: &mut usize,
-) -> Result<(), CanvasError> {
-    let mut steps = steps.peekable();
-    while let Some(step) = steps.next() {
-        check(step, depth, left)?;
-        if steps.peek().is_some() && ends_in_a_group(step)? {
-            // What comes behind a group waits for all of it.
-            return Err(CHORD);
+    match options.get("task_id").filter(|id| id.get() != "null") {
+        Some(id) if serde_json::from_str::<JobId>(id.get()).is_err() => {
+            Err(CanvasError::Signature(format!("{id} is no id")))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Counts the messages into which a result goes.

@@ -18,7 +18,7 @@ mod text;
 
 pub use address::{Address, AddressError};
 pub use body::{AcceptContent, AcceptError, BodyForm, Compression, EncodeError, MAX_BODY_BYTES, Serializer};
-pub use canvas::{CanvasError, Following, MAX_SIGNATURES};
+pub use canvas::{CanBeSent, CanvasError, Destination, Following, MAX_SIGNATURES};
 pub use clock::{Clock, Timestamp, WhenReached};
 pub use codec::DecodeError;
 pub use error::{ErrorKind, JobError};

@@ -86,7 +86,7 @@ fn refuse(shared: &Shared, delivery: &Delivery, message: &TaskMessage, now: Time
         return Some(Refusal::Dead(JobError::new(ErrorKind::WorkerLost, text).with_type("WorkerLostError")));
     }
     // Before it begins, so that nothing is run by half.
-    let unsupported = message.continuation.check().err()?;
+    let unsupported = message.continuation.check_sent(&|to| shared.client.check_destination(to)).err()?;
     Some(Refusal::Dead(JobError::new(ErrorKind::Unsupported, unsupported.to_string())))
 }
 

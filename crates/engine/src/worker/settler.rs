@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use celeriac_broker::{BrokerError, LeaseTag, Settled};
 use celeriac_db::{DbError, DbTx};
-use celeriac_protocol::{JobEvent, JobId, What, error_text};
+use celeriac_protocol::{Address, Envelope, JobEvent, JobId, What, error_text};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -174,16 +174,17 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
         let (shared, part) = (Arc::clone(shared), part.clone());
         return sql.database().write("settle", async move |tx| write_in(&shared, &part, tx).await).await;
     }
+    let mut written = Written::default();
     if follows {
-        publish_following(shared, part).await?;
+        written.more = publish_following(shared, part).await?;
         shared.reach(Checkpoints::FOLLOWED);
     }
-    recorder.record(&recorded(&**recorder, told())).await?;
+    recorder.record(&recorded(&**recorder, told().chain(&written.more))).await?;
     shared.reach(Checkpoints::RECORDED);
-    let mut written = Written::default();
     if !republished.is_empty() {
-        written.more = part.not_taken(&broker.publish(republished).await?, shared.clock().now());
-        recorder.record(&recorded(&**recorder, &written.more)).await?;
+        let not_taken = part.not_taken(&broker.publish(republished).await?, shared.clock().now());
+        recorder.record(&recorded(&**recorder, &not_taken)).await?;
+        written.more.extend(not_taken);
     }
     if !part.settlements().is_empty() {
         let settled = broker.settle(part.settlements()).await?;
@@ -194,14 +195,38 @@ async fn write(shared: &Arc<Shared>, part: &Part) -> Result<Written, SettleError
 }
 
 /// Publishes what follows jobs, before anything says that they have ended: should the worker die in between, they run
-/// again and publish the same again, which is refused by id while the first waits or runs.
-async fn publish_following(shared: &Shared, part: &Part) -> Result<(), SettleError> {
+/// again and publish the same again, which is refused by id while the first waits or runs. Returns what is told of those
+/// that the transport refuses.
+async fn publish_following(shared: &Shared, part: &Part) -> Result<Vec<JobEvent>, SettleError> {
     let again: Vec<JobId> = part.followers_of_later_runs();
     shared.client.recorder().forget(&again).await?;
-    for chunk in part.following(&[]).chunks(MAX_BATCH) {
-        shared.client.broker().publish(chunk.to_vec()).await?;
+    let following = part.following(&[]).into_iter();
+    let (to_queues, to_exchanges): (Vec<_>, Vec<_>) =
+        following.partition(|envelope| Address::is_queue(&envelope.queue));
+    let mut refused = Vec::new();
+    for chunk in to_queues.chunks(MAX_BATCH) {
+        match shared.client.broker().publish(chunk.to_vec()).await {
+            Err(BrokerError::Refused { .. }) => refused.extend(publish_each(shared, chunk).await?),
+            published => drop(published?),
+        }
     }
-    Ok(())
+    // An exchange may have no queue, which is no reason to send the others twice.
+    refused.extend(publish_each(shared, &to_exchanges).await?);
+    Ok(refused)
+}
+
+/// Publishes messages one by one and returns what is told of those that are refused.
+async fn publish_each(shared: &Shared, envelopes: &[Envelope]) -> Result<Vec<JobEvent>, SettleError> {
+    let mut refused = Vec::new();
+    for envelope in envelopes {
+        match shared.client.broker().publish(vec![envelope.clone()]).await {
+            Err(error @ BrokerError::Refused { .. }) => {
+                refused.extend(follow::refused(shared, envelope, &error));
+            }
+            published => drop(published?),
+        }
+    }
+    Ok(refused)
 }
 
 /// Settles what leaves no record.

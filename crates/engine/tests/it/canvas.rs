@@ -1,13 +1,26 @@
 //! Links and chains, as a client of Celery sends them, on the queue in memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::Broker;
+use celeriac_broker::{
+    Broker, BrokerAdmin, BrokerError, Capabilities, FetchRequest, Fetched, LeaseTag, MemoryBroker, Notifier,
+    Publication, Renewal, Settled, Settlement,
+};
 use celeriac_engine::testing::TestKit;
-use celeriac_engine::{JobHandle, States};
-use celeriac_protocol::{Arguments, Continuation, ErrorKind, JobId, JobStatus, RawValue, TaskMessage};
+use celeriac_engine::{
+    Client, ClientParts, EventHub, JobHandle, MemoryRecorder, States, SystemClock, Worker, WorkerOptions,
+};
+use celeriac_protocol::{
+    Address, Arguments, Continuation, Envelope, ErrorKind, JobId, JobStatus, RawValue, TaskMessage,
+};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::tasks::{self, Gate, Runs};
+
+/// How long a test waits for what must come.
+const SOON: Duration = Duration::from_secs(30);
 
 fn kit() -> TestKit {
     let states = States::default().with(Gate::default()).with(Runs::default());
@@ -111,5 +124,122 @@ async fn a_message_with_a_chord_or_error_callback_is_never_begun() {
         assert_eq!(letters.len(), 1);
         assert!(String::from_utf8_lossy(&letters[0].envelope.content.body).contains("task"));
         assert!(kit.broker().waiting().is_empty());
+    }
+}
+
+fn to(exchange: &str, task: &str, more: &str, job: &str) -> String {
+    let options =
+        format!(r#"{{"task_id": "{job}", "exchange": "{exchange}", "routing_key": "sport"{more}}}"#);
+    format!(r#"{{"task": "{task}", "args": [10], "options": {options}}}"#)
+}
+
+#[tokio::test]
+async fn a_message_is_never_begun_where_what_follows_can_not_be_sent() {
+    let kit = kit();
+    let (far, near) = (to("news", "math.add", "", "third"), step("math.add", "[1]", "second"));
+    let job = send(&kit, "math.add", "[1, 2]", &format!(r#"{{"chain": [{far}, {near}]}}"#)).await;
+    kit.drain().await;
+    let error = job.status().await.unwrap().unwrap().error.unwrap();
+    assert_eq!(error.kind, ErrorKind::Unsupported);
+    assert!(error.message.contains("has no exchanges"), "{error}");
+    assert!(kit.broker().waiting().is_empty());
+    assert_eq!(kit.broker().admin().dead_letters(None, 10).await.unwrap().letters.len(), 1);
+    let rest = kit.client().handle(id("third")).status().await.unwrap().unwrap();
+    assert_eq!(rest.status, JobStatus::Failed);
+}
+
+/// A queue in memory that has exchanges, to which no queue is bound.
+struct Unbound(Arc<MemoryBroker>);
+
+#[async_trait::async_trait]
+impl Broker for Unbound {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { exchanges: true, ..self.0.capabilities() }
+    }
+
+    async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError> {
+        if envelopes.iter().any(|envelope| !Address::is_queue(&envelope.queue)) {
+            return Err(BrokerError::Refused { product: "a test", source: "no queue is bound".into() });
+        }
+        self.0.publish(envelopes).await
+    }
+
+    async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError> {
+        self.0.fetch(request).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> Result<Vec<Settled>, BrokerError> {
+        self.0.settle(settlements).await
+    }
+
+    async fn renew(&self, tags: &[LeaseTag], lease: Duration) -> Result<Vec<Renewal>, BrokerError> {
+        self.0.renew(tags, lease).await
+    }
+
+    fn notifier(&self) -> Arc<dyn Notifier> {
+        self.0.notifier()
+    }
+
+    fn admin(&self) -> &dyn BrokerAdmin {
+        self.0.admin()
+    }
+}
+
+/// Runs a job, and what follows it, where no exchange has a queue.
+async fn run_unbound(embed: &str, last: &str) -> (Client, Arc<MemoryBroker>) {
+    let broker = Arc::new(MemoryBroker::new(Arc::new(SystemClock)));
+    let client = Client::new(ClientParts {
+        broker: Arc::new(Unbound(Arc::clone(&broker))),
+        recorder: Arc::new(MemoryRecorder::default()),
+        clock: Arc::new(SystemClock),
+        registry: tasks::registry(),
+        events: EventHub::default(),
+        origin: "test".to_owned(),
+    });
+    let states = States::default().with(Gate::default()).with(Runs::default());
+    let worker = Worker::new(client.clone(), tasks::registry(), states, WorkerOptions::default()).unwrap();
+    let stop = CancellationToken::new();
+    let running = TaskTracker::new().spawn(worker.run(stop.clone()));
+    let mut message = TaskMessage::new(id("first"), "math.add", Arguments::default());
+    message.args.positional = RawValue::from_string("[1, 2]".to_owned()).unwrap();
+    message.continuation = serde_json::from_str::<Continuation>(embed).unwrap();
+    client.broker().publish(vec![message.encode()]).await.unwrap();
+    for job in ["first", last] {
+        client.handle(id(job)).wait_ended(SOON).await.unwrap();
+    }
+    stop.cancel();
+    running.await.unwrap();
+    (client, broker)
+}
+
+#[tokio::test]
+async fn a_job_succeeds_though_what_follows_is_refused_and_the_rest_is_told() {
+    let link = step("math.add", "[1]", "link");
+    let (refused, rest) = (to("news", "math.add", "", "second"), step("math.add", "[1]", "third"));
+    let embed = format!(r#"{{"callbacks": [{link}], "chain": [{rest}, {refused}]}}"#);
+    let (client, broker) = run_unbound(&embed, "link").await;
+    let result = |job| client.handle(id(job));
+    assert_eq!(result("first").wait(SOON).await.unwrap(), 3);
+    assert_eq!(result("link").wait(SOON).await.unwrap(), 4);
+    for job in ["second", "third"] {
+        let snapshot = result(job).status().await.unwrap().unwrap();
+        let error = snapshot.error.unwrap();
+        assert_eq!((snapshot.status, error.type_name.as_deref()), (JobStatus::Failed, Some("Undeliverable")));
+        assert!(
+            error.message.contains("exchange://news/sport") && error.message.contains("no queue is bound")
+        );
+    }
+    assert!(broker.waiting().is_empty());
+    assert!(broker.admin().dead_letters(None, 10).await.unwrap().letters.is_empty());
+}
+
+#[tokio::test]
+async fn what_would_have_to_wait_before_an_exchange_keeps_a_job_from_its_beginning() {
+    for more in [r#", "countdown": 10"#, r#", "eta": "2036-01-02T03:05:00""#] {
+        let embed = format!(r#"{{"chain": [{}]}}"#, to("news", "math.add", more, "second"));
+        let (client, broker) = run_unbound(&embed, "second").await;
+        let error = client.handle(id("first")).status().await.unwrap().unwrap().error.unwrap();
+        assert!(error.message.contains("can't wait for a time"), "{error}");
+        assert_eq!(broker.admin().dead_letters(None, 10).await.unwrap().letters.len(), 1);
     }
 }

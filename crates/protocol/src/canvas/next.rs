@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::destination;
 use super::signature::{Members, Signature, is_said, list_of, raw};
 use super::{CanvasError, Following};
 use crate::{
@@ -116,15 +117,12 @@ impl<'f> Maker<'f> {
         let args =
             Arguments { positional: joined(before, &signature.args)?, named: signature.kwargs.clone() };
         let mut message = TaskMessage::new(id, signature.task.as_str(), args);
-        message.queue = ["queue", "routing_key", "exchange"]
-            .into_iter()
-            .find_map(|name| options.read::<String>(name).filter(|name| !name.is_empty()))
-            .unwrap_or_else(|| queue_of(&signature.task));
+        message.queue = destination::address(options).unwrap_or_else(|| queue_of(&signature.task));
         message.priority =
             options.read::<u8>("priority").map(|priority| priority_of(priority.min(MAX_PRIORITY)));
         message.continuation = continuation(options, rest);
         message.form = form(options, parent.form);
-        message.eta = countdown(options, now).or_else(|| instant(options.get("eta")?));
+        message.eta = countdown_of(options).map(|span| now + span).or_else(|| eta_of(options));
         message.expires =
             span(options, "expires").map(|span| now + span).or_else(|| instant(options.get("expires")?));
         message.retries = options.read("retries").unwrap_or(0);
@@ -215,8 +213,12 @@ fn span(options: &Members, name: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds.max(0.0)).ok()
 }
 
-fn countdown(options: &Members, now: Timestamp) -> Option<Timestamp> {
-    span(options, "countdown").map(|span| now + span)
+pub(super) fn countdown_of(options: &Members) -> Option<Duration> {
+    span(options, "countdown")
+}
+
+pub(super) fn eta_of(options: &Members) -> Option<Timestamp> {
+    instant(options.get("eta")?)
 }
 
 /// Reads an instant as text, or as Celery's JSON types it; without an offset it is in UTC.

@@ -103,6 +103,53 @@ fn options_of_a_signature_are_those_of_its_message() {
 }
 
 #[test]
+fn a_signature_goes_where_celery_would_send_it() {
+    for (options, expected) in [
+        ("{}", "queue-of-mul"),
+        (r#"{"queue": "q"}"#, "q"),
+        (r#"{"queue": "q", "routing_key": "k"}"#, "q"),
+        (r#"{"queue": "q", "exchange": "news", "routing_key": null}"#, "q"),
+        (r#"{"routing_key": "feed.sport"}"#, "queue-of-mul"),
+        (r#"{"exchange": "", "routing_key": "feed.sport"}"#, "queue-of-mul"),
+        (r#"{"exchange": "news"}"#, "queue-of-mul"),
+        (r#"{"exchange": "news", "routing_key": "feed.sport"}"#, "exchange://news/feed.sport"),
+        (r#"{"exchange": "news", "routing_key": "feed.sport", "queue": "q"}"#, "exchange://news/feed.sport"),
+        (r#"{"exchange": "news", "exchange_type": "fanout"}"#, "exchange://news/"),
+        (r#"{"exchange": "video", "routing_key": "video"}"#, "video"),
+        (r#"{"exchange": "v", "routing_key": "v", "exchange_type": "topic"}"#, "exchange://v/v"),
+    ] {
+        let messages = next(&continuation(&[], &[signature("mul", "[]", options)]));
+        assert_eq!(messages[0].queue, expected, "{options}");
+    }
+}
+
+#[test]
+fn whoever_sends_is_asked_for_each_task_that_follows_however_deep_it_lies() {
+    let asked = std::cell::RefCell::new(Vec::new());
+    let step = |task, options| signature(task, "[]", options);
+    let links = [of("group", &[step("a", r#"{"countdown": 0}"#), step("b", r#"{"countdown": 1}"#)], "{}")];
+    let linked =
+        format!(r#"{{"queue": "q", "link": {}}}"#, step("d", r#"{"exchange": "x", "routing_key": "k"}"#));
+    let chain = [step("e", r#"{"eta": "2026-01-02T03:05:00"}"#), step("c", &linked)];
+    let all = continuation(&links, &chain);
+    let note = |to: &Destination<'_>| {
+        asked.borrow_mut().push(format!("{} {:?} {}", to.task, to.address, to.waits));
+        Ok(())
+    };
+    assert_eq!(all.check_sent(&note), Ok(()));
+    let expected = [
+        "a None false",
+        "b None true",
+        "d Some(\"exchange://x/k\") false",
+        "c Some(\"q\") false",
+        "e None true",
+    ];
+    assert_eq!(asked.into_inner(), expected);
+    let refused = all.check_sent(&|to| if to.task == "d" { Err("no".to_owned()) } else { Ok(()) });
+    assert_eq!(refused, Err(CanvasError::Unsendable { task: "d".to_owned(), reason: "no".to_owned() }));
+}
+
+#[test]
 fn links_are_followed_all_and_under_the_same_ids_each_time() {
     let links = [
         signature("a", "[]", "{}"),

@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use celeriac_broker::BrokerError;
 use celeriac_protocol::{
-    Envelope, ErrorKind, Following, JobError, JobEvent, Outcome, TaskMessage, Timestamp, What,
+    Envelope, ErrorKind, Following, JobError, JobEvent, Outcome, TaskMessage, Timestamp, What, error_text,
 };
 
 use super::super::Shared;
@@ -25,26 +26,62 @@ pub(super) fn up(shared: &Shared, finished: &Finished, now: Timestamp) -> Follow
     let Ending::Outcome { outcome, message: Some(message), .. } = &finished.ending else {
         return Follow::default();
     };
+    match outcome {
+        Outcome::Succeeded(result) => {
+            match after(shared, message, now, |following| message.continuation.next(result, following)) {
+                Ok(messages) => published(shared, messages, now),
+                // The gate lets through nothing that can't be made.
+                Err(error) => {
+                    tracing::error!(worker = %shared.name, job.id = %message.id, %error, "what follows the job can't be made");
+                    Follow::default()
+                }
+            }
+        }
+        Outcome::Failed { error } => {
+            let events = broken(shared, abandoned(shared, message, now), error, now);
+            Follow { following: Vec::new(), events }
+        }
+        Outcome::Retry { .. } | Outcome::Snoozed { .. } | Outcome::Cancelled { .. } => Follow::default(),
+    }
+}
+
+/// Returns what is told of a message that the transport refuses: its job has failed, and the rest of its chain never
+/// begins. The job before it has done its work all the same.
+pub(super) fn refused(shared: &Shared, envelope: &Envelope, error: &BrokerError) -> Vec<JobEvent> {
+    let now = shared.clock().now();
+    let text = format!("its message could not be sent to {}: {}", envelope.queue, error_text(error));
+    let error = JobError::new(ErrorKind::Error, text).with_type("Undeliverable");
+    match TaskMessage::decode(envelope) {
+        Ok(message) => {
+            let rest = abandoned(shared, &message, now);
+            broken(shared, std::iter::once(message).chain(rest).collect(), &error, now)
+        }
+        Err(unread) => {
+            tracing::error!(worker = %shared.name, job.id = %envelope.id, error = error_text(&unread), "message that could not be sent can't be read");
+            Vec::new()
+        }
+    }
+}
+
+fn abandoned(shared: &Shared, message: &TaskMessage, now: Timestamp) -> Vec<TaskMessage> {
+    after(shared, message, now, |following| message.continuation.abandoned(following))
+}
+
+/// Makes what comes after a job.
+fn after<T>(
+    shared: &Shared,
+    parent: &TaskMessage,
+    now: Timestamp,
+    make: impl FnOnce(&Following<'_>) -> T,
+) -> T {
     let client = &shared.client;
-    let following = Following {
-        parent: message,
+    make(&Following {
+        parent,
         now,
         origin: client.origin(),
         queue_of: &|task| client.queue_of(task),
         priority_of: &|number| client.broker().priority_from_wire(number),
-    };
-    match outcome {
-        Outcome::Succeeded(result) => match message.continuation.next(result, &following) {
-            Ok(messages) => published(shared, messages, now),
-            // The gate lets through nothing that can't be made.
-            Err(error) => {
-                tracing::error!(worker = %shared.name, job.id = %message.id, %error, "what follows the job can't be made");
-                Follow::default()
-            }
-        },
-        Outcome::Failed { error } => broken(shared, message.continuation.abandoned(&following), error, now),
-        Outcome::Retry { .. } | Outcome::Snoozed { .. } | Outcome::Cancelled { .. } => Follow::default(),
-    }
+    })
 }
 
 fn published(shared: &Shared, messages: Vec<TaskMessage>, now: Timestamp) -> Follow {
@@ -54,7 +91,7 @@ fn published(shared: &Shared, messages: Vec<TaskMessage>, now: Timestamp) -> Fol
 
 /// Tells that jobs have failed that will never begin, by the error that ended what they were to follow, as Celery
 /// does: a client waits for the last of a chain.
-fn broken(shared: &Shared, messages: Vec<TaskMessage>, error: &JobError, now: Timestamp) -> Follow {
+fn broken(shared: &Shared, messages: Vec<TaskMessage>, error: &JobError, now: Timestamp) -> Vec<JobEvent> {
     let mut error = error.clone();
     if error.kind == ErrorKind::WorkerLost {
         // No guess: it is known that it will not run.
@@ -63,7 +100,7 @@ fn broken(shared: &Shared, messages: Vec<TaskMessage>, error: &JobError, now: Ti
     let failed = |message: &TaskMessage| {
         event(shared, message, now, What::Failed { error: error.clone(), dead_lettered: false })
     };
-    Follow { following: Vec::new(), events: messages.iter().map(failed).collect() }
+    messages.iter().map(failed).collect()
 }
 
 fn event(shared: &Shared, message: &TaskMessage, at: Timestamp, what: What) -> JobEvent {
