@@ -16,6 +16,7 @@ mod postgres;
 mod redis;
 mod replies;
 mod results;
+mod seldom;
 pub mod sql;
 mod sqlite;
 mod tls;
@@ -34,6 +35,6 @@ pub use notifier::{Notice, Notices, Notifier};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBroker;
 pub use redis::{RedisBroker, RedisOptions, RedisReplies, RedisResults};
-pub use replies::ReplyOptions;
+pub use replies::{Answer, Answers, ReplyOptions};
 pub use results::{KeptResult, ResultStore};
 pub use sqlite::SqliteBroker;

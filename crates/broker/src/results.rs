@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use celeriac_protocol::{JobId, ReplyTo};
 
-use crate::BrokerError;
+use crate::{Answers, BrokerError};
 
 /// Keeps the results of jobs, as bytes, and tells who waits for one; or [sends](Self::is_sent) them to whoever does.
 ///
@@ -15,7 +15,12 @@ pub trait ResultStore: Send + Sync + 'static {
     /// Says whether results are sent to [who waits](KeptResult::reply_to) and kept nowhere: then every one is put, in
     /// the order in which they come about, and those of whom nobody waits are left out.
     fn is_sent(&self) -> bool {
-        false
+        self.answers().is_some()
+    }
+
+    /// Returns what has come here of what was sent, where results are sent.
+    fn answers(&self) -> Option<&Answers> {
+        None
     }
 
     /// Keeps results, in the given order. A job that is known to have ended well keeps that result.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_broker::{KeptResult, ResultStore};
+use celeriac_broker::{Answer, KeptResult, ResultStore};
 use celeriac_db::Database;
 use celeriac_engine::{JobSnapshot, RecordError, Recorder, SqlRecorder};
 use celeriac_protocol::{
@@ -59,6 +59,11 @@ impl ResultRecorder {
         }
         let (inner, begun) = (StoreRecorder::new(database.clone()), Arc::default());
         Self { inner, database, results, settings, begun }
+    }
+
+    /// Says whether results are sent to who waits and kept nowhere, so that each process hears its own alone.
+    pub fn is_sent(&self) -> bool {
+        self.results.is_sent()
     }
 
     /// Makes the results of what has happened: where they are kept, the last of each job; where they are sent, every
@@ -130,6 +135,56 @@ impl ResultRecorder {
         }
         Ok(events)
     }
+
+    /// Returns what the last answer to a job tells whoever looks on, and has it recorded where that is the job's end.
+    async fn answered(&self, id: &JobId) -> Result<Option<JobEvent>, RecordError> {
+        let Some((answers, answer)) = self.results.answers().and_then(|all| Some((all, all.of(id)?))) else {
+            return Ok(None);
+        };
+        let record = jobs::find(self.database.reader(), id).await.map_err(refused)?;
+        let event = record.and_then(|record| news_in(&record, &answer, Wanted::Sight));
+        if let Some(event) = event.as_ref().filter(|event| event.status().is_final())
+            && self.has_recorded(event).await
+        {
+            answers.forget_learnt(&answer);
+        }
+        Ok(event)
+    }
+
+    /// Records what is learnt of a job's end, as far as it can: whoever only reads can't, and a worker's loop does so,
+    /// too.
+    async fn has_recorded(&self, event: &JobEvent) -> bool {
+        let recorded = self.inner.record(std::slice::from_ref(event)).await;
+        let id = &event.job.id;
+        recorded
+            .inspect_err(|error| {
+                tracing::debug!(job.id = %id, error = error_text(error), "what a result tells was not recorded");
+            })
+            .is_ok()
+    }
+}
+
+/// Returns what an answer tells that the record of its job does not say yet. One that came before the record's
+/// generation began tells of the one before.
+fn news_in(record: &JobRecord, answer: &Answer, wanted: Wanted) -> Option<JobEvent> {
+    let is_of_this = answer.came_at >= generation_began(record);
+    let result = is_of_this.then(|| read(&answer.id, &answer.body)).flatten()?;
+    news_of(record, &result, wanted)
+}
+
+/// Returns an instant before which nobody can have answered to the generation that the record is at.
+fn generation_began(record: &JobRecord) -> Timestamp {
+    let job = &record.summary;
+    if job.generation == 0 {
+        return Timestamp::EPOCH;
+    }
+    if job.delivery == 0 {
+        // It has only been asked for, and nothing was told since.
+        return job.updated_at;
+    }
+    // A message that was revived is as old as it was.
+    let of_this = record.attempts.iter().filter(|attempt| attempt.generation == job.generation);
+    of_this.filter_map(|attempt| attempt.started_at).min().unwrap_or(job.created_at).max(job.created_at)
 }
 
 /// What is learnt of jobs.
@@ -194,6 +249,10 @@ impl Recorder for ResultRecorder {
     async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
         self.inner.record(events).await?;
         let results = self.results_of(events);
+        if self.results.is_sent() && self.settings.style.started {
+            // Some of these may be sent although not all could be.
+            self.begun.note_ends(events);
+        }
         if !results.is_empty() {
             let results = self.unless_succeeded(results).await?;
             self.results.put(&results).await.map_err(RecordError::Results)?;
@@ -225,17 +284,19 @@ impl Recorder for ResultRecorder {
             return Ok(snapshot);
         }
         let Some(seen) = snapshot else { return Ok(None) };
-        let wanted = if self.results.is_sent() { Wanted::Sight } else { Wanted::Ends };
-        let events = self.learn(std::slice::from_ref(id), wanted).await?;
-        let Some(event) = events.last() else { return Ok(Some(seen)) };
-        if !event.status().is_final() {
-            return Ok(Some(after(seen, event)));
-        }
-        // Whoever only reads can't record it; a worker's loop does so, too.
-        if let Err(error) = self.inner.record(&events).await {
-            tracing::debug!(job.id = %id, error = error_text(&error), "what a result tells was not recorded");
-        }
-        Ok(Some(after(seen, event)))
+        let event = if self.results.is_sent() {
+            self.answered(id).await?
+        } else {
+            let event = self.learn(std::slice::from_ref(id), Wanted::Ends).await?.pop();
+            if let Some(event) = &event {
+                self.has_recorded(event).await;
+            }
+            event
+        };
+        Ok(Some(match event {
+            Some(event) => after(seen, &event),
+            None => seen,
+        }))
     }
 }
 

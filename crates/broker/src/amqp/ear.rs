@@ -14,6 +14,7 @@ use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Line, failed};
 use super::notices::{Heard, UNSENT, Word};
 use super::publish::Outgoing;
 use super::topology::{DEAD, PAUSED, declare_ear, declare_own};
+use crate::seldom::Fault;
 use crate::{BrokerError, Notice};
 
 /// How often the buffers are looked at, and how often something may lie there that nobody has asked for
@@ -50,7 +51,7 @@ pub(super) async fn open(core: &Core) -> Result<Ear, BrokerError> {
 /// Hears until it is dropped, and connects again whenever it has to.
 pub(super) async fn hear(core: Arc<Core>, ear: Ear) {
     let mut ear = Some(ear);
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut fault) = (FIRST_PAUSE, Fault::default());
     loop {
         if let Some(mut ear) = ear.take() {
             if hear_on(&core, &mut ear).await {
@@ -64,10 +65,14 @@ pub(super) async fn hear(core: Arc<Core>, ear: Ear) {
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-        ear = core.incoming.in_time(open(&core)).await.ok();
-        if ear.is_some() {
-            // Whatever was said meanwhile was not heard, and buffers are to be filled again.
-            core.wake_all().await;
+        match core.incoming.in_time(open(&core)).await {
+            Ok(opened) => {
+                ear = Some(opened);
+                fault.mend();
+                // Whatever was said meanwhile was not heard, and buffers are to be filled again.
+                core.wake_all().await;
+            }
+            Err(error) => fault.tell(&error, core.clock.now(), "wake-ups are not heard, connecting again"),
         }
     }
 }

@@ -129,6 +129,18 @@ impl Outgoing {
         Ok(Self { exchange, routing_key, mandatory: false, properties, body, queue: None, is_delayed: false })
     }
 
+    /// Returns of which job an answer tells, and to which queue.
+    pub(super) fn whom(&self) -> (&str, Option<&str>) {
+        let correlation = self.properties.correlation_id().as_ref();
+        (self.routing_key.as_str(), correlation.map(ShortString::as_str))
+    }
+
+    /// Returns what it says.
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Tells every process.
     pub(super) fn notice(body: Vec<u8>) -> Self {
         let (exchange, routing_key) = (topology::NOTICES.into(), ShortString::default());

@@ -1,10 +1,12 @@
 //! Results in the queues in which their clients wait: Celery's `rpc://`.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::{JobId, error_text};
+use celeriac_protocol::{Clock, JobId, error_text};
 use futures_util::StreamExt as _;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
@@ -16,12 +18,17 @@ use super::options::AmqpOptions;
 use super::publish::{NotTaken, Outgoing, confirmed, slices};
 use super::topology::declare_replies;
 use super::wire::short;
-use crate::replies::Inbox;
-use crate::{BrokerError, KeptResult, ReplyOptions, ResultStore};
+use crate::seldom::Fault;
+use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore};
 
 /// Gone when the server goes, and written to disk.
 const TRANSIENT: u8 = 1;
 const PERSISTENT: u8 = 2;
+
+/// How often an answer is sent that the server says no to, and how long it has until the second time; each further pause
+/// is twice as long. The job waits for that, which is done and recorded.
+const TRIES: u32 = 4;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// Sends results to those who wait for them, and hears those that are sent here.
 ///
@@ -30,23 +37,29 @@ const PERSISTENT: u8 = 2;
 pub struct AmqpReplies {
     link: Arc<Link>,
     options: ReplyOptions,
-    inbox: Arc<Inbox>,
+    answers: Arc<Answers>,
     /// Hears as long as this lives.
     hearing: JoinSet<()>,
+    clock: Arc<dyn Clock>,
 }
 
 impl AmqpReplies {
-    /// Connects to the virtual host that the options name, where the queues are.
+    /// Connects to the virtual host that the options name, where the queues are; `clock` says when answers come.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: the options make no sense, or the server does not let us in;
     /// [`BrokerError::Unavailable`]: it does not answer.
-    pub async fn open(amqp: &AmqpOptions, options: ReplyOptions) -> Result<Self, BrokerError> {
+    pub async fn open(
+        amqp: &AmqpOptions,
+        options: ReplyOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BrokerError> {
         amqp.validate()?;
         let name = format!("celeriac {} answers", std::process::id());
         let link = Arc::new(Link::new(amqp.place()?, name, amqp.deadline));
         link.in_time(link.line()).await?;
-        Ok(Self { link, options, inbox: Arc::default(), hearing: JoinSet::new() })
+        let answers = Arc::new(Answers::new(Arc::clone(&clock)));
+        Ok(Self { link, options, answers, hearing: JoinSet::new(), clock })
     }
 
     /// Hears, too, what is sent to `queue`, which nobody else has: what asks for answers names it. The queue is there
@@ -55,8 +68,9 @@ impl AmqpReplies {
     /// # Errors
     /// The server can't be reached, or does not let us.
     pub async fn listening_on(mut self, queue: &str) -> Result<Self, BrokerError> {
-        let (link, inbox) = (Arc::clone(&self.link), Arc::clone(&self.inbox));
-        let ear = Ear { queue: queue.to_owned(), options: self.options, link, inbox };
+        let (link, answers) = (Arc::clone(&self.link), Arc::clone(&self.answers));
+        let clock = Arc::clone(&self.clock);
+        let ear = AnswerEar { queue: queue.to_owned(), options: self.options, link, answers, clock };
         let first = self.link.in_time(ear.open()).await?;
         self.hearing.spawn(ear.hear(first));
         Ok(self)
@@ -95,18 +109,61 @@ impl AmqpReplies {
     }
 
     async fn publish(&self, slice: &[&Outgoing]) -> Result<(), BrokerError> {
+        let mut left = Left::of(slice);
+        while let Some(pause) = left.after(&self.publish_once(&left.answers).await?) {
+            tokio::time::sleep(pause).await;
+        }
+        if !left.answers.is_empty() {
+            dropped(left.answers.len(), &refused(format!("the server said no {TRIES} times")));
+        }
+        Ok(())
+    }
+
+    /// Publishes answers, and returns which of them were taken.
+    async fn publish_once(&self, slice: &[&Outgoing]) -> Result<Vec<bool>, BrokerError> {
         let confirmations = self.link.in_time(async {
             // Whoever opened this was let in: that it is not so any more passes once an operator has seen to it.
             let line = self.link.line().await.map_err(passing)?;
             confirmed(&line, slice).await.map_err(rights_pass)
         });
-        let is_nack = |answer: &Option<NotTaken>| matches!(answer, Some(NotTaken::Nack));
-        let full = confirmations.await?.iter().filter(|answer| is_nack(answer)).count();
-        if full > 0 {
-            dropped(full, &refused("their queue is full"));
-        }
-        Ok(())
+        let is_taken = |answer: &Option<NotTaken>| !matches!(answer, Some(NotTaken::Nack));
+        Ok(confirmations.await?.iter().map(is_taken).collect())
     }
+}
+
+/// Answers that are still to be sent: to those that the server says no to it may say yes a moment later, when there is
+/// room, or a majority.
+struct Left<'a> {
+    answers: Vec<&'a Outgoing>,
+    tries: u32,
+}
+
+impl<'a> Left<'a> {
+    fn of(answers: &[&'a Outgoing]) -> Self {
+        Self { answers: answers.to_vec(), tries: 0 }
+    }
+
+    /// Takes in which were taken; returns after which pause the others are to be sent, where that is worth it.
+    fn after(&mut self, taken: &[bool]) -> Option<Duration> {
+        self.answers = untaken(&self.answers, taken);
+        let pause = BETWEEN_TRIES * 2_u32.pow(self.tries);
+        self.tries += 1;
+        (!self.answers.is_empty() && self.tries < TRIES).then_some(pause)
+    }
+}
+
+/// Returns those that were not taken, but for what is outdated: who waits has heard later word of that job.
+fn untaken<'a>(answers: &[&'a Outgoing], taken: &[bool]) -> Vec<&'a Outgoing> {
+    let (mut left, mut told) = (Vec::new(), HashSet::new());
+    for (answer, is_taken) in answers.iter().zip(taken).rev() {
+        if *is_taken {
+            told.insert(answer.whom());
+        } else if !told.contains(&answer.whom()) {
+            left.push(*answer);
+        }
+    }
+    left.reverse();
+    left
 }
 
 fn passing(error: BrokerError) -> BrokerError {
@@ -146,8 +203,8 @@ fn dropped(answers: usize, error: &BrokerError) {
 
 #[async_trait]
 impl ResultStore for AmqpReplies {
-    fn is_sent(&self) -> bool {
-        true
+    fn answers(&self) -> Option<&Answers> {
+        Some(&self.answers)
     }
 
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
@@ -159,11 +216,11 @@ impl ResultStore for AmqpReplies {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        Ok(self.inbox.get(ids))
+        Ok(self.answers.get(ids))
     }
 
     async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.inbox.forget(ids);
+        self.answers.forget(ids);
         Ok(())
     }
 }
@@ -175,11 +232,12 @@ impl fmt::Debug for AmqpReplies {
 }
 
 /// Is responsible for hearing what is sent to one queue.
-struct Ear {
+struct AnswerEar {
     queue: String,
     options: ReplyOptions,
     link: Arc<Link>,
-    inbox: Arc<Inbox>,
+    answers: Arc<Answers>,
+    clock: Arc<dyn Clock>,
 }
 
 /// A channel that hears; it is closed when it is dropped.
@@ -188,7 +246,7 @@ struct Hearing {
     _channel: Channel,
 }
 
-impl Ear {
+impl AnswerEar {
     /// Declares the queue and begins to hear.
     async fn open(&self) -> Result<Hearing, BrokerError> {
         let line = self.link.line().await?;
@@ -204,7 +262,7 @@ impl Ear {
     /// Celery's clients: the queue went with the connection.
     async fn hear(self, first: Hearing) {
         let mut hearing = Some(first);
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut fault) = (FIRST_PAUSE, Fault::default());
         loop {
             if let Some(mut hearing) = hearing.take() {
                 while let Some(Ok(delivery)) = hearing.consumer.next().await {
@@ -215,14 +273,65 @@ impl Ear {
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            hearing = self.link.in_time(self.open()).await.ok();
+            hearing = match self.link.in_time(self.open()).await {
+                Ok(hearing) => {
+                    fault.mend();
+                    Some(hearing)
+                }
+                Err(error) => {
+                    fault.tell(&error, self.clock.now(), "answers are not heard, connecting again");
+                    None
+                }
+            };
         }
     }
 
     fn take_in(&self, properties: &BasicProperties, body: Vec<u8>) {
         match properties.correlation_id() {
-            Some(correlation) => self.inbox.take_in(correlation.as_str(), body),
+            Some(correlation) => self.answers.take_in(correlation.as_str(), body),
             None => tracing::debug!("an answer that names no task was dropped"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(correlation: &str, body: &str) -> Outgoing {
+        let properties = BasicProperties::default().with_correlation_id(correlation.into());
+        Outgoing::answer("client", properties, body.as_bytes().to_vec()).unwrap()
+    }
+
+    /// Says what is still to be sent, and after which pause.
+    fn left_after(left: &mut Left<'_>, taken: &[bool]) -> (Vec<String>, Option<u64>) {
+        let pause = left.after(taken).map(|pause| pause.as_millis() as u64);
+        let bodies = left.answers.iter().map(|answer| String::from_utf8_lossy(answer.body()).into_owned());
+        (bodies.collect(), pause)
+    }
+
+    #[test]
+    fn what_the_server_says_no_to_is_sent_again() {
+        let (a, b, c) = (answer("a", "1"), answer("b", "2"), answer("c", "3"));
+        let mut left = Left::of(&[&a, &b, &c]);
+        let again = left_after(&mut left, &[true, false, false]);
+        assert_eq!(again, (vec!["2".to_owned(), "3".to_owned()], Some(100)));
+        assert_eq!(left_after(&mut left, &[true, true]), (Vec::new(), None));
+    }
+
+    #[test]
+    fn what_the_server_always_says_no_to_is_given_up() {
+        let a = answer("a", "1");
+        let mut left = Left::of(&[&a]);
+        let pauses: Vec<Option<u64>> = (0..4).map(|_| left_after(&mut left, &[false]).1).collect();
+        assert_eq!(pauses, [Some(100), Some(200), Some(400), None]);
+        assert_eq!(left.answers.len(), 1);
+    }
+
+    #[test]
+    fn nothing_is_sent_after_later_word_of_its_job() {
+        let (begun, done) = (answer("a", "STARTED"), answer("a", "SUCCESS"));
+        let mut left = Left::of(&[&begun, &done]);
+        assert_eq!(left_after(&mut left, &[false, true]), (Vec::new(), None));
     }
 }

@@ -1,5 +1,6 @@
 //! Results in the lists in which their clients wait: Celery's `rpc://` with Redis as its transport.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use celeriac_protocol::{JobId, error_text};
+use celeriac_protocol::{Clock, JobId, error_text};
 use redis::{AsyncConnectionConfig, RedisResult, Script, Value};
 use serde::Deserialize;
 use serde_json::json;
@@ -19,8 +20,8 @@ use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link};
 use super::results::rights_pass;
 use super::script::Call;
 use super::whereabouts::Whereabouts;
-use crate::replies::Inbox;
-use crate::{BrokerError, KeptResult, ReplyOptions, ResultStore};
+use crate::seldom::Fault;
+use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore};
 
 /// How many answers one call sends at most; the server serves others in between.
 const SLICE: usize = 500;
@@ -37,37 +38,43 @@ pub struct RedisReplies {
     link: Link,
     prefix: String,
     options: ReplyOptions,
-    inbox: Arc<Inbox>,
+    answers: Arc<Answers>,
     /// Hears as long as this lives.
     hearing: JoinSet<()>,
     whereabouts: Whereabouts,
     deadline: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl RedisReplies {
-    /// Connects to the database that the options name, where the queue is.
+    /// Connects to the database that the options name, where the queue is; `clock` says when answers come.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: the URL is none, or the server does not let us in;
     /// [`BrokerError::Unavailable`]: it does not answer.
-    pub async fn open(redis: &RedisOptions, options: ReplyOptions) -> Result<Self, BrokerError> {
+    pub async fn open(
+        redis: &RedisOptions,
+        options: ReplyOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BrokerError> {
         redis.validate()?;
         let whereabouts = Whereabouts::of(redis)?;
         let link = Link::new(whereabouts.clone(), redis.deadline);
         link.ask(async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await?;
         let (prefix, deadline) = (redis.key_prefix.clone(), redis.deadline);
-        let (inbox, hearing) = (Arc::default(), JoinSet::new());
-        Ok(Self { link, prefix, options, inbox, hearing, whereabouts, deadline })
+        let (answers, hearing) = (Arc::new(Answers::new(Arc::clone(&clock))), JoinSet::new());
+        Ok(Self { link, prefix, options, answers, hearing, whereabouts, deadline, clock })
     }
 
     /// Hears, too, what is sent to `queue`, which nobody else listens to: what asks for answers names it.
     #[must_use]
     pub fn listening_on(mut self, queue: &str) -> Self {
-        let ear = Ear {
+        let ear = AnswerEar {
             key: format!("{}{queue}", self.prefix),
-            inbox: Arc::clone(&self.inbox),
+            answers: Arc::clone(&self.answers),
             whereabouts: self.whereabouts.clone(),
             deadline: self.deadline,
+            clock: Arc::clone(&self.clock),
         };
         self.hearing.spawn(ear.hear());
         self
@@ -130,8 +137,8 @@ impl RedisReplies {
 
 #[async_trait]
 impl ResultStore for RedisReplies {
-    fn is_sent(&self) -> bool {
-        true
+    fn answers(&self) -> Option<&Answers> {
+        Some(&self.answers)
     }
 
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
@@ -142,11 +149,11 @@ impl ResultStore for RedisReplies {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        Ok(self.inbox.get(ids))
+        Ok(self.answers.get(ids))
     }
 
     async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.inbox.forget(ids);
+        self.answers.forget(ids);
         Ok(())
     }
 }
@@ -158,27 +165,27 @@ impl fmt::Debug for RedisReplies {
 }
 
 /// Is responsible for hearing what is sent to one list.
-struct Ear {
+struct AnswerEar {
     key: String,
-    inbox: Arc<Inbox>,
+    answers: Arc<Answers>,
     whereabouts: Whereabouts,
     deadline: Duration,
+    clock: Arc<dyn Clock>,
 }
 
-impl Ear {
+impl AnswerEar {
     /// Hears until it is dropped, and connects again whenever it has to: what was sent meanwhile waits in the list.
     async fn hear(self) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut fault) = (FIRST_PAUSE, Fault::default());
         loop {
-            if let Err(error) = self.hear_on(&mut pause).await {
-                tracing::debug!(%error, "the connection for answers has ended, connecting again");
-            }
+            let Err(error) = self.hear_on(&mut pause, &mut fault).await;
+            fault.tell(&error, self.clock.now(), "answers are not heard, connecting again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn hear_on(&self, pause: &mut Duration) -> RedisResult<()> {
+    async fn hear_on(&self, pause: &mut Duration, fault: &mut Fault) -> RedisResult<Infallible> {
         let config = AsyncConnectionConfig::new();
         let mut connection = self.whereabouts.connect(config, self.deadline + ASK).await?;
         let mut next = redis::cmd("BRPOP");
@@ -186,6 +193,7 @@ impl Ear {
         loop {
             let answer = next.query_async::<Option<(Value, Vec<u8>)>>(&mut connection).await?;
             *pause = FIRST_PAUSE;
+            fault.mend();
             if let Some((_, message)) = answer {
                 self.take_in(&message);
             }
@@ -202,7 +210,7 @@ impl Ear {
             _ => Ok((message.properties.correlation_id, message.body.into_bytes())),
         });
         match read {
-            Ok((correlation, body)) => self.inbox.take_in(&correlation, body),
+            Ok((correlation, body)) => self.answers.take_in(&correlation, body),
             Err(error) => tracing::debug!(error, "what is no answer was dropped"),
         }
     }

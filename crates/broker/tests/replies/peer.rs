@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use celeriac_broker::{AmqpOptions, AmqpReplies, RedisOptions, RedisReplies, ReplyOptions, ResultStore};
 use celeriac_peers::shared::{rabbitmq_corner, redis_corner};
 use celeriac_peers::{RabbitMq, Redis};
+use celeriac_protocol::{Clock, ManualClock};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::protocol::AMQPErrorKind;
 use lapin::types::{AMQPValue, FieldTable};
@@ -51,6 +52,10 @@ pub(super) trait Peer {
     async fn restart(&mut self);
 }
 
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::default())
+}
+
 pub(super) struct RedisPeer {
     url: String,
     connection: MultiplexedConnection,
@@ -85,7 +90,7 @@ const PREFIX: &str = "app:";
 impl Peer for RedisPeer {
     async fn open(&self, options: ReplyOptions, queue: Option<&str>) -> Arc<dyn ResultStore> {
         let redis = RedisOptions { key_prefix: PREFIX.to_owned(), ..RedisOptions::at(&self.url) };
-        let replies = RedisReplies::open(&redis, options).await.unwrap();
+        let replies = RedisReplies::open(&redis, options, clock()).await.unwrap();
         Arc::new(match queue {
             Some(queue) => replies.listening_on(queue),
             None => replies,
@@ -189,7 +194,7 @@ impl AmqpPeer {
 
 impl Peer for AmqpPeer {
     async fn open(&self, options: ReplyOptions, queue: Option<&str>) -> Arc<dyn ResultStore> {
-        let replies = AmqpReplies::open(&AmqpOptions::at(&self.url), options).await.unwrap();
+        let replies = AmqpReplies::open(&AmqpOptions::at(&self.url), options, clock()).await.unwrap();
         Arc::new(match queue {
             Some(queue) => replies.listening_on(queue).await.unwrap(),
             None => replies,

@@ -61,8 +61,9 @@ impl Context {
     /// Connects to the server of the queue, by which results are sent, and listens where a queue is named for that.
     async fn open_replies(&self, reply_to: Option<&str>) -> Result<Arc<dyn ResultStore>> {
         let (broker, options) = (&self.loaded.config.broker, self.loaded.config.results.replies());
+        let clock = Arc::clone(&self.clock);
         if let Some(redis) = broker.redis() {
-            let replies = RedisReplies::open(&redis, options).await?;
+            let replies = RedisReplies::open(&redis, options, clock).await?;
             return Ok(match reply_to {
                 Some(queue) => Arc::new(replies.listening_on(queue)),
                 None => Arc::new(replies),
@@ -70,7 +71,7 @@ impl Context {
         }
         #[cfg(feature = "amqp")]
         if let Some(amqp) = broker.amqp() {
-            let replies = AmqpReplies::open(&amqp, options).await?;
+            let replies = AmqpReplies::open(&amqp, options, clock).await?;
             return Ok(match reply_to {
                 Some(queue) => Arc::new(replies.listening_on(queue).await?),
                 None => Arc::new(replies),

@@ -1,18 +1,18 @@
 //! Looks for what Python workers made of jobs.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_broker::MessageState;
+use celeriac_broker::{Answer, Answers, MessageState};
 use celeriac_engine::{Client, Recorder as _};
 use celeriac_protocol::{JobEvent, JobId, JobStatus, Timestamp};
 use celeriac_store::query::jobs;
 use celeriac_store::{JobRecord, JobSummary};
 
-use super::{ResultRecorder, Wanted};
+use super::{ResultRecorder, Wanted, generation_began, news_in};
 use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
 
 /// How long a job must have been silent before its result is looked for.
@@ -23,6 +23,12 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// How many jobs of each open status one pass looks at.
 const BATCH: u64 = 500;
+
+/// How many answers one pass looks at, where results are sent.
+const ANSWERS: usize = 2_000;
+
+/// How long an answer is kept of a job whose record has ended, or that has none: the record may come after it.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// How many runs are remembered as run by others; beyond that all are asked for again.
 const MAX_OTHERS: usize = 10_000;
@@ -38,16 +44,33 @@ pub struct ResultReader {
     client: Client,
     /// For each open status, the row behind which the next pass goes on; 0 is the beginning.
     reached: [AtomicI64; OPEN.len()],
+    /// The place of the answer with which the next pass goes on, where results are sent.
+    next_answer: AtomicU64,
     others: Mutex<HashSet<Run>>,
 }
 
 /// One run of a job, by its generation and delivery, on a worker.
 type Run = (JobId, u32, u32, String);
 
+/// What there is in an answer.
+enum Told {
+    News(JobEvent),
+    /// Nothing that will ever be news.
+    Nothing,
+    /// Nothing yet.
+    Later,
+}
+
 impl ResultReader {
     /// Makes a reader of the results that `recorder` knows of; `client` tells whoever listens.
     pub fn new(recorder: ResultRecorder, client: Client) -> Self {
-        Self { recorder, client, reached: Default::default(), others: Mutex::default() }
+        Self {
+            recorder,
+            client,
+            reached: Default::default(),
+            next_answer: AtomicU64::new(0),
+            others: Mutex::default(),
+        }
     }
 
     async fn next_open(&self, place: usize, now: Timestamp) -> Result<Vec<JobId>, LoopError> {
@@ -120,9 +143,9 @@ impl ResultReader {
     }
 
     /// Records what was learnt, and tells whoever listens what has moved a record.
-    async fn take_in(&self, events: &[JobEvent]) -> Result<u64, LoopError> {
+    async fn take_in(&self, events: &[JobEvent]) -> Result<Vec<JobEvent>, LoopError> {
         if events.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         self.recorder.inner.record(events).await?;
         let mut moved = Vec::with_capacity(events.len());
@@ -131,7 +154,59 @@ impl ResultReader {
             moved.extend(record.filter(|record| stands_at(record, event)).map(|_| event.clone()));
         }
         self.client.events().tell(&moved);
-        Ok(moved.len() as u64)
+        Ok(moved)
+    }
+
+    /// Looks for what is kept of jobs that have been silent.
+    async fn look(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
+        let (now, mut looked, mut learnt) = (ctx.now(), 0, 0);
+        for place in 0..OPEN.len() {
+            if ctx.is_stopping() {
+                break;
+            }
+            let open = self.next_open(place, now).await?;
+            looked += open.len() as u64;
+            let events = self.recorder.learn(&open, Wanted::All(now)).await?;
+            learnt += self.take_in(&self.of_others(events).await?).await?.len() as u64;
+        }
+        Ok(PassReport::default().with("looked_at", looked).with("learnt", learnt))
+    }
+
+    /// Learns what answers tell, and forgets those that have nothing more to tell.
+    async fn hear(&self, answers: &Answers, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
+        let page = answers.page(self.next_answer.load(Ordering::Relaxed), ANSWERS);
+        let next = page.last().filter(|_| page.len() == ANSWERS).map_or(0, |last| last.place + 1);
+        self.next_answer.store(next, Ordering::Relaxed);
+        let (now, mut news) = (ctx.now(), Vec::new());
+        for answer in page.iter().take_while(|_| !ctx.is_stopping()) {
+            match self.told_by(answer, now).await? {
+                Told::News(event) => news.push(event),
+                Told::Nothing => answers.forget_learnt(answer),
+                Told::Later => {}
+            }
+        }
+        let learnt = self.take_in(&self.of_others(news).await?).await?;
+        let ended: HashSet<&JobId> =
+            learnt.iter().filter(|event| event.status().is_final()).map(|event| &event.job.id).collect();
+        for answer in page.iter().filter(|answer| ended.contains(&answer.id)) {
+            answers.forget_learnt(answer);
+        }
+        Ok(PassReport::default().with("looked_at", page.len() as u64).with("learnt", learnt.len() as u64))
+    }
+
+    async fn told_by(&self, answer: &Answer, now: Timestamp) -> Result<Told, LoopError> {
+        let record = jobs::find(self.recorder.database.reader(), &answer.id).await?;
+        let Some(record) = record.filter(|record| !record.summary.status.is_final()) else {
+            let is_settled = now.since(answer.came_at) >= SETTLED;
+            return Ok(if is_settled { Told::Nothing } else { Told::Later });
+        };
+        if answer.came_at < generation_began(&record) {
+            return Ok(Told::Nothing);
+        }
+        if record.summary.updated_at >= now - SILENT {
+            return Ok(Told::Later);
+        }
+        Ok(news_in(&record, answer, Wanted::All(now)).map_or(Told::Later, Told::News))
     }
 }
 
@@ -150,17 +225,10 @@ impl Loop for ResultReader {
     }
 
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        let (now, mut looked, mut learnt) = (ctx.now(), 0, 0);
-        for place in 0..OPEN.len() {
-            if ctx.is_stopping() {
-                break;
-            }
-            let open = self.next_open(place, now).await?;
-            looked += open.len() as u64;
-            let events = self.recorder.learn(&open, Wanted::All(now)).await?;
-            learnt += self.take_in(&self.of_others(events).await?).await?;
+        match self.recorder.results.answers() {
+            Some(answers) => self.hear(answers, ctx).await,
+            None => self.look(ctx).await,
         }
-        Ok(PassReport::default().with("looked_at", looked).with("learnt", learnt))
     }
 }
 

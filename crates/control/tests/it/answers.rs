@@ -1,27 +1,25 @@
 //! Results that are sent to whoever waits: what he is told, and what is learnt of answers that come here.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use celeriac_broker::{BrokerError, KeptResult, MemoryBroker, ResultStore};
-use celeriac_control::{ResultRecorder, ResultSettings};
+use celeriac_broker::{Answers, BrokerError, KeptResult, MemoryBroker, ResultStore};
+use celeriac_control::{Loop, LoopCtx, ResultReader, ResultRecorder, ResultSettings};
 use celeriac_db::testing::TestDatabase;
-use celeriac_engine::{
-    Call, Client, ClientParts, EventHub, RecordError, Recorder, Registry, Sending, SystemClock,
-};
+use celeriac_engine::{Call, Client, ClientParts, EventHub, RecordError, Recorder, Registry, Sending};
 use celeriac_protocol::{
-    Arguments, BodyForm, Compression, ErrorKind, JobError, JobEvent, JobFacts, JobId, JobStatus, RawValue,
-    RecordLevel, ResultStyle, TaskMessage, TaskResult, Timestamp, What,
+    Arguments, BodyForm, Clock, Compression, ErrorKind, JobError, JobEvent, JobFacts, JobId, JobStatus,
+    ManualClock, RawValue, RecordLevel, ResultStyle, TaskMessage, TaskResult, Timestamp, What,
 };
 use celeriac_store::MIGRATIONS;
+use celeriac_store::query::jobs;
 
 use crate::shared::Shared;
 
 /// Sends nothing anywhere, and remembers what it was to send.
-#[derive(Default)]
 struct Mail {
     sent: Mutex<Vec<(String, String)>>,
-    come: Mutex<HashMap<JobId, String>>,
+    come: Answers,
     is_away: Mutex<bool>,
 }
 
@@ -32,14 +30,14 @@ impl Mail {
     }
 
     fn comes(&self, id: &JobId, text: &str) {
-        self.come.lock().unwrap().insert(id.clone(), text.to_owned());
+        self.come.take_in(id.as_str(), text.as_bytes().to_vec());
     }
 }
 
 #[async_trait::async_trait]
 impl ResultStore for Mail {
-    fn is_sent(&self) -> bool {
-        true
+    fn answers(&self) -> Option<&Answers> {
+        Some(&self.come)
     }
 
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
@@ -55,57 +53,87 @@ impl ResultStore for Mail {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        let come = self.come.lock().unwrap();
-        Ok(ids.iter().map(|id| come.get(id).cloned().map(String::into_bytes)).collect())
+        Ok(self.come.get(ids))
     }
 
     async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.come.lock().unwrap().retain(|id, _| !ids.contains(id));
+        self.come.forget(ids);
         Ok(())
     }
 }
 
 struct House {
-    _db: TestDatabase,
+    db: TestDatabase,
     mail: Arc<Mail>,
     recorder: ResultRecorder,
     client: Client,
     shared: Arc<MemoryBroker>,
+    clock: Arc<ManualClock>,
 }
 
 impl House {
     async fn build() -> Self {
         let db = TestDatabase::open().await.unwrap();
         MIGRATIONS.up(&db, 0).await.unwrap();
-        let mail = Arc::new(Mail::default());
+        let clock = Arc::new(ManualClock::default());
+        let come = Answers::new(clock.clone());
+        let mail = Arc::new(Mail { sent: Mutex::default(), come, is_away: Mutex::default() });
         let style = ResultStyle { started: true, ..ResultStyle::default() };
         let form = BodyForm { compression: Some(Compression::Zlib), ..BodyForm::default() };
         let settings = ResultSettings { style, keep: None, form };
         let recorder = ResultRecorder::new(db.database().clone(), mail.clone(), settings);
-        let shared = Arc::new(MemoryBroker::new(Arc::new(SystemClock)));
+        let shared = Arc::new(MemoryBroker::new(clock.clone()));
         let parts = ClientParts {
             broker: Arc::new(Shared(Arc::clone(&shared))),
             recorder: Arc::new(recorder.clone()),
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             registry: Registry::builder().build().unwrap(),
             events: EventHub::default(),
             origin: "test".into(),
         };
         let sending = Sending { reply_to: Some("here".to_owned()), ..Sending::default() };
         let client = Client::with_sending(parts, None, sending);
-        Self { _db: db, mail, recorder, client, shared }
+        Self { db, mail, recorder, client, shared, clock }
     }
 
     async fn tell(&self, job: &Arc<JobFacts>, what: &[What]) -> Result<(), RecordError> {
+        self.tell_of_attempt(1, job, what).await
+    }
+
+    async fn tell_of_attempt(
+        &self,
+        attempt: u32,
+        job: &Arc<JobFacts>,
+        what: &[What],
+    ) -> Result<(), RecordError> {
         let event = |what: &What| JobEvent {
             at: Timestamp::from_micros(1),
             job: Arc::clone(job),
-            delivery: 1,
-            attempt: 1,
+            delivery: attempt,
+            attempt,
             what: what.clone(),
         };
         let events: Vec<JobEvent> = what.iter().map(event).collect();
         self.recorder.record(&events).await
+    }
+
+    /// Has a worker's loop look, once everything has been silent for a while.
+    async fn look(&self) {
+        self.clock.advance(Duration::from_secs(6));
+        let reader = ResultReader::new(self.recorder.clone(), self.client.clone());
+        let ctx = LoopCtx::new(self.clock.clone(), tokio_util::sync::CancellationToken::new());
+        reader.pass(&ctx).await.unwrap();
+    }
+
+    /// Enqueues the job that a Python worker runs.
+    async fn enqueue(&self) {
+        self.client.send(Call::new("theirs", Arguments::default()).id(a())).await.unwrap();
+    }
+
+    /// Returns where the record stands, in which generation, and whether an answer is held.
+    async fn stands(&self) -> (JobStatus, u32, bool) {
+        let job = jobs::find(self.db.reader(), &a()).await.unwrap().expect("it is recorded").summary;
+        (job.status, job.generation, self.mail.come.of(&a()).is_some())
     }
 }
 
@@ -146,9 +174,9 @@ async fn who_waits_is_told_every_state_once_in_order() {
     assert_eq!(house.mail.take(), told(&["PROGRESS", "SUCCESS"]));
     let retried =
         What::Retried { error: JobError::new(ErrorKind::Error, "no"), retry_at: Timestamp::from_micros(9) };
-    house.tell(&job, &[started(), retried]).await.unwrap();
+    house.tell_of_attempt(2, &job, &[started(), retried]).await.unwrap();
     assert_eq!(house.mail.take(), told(&["STARTED", "RETRY"]));
-    house.tell(&job, &[What::Cancelled { reason: "expired".into() }]).await.unwrap();
+    house.tell_of_attempt(3, &job, &[What::Cancelled { reason: "expired".into() }]).await.unwrap();
     assert_eq!(house.mail.take(), told(&["REVOKED"]));
 }
 
@@ -173,7 +201,67 @@ async fn what_could_not_be_sent_is_sent_the_next_time() {
     *house.mail.is_away.lock().unwrap() = false;
     house.tell(&job, &[started(), done()]).await.unwrap();
     let states: Vec<String> = house.mail.take().into_iter().map(|(_, state)| state).collect();
-    assert_eq!(states, ["STARTED", "SUCCESS"]);
+    // It may have been sent in part, and that it had begun is of no use to anybody after its end.
+    assert_eq!(states, ["SUCCESS"]);
+}
+
+#[tokio::test]
+async fn beginning_is_not_told_after_the_end_when_an_outcome_is_written_again() {
+    let house = House::build().await;
+    let job = asked_for_by(Some("client"));
+    for _ in 0..2 {
+        house.tell(&job, &[started(), done()]).await.unwrap();
+    }
+    let states: Vec<String> = house.mail.take().into_iter().map(|(_, state)| state).collect();
+    assert_eq!(states, ["STARTED", "SUCCESS", "SUCCESS"]);
+}
+
+const FAILURE: &str = r#"{"status": "FAILURE", "result": {"exc_type": "E", "exc_message": ["no"]}}"#;
+const SUCCESS: &str = r#"{"status": "SUCCESS", "result": 5}"#;
+
+/// Another process has asked for it again, and could not empty what is held here.
+#[tokio::test]
+async fn answer_to_an_earlier_run_does_not_end_the_next_one() {
+    let house = House::build().await;
+    house.enqueue().await;
+    house.mail.comes(&a(), FAILURE);
+    let old = house.mail.come.of(&a()).unwrap();
+    house.look().await;
+    assert_eq!(house.stands().await, (JobStatus::Failed, 0, false));
+    house.mail.come.take_in("a", old.body);
+    house.clock.advance(Duration::from_secs(1));
+    // What the other process does comes to the records alone.
+    let mut message = TaskMessage::new(a(), "theirs", Arguments::default());
+    message.celeriac.generation = 1;
+    let job = Arc::new(message.facts("theirs", None, RecordLevel::All));
+    let at = house.clock.now();
+    let revived = JobEvent { at, job, delivery: 0, attempt: 0, what: What::Enqueued };
+    house.recorder.record(&[revived]).await.unwrap();
+    assert_eq!(house.client.snapshot(&a()).await.unwrap().unwrap().status, JobStatus::Pending);
+    assert_eq!(house.stands().await, (JobStatus::Pending, 1, true));
+    house.look().await;
+    assert_eq!(house.stands().await, (JobStatus::Pending, 1, false));
+    house.mail.comes(&a(), SUCCESS);
+    house.look().await;
+    assert_eq!(house.stands().await, (JobStatus::Completed, 1, false));
+}
+
+#[tokio::test]
+async fn answer_is_forgotten_once_the_record_tells_as_much() {
+    let house = House::build().await;
+    house.enqueue().await;
+    house.mail.comes(&a(), r#"{"status": "STARTED", "result": {"hostname": "py"}}"#);
+    house.look().await;
+    assert_eq!(house.stands().await, (JobStatus::Running, 0, true));
+    house.mail.comes(&a(), SUCCESS);
+    assert_eq!(house.client.snapshot(&a()).await.unwrap().unwrap().status, JobStatus::Completed);
+    assert_eq!(house.stands().await, (JobStatus::Completed, 0, false));
+    // So is one that comes after the end, as where a worker of ours has recorded it itself, or of no job at all.
+    house.mail.comes(&a(), SUCCESS);
+    let unknown = JobId::parse("unknown").unwrap();
+    house.mail.comes(&unknown, SUCCESS);
+    house.look().await;
+    assert_eq!((house.mail.come.of(&a()), house.mail.come.of(&unknown)), (None, None));
 }
 
 #[tokio::test]
