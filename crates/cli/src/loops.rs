@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
-use celeriac_control::{Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader};
+use celeriac_control::{
+    Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader, ResultRecorder,
+};
 use celeriac_engine::States;
 
 use crate::config::Config;
@@ -27,9 +29,10 @@ pub(crate) fn driver(
         let rescuer =
             Rescuer::new(platform.client.clone(), platform.database.clone(), rescuer(config.worker.lease.0))?;
         driver = driver.with(pruner)?.with(rescuer)?;
-        if let Some(results) = &platform.results {
-            driver = driver.with(ResultReader::new(results.clone(), platform.client.clone()))?;
-        }
+    }
+    let reads = |results: &&ResultRecorder| reads_results(config.worker.housekeeping, results.is_sent());
+    if let Some(results) = platform.results.as_ref().filter(reads) {
+        driver = driver.with(ResultReader::new(results.clone(), platform.client.clone()))?;
     }
     Ok(own.add_to(driver, &platform.environment())?)
 }
@@ -46,6 +49,12 @@ pub(crate) fn starters(platform: &Platform, states: &States, queue: &'static str
     Ok(driver)
 }
 
+/// Says whether a worker looks for results. What is kept for all may be left to whoever keeps house; what is sent comes to
+/// the process that has asked, and nobody else can look for it.
+const fn reads_results(keeps_house: bool, is_sent: bool) -> bool {
+    keeps_house || is_sent
+}
+
 /// A lost worker's message needs the time of a lease to be handed out again, and its next holder
 /// some to be heard of; before that nobody is to look for it.
 fn rescuer(lease: Duration) -> RescuerSettings {
@@ -59,6 +68,12 @@ fn rescuer(lease: Duration) -> RescuerSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_are_heard_by_every_worker_and_kept_results_by_those_that_keep_house() {
+        let reads = [(true, true), (true, false), (false, true), (false, false)];
+        assert_eq!(reads.map(|(house, sent)| reads_results(house, sent)), [true, true, true, false]);
+    }
 
     #[test]
     fn the_rescuer_is_patient_with_long_leases() {
