@@ -1,5 +1,6 @@
 //! Opens what a command works on: the database, brought up to date, and the client on it.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,9 +10,10 @@ use celeriac_broker::{Broker, BrokerError, Gravity, PostgresBroker, RedisBroker,
 use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
 use celeriac_engine::{Client, ClientParts, EventHub, Recorder, Sending, States};
-use celeriac_protocol::error_text;
+use celeriac_protocol::{Address, JobStatus, error_text};
+use celeriac_store::query::jobs::{self, JobFilter, StatusFilter};
 
-use crate::config::Opening;
+use crate::config::{BrokerUrl, Opening};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 
@@ -109,22 +111,27 @@ impl Context {
 
     /// Opens the queue: in the database, or in the server that the settings name.
     async fn open_broker(&self, database: &Database) -> Result<Arc<dyn Broker>> {
-        match self.open_queue_server().await? {
+        let recorded = match self.loaded.config.broker.url {
+            BrokerUrl::Amqp(_) => queues_of_open_jobs(database).await,
+            BrokerUrl::Database | BrokerUrl::Redis(_) => Vec::new(),
+        };
+        match self.open_queue_server(recorded).await? {
             Some(broker) => Ok(broker),
             None => Ok(sql::broker(database.clone(), Arc::clone(&self.clock))),
         }
     }
 
-    /// Connects to the server that the queue is in, where it is in one.
+    /// Connects to the server that the queue is in, where it is in one. One that tells no names of queues counts those
+    /// of the settings, of tasks, and `more`.
     ///
     /// # Errors
     /// The server can't be reached, or does not let us in.
-    pub(crate) async fn open_queue_server(&self) -> Result<Option<Arc<dyn Broker>>> {
+    pub(crate) async fn open_queue_server(&self, more: Vec<String>) -> Result<Option<Arc<dyn Broker>>> {
         let broker = &self.loaded.config.broker;
         let clock = Arc::clone(&self.clock);
         let opened: Result<Arc<dyn Broker>, BrokerError> = if let Some(options) = broker.redis() {
             RedisBroker::open(options, clock).await.map(|redis| Arc::new(redis) as _)
-        } else if let Some(opening) = self.open_rabbitmq() {
+        } else if let Some(opening) = self.open_rabbitmq(more) {
             opening.await
         } else {
             return Ok(None);
@@ -133,11 +140,12 @@ impl Context {
     }
 
     /// Begins to connect to RabbitMQ, where the queue is there. All queues that its tasks and its worker
-    /// name are counted.
+    /// name are counted, and `more`.
     #[cfg(feature = "amqp")]
-    fn open_rabbitmq(&self) -> Option<Opened> {
+    fn open_rabbitmq(&self, more: Vec<String>) -> Option<Opened> {
         let mut options = self.loaded.config.broker.amqp()?;
         options.queues.clone_from(&self.loaded.config.worker.queues);
+        options.queues.extend(more);
         let of_tasks = self.app.registry.tasks().filter_map(|task| Some(task.options.queue?.to_owned()));
         options.queues.extend(of_tasks);
         options.queues.extend(options.bindings.iter().map(|binding| binding.queue.clone()));
@@ -149,9 +157,23 @@ impl Context {
 
     /// Without RabbitMQ no URL of it is understood.
     #[cfg(not(feature = "amqp"))]
-    fn open_rabbitmq(&self) -> Option<Opened> {
+    fn open_rabbitmq(&self, _more: Vec<String>) -> Option<Opened> {
         None
     }
+}
+
+/// Returns the queues of jobs that have not ended, as far as the newest ones of each status tell. That they can't be
+/// read is said by whoever needs more of the database.
+async fn queues_of_open_jobs(database: &Database) -> Vec<String> {
+    let mut queues = BTreeSet::new();
+    for status in [JobStatus::Pending, JobStatus::Scheduled, JobStatus::Retrying, JobStatus::Running] {
+        let filter = JobFilter { status: Some(StatusFilter::In(status)), ..JobFilter::default() };
+        if let Ok(page) = jobs::list(database.reader(), &filter, None, jobs::MAX_PAGE).await {
+            queues.extend(page.jobs.into_iter().map(|job| job.queue));
+        }
+    }
+    queues.retain(|queue| Address::is_queue(queue));
+    queues.into_iter().collect()
 }
 
 impl Platform {

@@ -219,11 +219,15 @@ impl Client {
                 Some(snapshot) if snapshot.status.is_final() => {
                     CancelOutcome::AlreadyFinished(snapshot.status)
                 }
-                // It may run at most once: then its message is gone, and only its worker knows it.
-                Some(_) => {
+                // It may run at most once: then its message is gone, and only its worker knows it. Or a worker has it
+                // that is none of ours.
+                Some(snapshot) => {
                     let stop = Notice::Stop { id: id.clone(), reason: reason.to_owned() };
                     self.inner.broker.notifier().notify(stop);
-                    CancelOutcome::Requested
+                    match snapshot.status {
+                        JobStatus::Running => CancelOutcome::Requested,
+                        _ => CancelOutcome::OutOfReach,
+                    }
                 }
                 None => CancelOutcome::NotFound,
             }),
@@ -522,6 +526,9 @@ pub enum CancelOutcome {
     /// The job runs, and its worker has been told; or it is on its way from the outbox to its queue, and whoever
     /// hands it on cancels it.
     Requested,
+    /// The job has not ended, and is in no queue where it could be cancelled: a worker that is none of ours has it, or
+    /// will.
+    OutOfReach,
     /// The job had come to its end before.
     AlreadyFinished(JobStatus),
     /// Nobody knows the job.

@@ -157,7 +157,12 @@ fn facts(view: &TaskView, retry: &RetryPolicy) -> Vec<(&'static str, String)> {
     let or = |list: &[&str]| list.join(", ");
     facts.push(("module", view.module.to_owned()));
     facts.push(("queue", view.queue.clone()));
-    facts.push(("priority", view.priority.map_or("5 (middle)".to_owned(), |priority| priority.to_string())));
+    facts.push((
+        "priority",
+        view.priority.map_or("not said: the middle, in Redis and RabbitMQ the last".to_owned(), |priority| {
+            priority.to_string()
+        }),
+    ));
     facts.push(("retries", retries(retry)));
     facts.push((
         "soft limit",

@@ -97,9 +97,21 @@ impl BrokerSection {
             let refused = |error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) };
             options.validate().map_err(refused)?;
         }
+        if let BrokerUrl::Redis(url) = &self.url {
+            check_master_name("broker", url, &self.master_name)?;
+        }
         let options = self.redis().unwrap_or_else(|| self.options("redis://localhost"));
         options.validate().map_err(|error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) })
     }
+}
+
+/// Looks whether sentinels are asked for somebody.
+pub(super) fn check_master_name(section: &str, url: &str, name: &str) -> Result<(), Invalid> {
+    if !url.starts_with("sentinel://") || !name.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("name the master that the sentinels of `{section}.url` are to be asked for");
+    Err(Invalid { key: format!("{section}.master_name"), reason })
 }
 
 /// Returns what is wrong, without who says so.

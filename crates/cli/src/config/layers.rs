@@ -131,7 +131,12 @@ impl Layers {
     /// Says that a section refuses a value.
     pub(crate) fn refuse(&self, invalid: &Invalid) -> CliError {
         let value = find(&self.tree, &invalid.key).unwrap_or(&Value::Null);
-        let reason = format!(" = {}: {}", show(value), invalid.reason);
+        let reason = match value {
+            // A whole section says nothing of what is wrong with it.
+            Value::Object(_) => format!(": {}", invalid.reason),
+            Value::String(text) if text.is_empty() => format!(": {}", invalid.reason),
+            value => format!(" = {}: {}", show(value), invalid.reason),
+        };
         refused(&invalid.key, self.origin(&invalid.key), &reason)
     }
 

@@ -10,7 +10,7 @@ use celeriac_protocol::ResultStyle;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::broker::{is_redis, reason_of};
+use super::broker::{check_master_name, is_redis, reason_of};
 use super::records::Keep;
 use super::secret::without_password;
 use super::tasks::{JSON, NONE, form};
@@ -76,6 +76,7 @@ impl ResultsSection {
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         if let ResultsUrl::Redis(url) = &self.url {
+            check_master_name("results", url, &self.master_name)?;
             let refused = |error| Invalid { key: "results".to_owned(), reason: reason_of(&error) };
             self.redis(url, DAY).validate().map_err(refused)?;
         }

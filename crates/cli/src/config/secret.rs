@@ -7,8 +7,14 @@ use serde_json::Value;
 /// What stands in the place of a password.
 const HIDDEN: &str = "***";
 
-/// Writes a text without the password that it holds if it is a URL.
+/// The parameters of a URL that hold a password.
+const PARAMETERS: [&str; 2] = ["pass", "password"];
+
+/// Writes a text without the passwords that it holds if it is a URL, or several with semicolons between them.
 pub(crate) fn without_password(text: &str) -> Cow<'_, str> {
+    if text.matches("://").count() > 1 && text.contains(';') {
+        return Cow::Owned(text.split(';').map(without_password).collect::<Vec<_>>().join(";"));
+    }
     let hidden = || {
         let (scheme, rest) = text.split_once("://")?;
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
@@ -18,13 +24,20 @@ pub(crate) fn without_password(text: &str) -> Cow<'_, str> {
         Some(format!("{scheme}://{user}:{HIDDEN}{}", &rest[end..]))
     };
     let text = hidden().map_or(Cow::Borrowed(text), Cow::Owned);
-    match text.find("pass=") {
-        Some(at) => {
-            let (begin, rest) = text.split_at(at + 5);
-            Cow::Owned(format!("{begin}{HIDDEN}{}", &rest[rest.find('&').unwrap_or(rest.len())..]))
-        }
-        None => text,
+    let Some((place, query)) = text.split_once('?') else { return text };
+    let is_secret = |pair: &str| pair.split_once('=').is_some_and(|(name, _)| PARAMETERS.contains(&name));
+    if !query.split('&').any(is_secret) {
+        return text;
     }
+    let shown = |pair| {
+        if is_secret(pair) {
+            format!("{}={HIDDEN}", &pair[..pair.find('=').unwrap_or(0)])
+        } else {
+            pair.to_owned()
+        }
+    };
+    let query: Vec<String> = query.split('&').map(shown).collect();
+    Cow::Owned(format!("{place}?{}", query.join("&")))
 }
 
 /// Returns a setting's value as it may be shown.
@@ -48,6 +61,9 @@ mod tests {
             ("redis://me@host/0", "redis://me@host/0"),
             ("redis://host:6379/0", "redis://host:6379/0"),
             ("unix:///s?pass=secret&db=1", "unix:///s?pass=***&db=1"),
+            ("redis://host/?db=1&password=secret", "redis://host/?db=1&password=***"),
+            ("sentinel://:a@one:1;sentinel://:b@two/0", "sentinel://:***@one:1;sentinel://:***@two/0"),
+            ("rediss://host/0?bypass=shown", "rediss://host/0?bypass=shown"),
             ("sqlite:celeriac.db", "sqlite:celeriac.db"),
             ("mail@house.example", "mail@house.example"),
         ] {

@@ -99,6 +99,15 @@ fn doctor_says_what_keeps_us_out() {
     bed.run(&["worker", "--json", "-b", "amqp://127.0.0.1:9//"]).refused_as(4, "broker_unreachable");
 }
 
+/// The server tells no names: the records do.
+#[test]
+fn queue_that_only_a_job_names_is_counted() {
+    let bed = bed();
+    bed.enqueue(&["greet", "Ada", "-Q", "elsewhere"]);
+    let queues = bed.json(&["queues"]);
+    assert_eq!((&queues[0]["queue"], &queues[0]["ready"]), (&json!("elsewhere"), &json!(1)));
+}
+
 #[test]
 fn celerys_variable_names_the_same_queue() {
     let (url, bed) = (rabbitmq_corner().unwrap(), Bed::new());

@@ -183,3 +183,14 @@ fn exchanges_are_refused_where_there_are_none() {
     let refused = bed.run(&["tasks", "--set", "broker.bindings=feeds = news"]).refused(2);
     assert!(refused.contains("broker.bindings"), "{refused}");
 }
+
+#[test]
+fn passwords_of_sentinels_are_not_shown() {
+    let bed = Bed::new();
+    let url = "sentinel://:geheim@one:1;sentinel://:geheim@two:2/0";
+    for arguments in [&["config", "show", "-b", url][..], &["doctor", "-b", url]] {
+        let Outcome { stdout, stderr, .. } = bed.run(arguments);
+        assert!(!stdout.contains("geheim") && !stderr.contains("geheim"), "{stdout}{stderr}");
+        assert!(format!("{stdout}{stderr}").contains("broker.master_name"), "{stdout}{stderr}");
+    }
+}

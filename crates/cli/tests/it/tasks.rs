@@ -16,7 +16,7 @@ fn tasks_are_listed_and_described() {
       Leaves no record.
       module       slow
       queue        celery
-      priority     5 (middle)
+      priority     not said: the middle, in Redis and RabbitMQ the last
       retries      3, 1m apart
       soft limit   none
       delivery     at most once

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use celeriac_broker::Broker;
+use celeriac_broker::{Broker, FetchRequest, Settle, Settlement};
 use celeriac_engine::testing::TestKit;
 use celeriac_engine::{
     Call, CancelOutcome, Compression, EnqueueError, EventSink, JobHandle, Serializer, States, WaitError,
 };
 use celeriac_protocol::{
-    Arguments, Clock, ErrorKind, JobEvent, JobId, JobStatus, RawValue, TaskMessage, What,
+    Arguments, Clock, DEFAULT_QUEUE, ErrorKind, JobEvent, JobId, JobStatus, RawValue, TaskMessage, What,
 };
 
 use crate::tasks::{
@@ -313,6 +313,20 @@ async fn a_waiting_job_is_cancelled_before_it_begins() {
     assert_eq!(now.cancel().await.unwrap(), CancelOutcome::AlreadyFinished(JobStatus::Cancelled));
     let unknown = kit.client().handle(JobId::parse("nobody").unwrap());
     assert_eq!(unknown.cancel().await.unwrap(), CancelOutcome::NotFound);
+}
+
+/// A worker that is none of ours has taken the message, and tells nobody.
+#[tokio::test]
+async fn a_job_that_nobody_of_ours_holds_is_out_of_reach() {
+    let kit = kit();
+    let job = kit.client().enqueue(add(1, 1, None)).await.unwrap();
+    let queues = [DEFAULT_QUEUE.to_owned()];
+    let request =
+        FetchRequest { queues: &queues, max: 1, lease: Duration::from_secs(60), holder: "somebody" };
+    let delivery = kit.client().broker().fetch(&request).await.unwrap().deliveries.remove(0);
+    let taken = [Settlement { delivery, settle: Settle::Ack }];
+    kit.client().broker().settle(&taken).await.unwrap();
+    assert_eq!(job.cancel().await.unwrap(), CancelOutcome::OutOfReach);
 }
 
 #[tokio::test]

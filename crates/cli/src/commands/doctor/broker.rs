@@ -21,7 +21,7 @@ pub(super) async fn check(context: &Context, findings: &mut Vec<Finding>) -> boo
 
 /// Checks that the server can be reached and keeps what it is given; says whether the queue can be used.
 async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
-    let dangers = match context.open_queue_server().await {
+    let dangers = match context.open_queue_server(Vec::new()).await {
         Ok(None) => return true,
         Ok(Some(broker)) => broker.admin().dangers().await,
         Err(error) => {

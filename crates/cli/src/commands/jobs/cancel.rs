@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: &CancelArgs) -> Result<Exit> {
         print(context, id, outcome)?;
         exit = match (exit, outcome) {
             (_, CancelOutcome::NotFound) | (Exit::NotFound, _) => Exit::NotFound,
-            (_, CancelOutcome::AlreadyFinished(_)) => Exit::Negative,
+            (_, CancelOutcome::AlreadyFinished(_) | CancelOutcome::OutOfReach) => Exit::Negative,
             (before, CancelOutcome::Cancelled | CancelOutcome::Requested) => before,
         };
     }
@@ -60,6 +60,11 @@ fn print(context: &Context, id: &JobId, outcome: CancelOutcome) -> Result {
         CancelOutcome::Requested => {
             ("requested", "is running and was told to stop".to_owned(), Some(JobStatus::Running))
         }
+        CancelOutcome::OutOfReach => (
+            "out_of_reach",
+            "can't be cancelled: a worker that is none of ours has it, or will".to_owned(),
+            None,
+        ),
         CancelOutcome::AlreadyFinished(status) => {
             ("already_finished", format!("had ended before: {status}"), Some(status))
         }
