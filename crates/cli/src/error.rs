@@ -142,8 +142,8 @@ codes! {
     ConfigFileUnreadable "config_file_unreadable" Config Usage None;
     /// The app's parts don't fit together.
     AppInvalid "app_invalid" Config Usage None;
-    /// The server of the queue or the results does not let us in, or lacks what is needed.
-    BrokerRefused "broker_refused" Config Usage Some("look at user, password and database (or virtual host) in `broker.url` or `results.url`");
+    /// The server of the queue or the results does not let us in, lacks what is needed, or refuses what it is asked.
+    BrokerRefused "broker_refused" Config Usage None;
     /// A migration has no way down.
     MigrationIrreversible "migration_irreversible" Config Usage Some("restore a backup instead");
 

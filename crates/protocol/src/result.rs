@@ -426,7 +426,11 @@ fn exception(job: &JobFacts, error: &JobError) -> Box<RawValue> {
         }
         ErrorKind::TimeLimit => ("TimeLimitExceeded", Some("billiard.exceptions"), said),
         ErrorKind::WorkerLost => ("WorkerLostError", Some("billiard.exceptions"), said),
-        ErrorKind::UnknownTask => ("NotRegistered", Some("celery.exceptions"), json!([job.task])),
+        ErrorKind::UnknownTask => {
+            // The rest of a chain is told of the step that failed, which the text names.
+            let unknown = error.message.split('"').nth(1).unwrap_or(&job.task);
+            ("NotRegistered", Some("celery.exceptions"), json!([unknown]))
+        }
         ErrorKind::InvalidArguments => ("TypeError", Some("builtins"), said),
         ErrorKind::Undecodable | ErrorKind::Unsupported => ("DecodeError", Some("kombu.exceptions"), said),
         ErrorKind::Panic => ("Panic", None, said),

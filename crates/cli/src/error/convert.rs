@@ -239,6 +239,10 @@ impl CliError {
     /// Says what it is that can't be used, and where it is.
     pub(crate) fn used_for(mut self, what: &str, place: &str) -> Self {
         self.headline = format!("failed to use the {what} at {place}");
+        if self.code == Code::BrokerRefused && self.hint.is_none() {
+            let key = if what == "queue" { "broker.url" } else { "results.url" };
+            self.hint = Some(format!("look at user, password and database (or virtual host) in `{key}`"));
+        }
         self
     }
 

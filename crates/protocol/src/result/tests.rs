@@ -51,6 +51,17 @@ fn what_happened_is_written_in_celerys_words() {
 }
 
 #[test]
+fn task_that_is_unknown_is_named_to_the_rest_of_its_chain_too() {
+    for (text, named) in
+        [("task \"no.such\" is not registered with this worker", "no.such"), ("whatever", "house.add")]
+    {
+        let error = JobError::new(ErrorKind::UnknownTask, text);
+        let text = text_of(What::Failed { error, dead_lettered: false }, ResultStyle::default()).unwrap();
+        assert!(text.contains(&format!(r#""exc_type":"NotRegistered","exc_message":["{named}"]"#)), "{text}");
+    }
+}
+
+#[test]
 fn begin_and_particulars_are_told_where_they_are_wanted() {
     let started = || What::Started { worker: "w1@host".into() };
     assert_eq!(text_of(started(), ResultStyle::default()), None);
