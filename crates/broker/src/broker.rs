@@ -24,6 +24,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Stores messages, all or none, and returns one answer for each in the given order.
     ///
+    /// RabbitMQ stores one after the other: where it fails there, those may be stored that came before. Messages for
+    /// exchanges come first, which alone may be refused because nobody wants them.
+    ///
     /// Once it returns they are as durable as the transport is. A message whose id or unique key
     /// is in a queue already is not stored again and answers [`Publication::Duplicate`].
     async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError>;

@@ -209,6 +209,7 @@ mod tests {
         answers.take_in("next", said("SUCCESS"));
         assert_eq!(is_there(&answers, &["large", "next"]), [false, true]);
     }
+
     #[test]
     fn what_comes_meanwhile_is_not_forgotten_with_what_was_learnt() {
         let clock = ManualClock::at(Timestamp::EPOCH);

@@ -116,7 +116,8 @@ impl Client {
 
     /// Enqueues many jobs in few round trips, in the given order.
     ///
-    /// They are stored in chunks of a thousand, each whole or not at all.
+    /// They are stored in chunks of a thousand, each whole or not at all; RabbitMQ, which knows no wholes, may have a
+    /// part of the chunk whose publishing fails.
     ///
     /// # Errors
     /// See [`EnqueueError`]. Nothing is stored if one of them can't be made into a message.

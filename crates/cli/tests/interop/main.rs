@@ -135,65 +135,48 @@ mod rabbitmq {
     }
 }
 
+/// The lines of results that are sent by the server of the queues: the same for both.
+#[cfg(test)]
+macro_rules! lines_by_rpc {
+    ($server:ident) => {
+        lines! {
+            $server;
+            to_ours:
+                client_of_python_gets_the_result
+                client_of_python_gets_every_result_of_a_group
+                client_of_python_gets_the_failure
+                every_serializer_and_compression_of_python_is_read
+                values_of_python_come_back_as_they_went
+                task_that_nobody_knows_fails_as_in_celery;
+            to_python:
+                client_of_ours_gets_the_result;
+            rpc:
+                client_of_python_hears_every_state_in_its_order
+                client_of_python_hears_of_a_retry
+                answers_are_what_a_worker_of_python_sends
+                result_that_is_ignored_is_not_sent
+                late_job_is_revoked_for_whoever_waits
+                chain_of_python_answers_from_each_step
+                answers_of_ours_are_read_in_every_serializer
+                client_that_has_gone_keeps_no_job_from_its_end
+                message_that_cannot_be_read_is_answered
+                client_of_ours_is_told_how_it_ended
+                answers_of_python_are_read_in_every_serializer
+                progress_of_python_reaches_the_record_of_the_worker_that_asked
+                client_of_ours_hears_worker_of_ours_with_other_records;
+        }
+    };
+}
+
 /// Redis has the queues, and results are sent by it.
 #[cfg(test)]
 mod redis_by_rpc {
-    lines! {
-        RedisByRpc;
-        to_ours:
-            client_of_python_gets_the_result
-            client_of_python_gets_every_result_of_a_group
-            client_of_python_gets_the_failure
-            every_serializer_and_compression_of_python_is_read
-            values_of_python_come_back_as_they_went
-            task_that_nobody_knows_fails_as_in_celery;
-        to_python:
-            client_of_ours_gets_the_result;
-        rpc:
-            client_of_python_hears_every_state_in_its_order
-            client_of_python_hears_of_a_retry
-            answers_are_what_a_worker_of_python_sends
-            result_that_is_ignored_is_not_sent
-            late_job_is_revoked_for_whoever_waits
-            chain_of_python_answers_from_each_step
-            answers_of_ours_are_read_in_every_serializer
-            client_that_has_gone_keeps_no_job_from_its_end
-            message_that_cannot_be_read_is_answered
-            client_of_ours_is_told_how_it_ended
-            answers_of_python_are_read_in_every_serializer
-            progress_of_python_reaches_the_record_of_the_worker_that_asked
-            client_of_ours_hears_worker_of_ours_with_other_records;
-    }
+    lines_by_rpc!(RedisByRpc);
 }
 
 /// RabbitMQ has the queues, and results are sent by it.
 #[cfg(test)]
 #[cfg(feature = "amqp")]
 mod rabbitmq_by_rpc {
-    lines! {
-        RabbitMqByRpc;
-        to_ours:
-            client_of_python_gets_the_result
-            client_of_python_gets_every_result_of_a_group
-            client_of_python_gets_the_failure
-            every_serializer_and_compression_of_python_is_read
-            values_of_python_come_back_as_they_went
-            task_that_nobody_knows_fails_as_in_celery;
-        to_python:
-            client_of_ours_gets_the_result;
-        rpc:
-            client_of_python_hears_every_state_in_its_order
-            client_of_python_hears_of_a_retry
-            answers_are_what_a_worker_of_python_sends
-            result_that_is_ignored_is_not_sent
-            late_job_is_revoked_for_whoever_waits
-            chain_of_python_answers_from_each_step
-            answers_of_ours_are_read_in_every_serializer
-            client_that_has_gone_keeps_no_job_from_its_end
-            message_that_cannot_be_read_is_answered
-            client_of_ours_is_told_how_it_ended
-            answers_of_python_are_read_in_every_serializer
-            progress_of_python_reaches_the_record_of_the_worker_that_asked
-            client_of_ours_hears_worker_of_ours_with_other_records;
-    }
+    lines_by_rpc!(RabbitMqByRpc);
 }

@@ -15,7 +15,7 @@ use crate::signature::Prepared;
 type Published = (Vec<JobId>, Vec<JobEvent>);
 
 impl Client {
-    /// Publishes a chunk of messages, whole or not at all.
+    /// Publishes a chunk of messages, whole or not at all as far as the [transport](celeriac_broker::Broker::publish) can.
     pub(super) async fn publish(&self, mut prepared: Vec<Prepared>) -> Result<Vec<JobId>, EnqueueError> {
         let (broker, recorder) = (&self.inner.broker, &self.inner.recorder);
         // What leaves no record needs no transaction with it.
