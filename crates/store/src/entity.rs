@@ -2,6 +2,9 @@
 
 pub(crate) mod attempt;
 pub(crate) mod count;
+pub(crate) mod firing;
 pub(crate) mod job;
+pub(crate) mod schedule;
+pub(crate) mod schedule_state;
 pub(crate) mod workflow;
 pub(crate) mod workflow_slot;

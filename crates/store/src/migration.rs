@@ -3,6 +3,7 @@
 use celeriac_db::{Migration, MigrationSet};
 
 mod m20261122_jobs;
+mod m20261122_schedules;
 mod m20261122_workflows;
 
 /// The tables that this crate owns.
@@ -14,6 +15,11 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             name: "m20261122_workflows",
             up: m20261122_workflows::up,
             down: Some(m20261122_workflows::down),
+        },
+        Migration {
+            name: "m20261122_schedules",
+            up: m20261122_schedules::up,
+            down: Some(m20261122_schedules::down),
         },
     ],
 };

@@ -15,6 +15,8 @@ mod rows;
 use counts::Counts;
 use merge::JobState;
 
+pub(crate) use rows::{in_known_sizes, most_rows};
+
 pub(crate) use counts::{
     Counts as CountChanges, Standing, add as add_counts, drop_empty as drop_empty_counts,
 };

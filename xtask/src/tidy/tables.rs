@@ -14,6 +14,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("celeriac_attempt*", "store"),
     ("celeriac_count*", "store"),
     ("celeriac_workflow*", "store"),
+    ("celeriac_schedule*", "store"),
+    ("celeriac_firing*", "store"),
     ("celeriac_host*", "collect"),
     ("celeriac_domain*", "collect"),
     ("celeriac_sitemap*", "collect"),

@@ -25,7 +25,7 @@ const ROWS_PER_STATEMENT: usize = 32;
 const ROWS_PER_STATEMENT_ON_SERVER: usize = 128;
 
 /// Returns the most rows that one statement holds in this transaction.
-fn most_rows(tx: &DbTx) -> usize {
+pub(crate) fn most_rows(tx: &DbTx) -> usize {
     match tx.get_database_backend() {
         DbBackend::Postgres => ROWS_PER_STATEMENT_ON_SERVER,
         _ => ROWS_PER_STATEMENT,
@@ -293,7 +293,7 @@ fn filled(rest: usize) -> usize {
 }
 
 /// Cuts a list into pieces of known sizes.
-fn in_known_sizes<T>(mut list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
+pub(crate) fn in_known_sizes<T>(mut list: &[T], most: usize) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let (piece, rest) = list.split_at(known_size(list.len(), most));
         list = rest;

@@ -8,3 +8,4 @@ mod lists;
 mod migrations;
 mod recording;
 mod removal;
+mod schedules;
