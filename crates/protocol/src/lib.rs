@@ -13,6 +13,7 @@ mod outcome;
 mod queue;
 mod result;
 mod retry;
+pub mod schedule;
 mod status;
 mod text;
 
