@@ -141,8 +141,8 @@ pub enum What {
     Succeeded {
         /// The result; absent where the task ignores it.
         result: Option<Box<RawValue>>,
-        /// How long the attempt ran, in microseconds.
-        runtime_micros: u64,
+        /// How long the attempt ran, in microseconds, where whoever tells of it knows.
+        runtime_micros: Option<u64>,
     },
     /// It failed and will run again.
     Retried {

@@ -248,7 +248,7 @@ impl TaskResult {
     /// A retry is told of nowhere but here, so when it is due is not known: it is taken to be `now`.
     pub fn happened(&self, now: Timestamp) -> Option<What> {
         Some(match &self.state {
-            TaskState::Success => What::Succeeded { result: Some(self.result.clone()), runtime_micros: 0 },
+            TaskState::Success => What::Succeeded { result: Some(self.result.clone()), runtime_micros: None },
             TaskState::Failure => What::Failed { error: self.error(), dead_lettered: false },
             TaskState::Revoked => What::Cancelled { reason: self.error().message },
             TaskState::Retry => What::Retried { error: self.error(), retry_at: now },

@@ -143,14 +143,15 @@ impl JobView {
         Cell::painted(Paint::of_status(self.status), self.status.as_str())
     }
 
-    /// Returns how long the newest attempt ran, or has run so far.
+    /// Returns how long the newest attempt ran, or has run so far, as far as both instants are known.
     fn took(&self, now: Timestamp) -> Option<Duration> {
         let started = self.instants.started_at?;
         let end = match self.status {
             JobStatus::Running => now,
             _ => self.instants.completed_at?,
         };
-        Some(end.since(started))
+        // An end that was told before the start was noticed measures nothing.
+        Some(end.since(started)).filter(|took| !took.is_zero())
     }
 
     /// Says in a few words what is worth knowing at this status.
@@ -244,6 +245,13 @@ impl AttemptView {
     }
 
     fn line(&self) -> String {
+        if self.worker.is_none() && self.started_at.is_none() && self.error.is_none() {
+            // Others ran it, and which of their attempts it was they don't say.
+            return format!(
+                "{}; told by its result alone: when it began, and where, is not known",
+                self.outcome
+            );
+        }
         let mut line = format!("{}. {}", self.attempt, self.outcome);
         if let Some(runtime) = self.runtime {
             line.push_str(&format!(" after {}", brief(runtime)));

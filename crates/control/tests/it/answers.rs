@@ -157,7 +157,7 @@ fn half_done() -> What {
 
 fn done() -> What {
     let result = Some(RawValue::from_string("5".to_owned()).unwrap());
-    What::Succeeded { result, runtime_micros: 0 }
+    What::Succeeded { result, runtime_micros: None }
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ async fn a_worker_that_speaks_up_after_all_has_the_last_word() {
     house.tell(&id, What::Started { worker: "w1".into() }).await;
     house.clock.advance(MINUTE * 11);
     house.pass(&house.rescuer()).await;
-    house.tell(&id, What::Succeeded { result: None, runtime_micros: 1 }).await;
+    house.tell(&id, What::Succeeded { result: None, runtime_micros: Some(1) }).await;
     assert_eq!(house.status(&id).await, JobStatus::Completed);
 }
 
@@ -229,7 +229,7 @@ async fn finished_jobs_go_after_their_time_in_small_batches() {
     let house = House::build().await;
     for _ in 0..7 {
         let id = house.client.enqueue(work()).await.unwrap().id().clone();
-        house.tell(&id, What::Succeeded { result: None, runtime_micros: 1 }).await;
+        house.tell(&id, What::Succeeded { result: None, runtime_micros: Some(1) }).await;
     }
     let open = house.client.enqueue(work()).await.unwrap().id().clone();
     let pruner = house.pruner(PrunerSettings { batch: 2, batches_per_pass: 2, ..PrunerSettings::default() });

@@ -368,7 +368,7 @@ async fn next_run_of_an_id_waits_until_the_old_message_is_gone() {
     let named = || call().id(JobId::parse("order-7").unwrap());
     let id = house.ask(vec![named()]).await.remove(0);
     assert_eq!(house.relayed().await, [1, 0, 0]);
-    house.tell(&id, What::Succeeded { result: None, runtime_micros: 1 }).await;
+    house.tell(&id, What::Succeeded { result: None, runtime_micros: Some(1) }).await;
     house.ask(vec![named()]).await;
     assert_eq!(house.status(&id).await, JobStatus::Pending);
     assert_eq!((house.relayed().await, house.outboxed().await), ([0, 0, 0], 1));

@@ -29,7 +29,7 @@ fn boom() -> JobError {
 fn what_happened_is_written_in_celerys_words() {
     let result = Some(RawValue::from_string("5".into()).unwrap());
     check(
-        What::Succeeded { result, runtime_micros: 1 },
+        What::Succeeded { result, runtime_micros: Some(1) },
         r#"{"status":"SUCCESS","result":5,"traceback":null,"children":[],"date_done":"1970-01-01T00:00:00+00:00","task_id":"a"}"#,
     );
     check(
@@ -76,7 +76,10 @@ fn begin_and_particulars_are_told_where_they_are_wanted() {
 fn nothing_is_kept_of_what_is_ignored_or_guessed() {
     let lost = JobError::new(ErrorKind::WorkerLost, "gone");
     assert_eq!(text_of(What::Failed { error: lost, dead_lettered: false }, ResultStyle::default()), None);
-    assert_eq!(text_of(What::Succeeded { result: None, runtime_micros: 1 }, ResultStyle::default()), None);
+    assert_eq!(
+        text_of(What::Succeeded { result: None, runtime_micros: Some(1) }, ResultStyle::default()),
+        None
+    );
     let mut ignored = event(What::Failed { error: boom(), dead_lettered: true });
     Arc::make_mut(&mut ignored.job).ignore_result = true;
     assert!(TaskResult::after(&ignored, ResultStyle::default()).is_none());
@@ -134,7 +137,7 @@ fn progress_is_read_as_tasks_commonly_write_it() {
 fn a_result_is_read_in_whichever_form_it_was_written() {
     let raw = RawValue::from_string(r#"{"a":[1.5,null]}"#.to_owned()).unwrap();
     let result = TaskResult::after(
-        &event(What::Succeeded { result: Some(raw), runtime_micros: 1 }),
+        &event(What::Succeeded { result: Some(raw), runtime_micros: Some(1) }),
         ResultStyle { extended: true, ..ResultStyle::default() },
     )
     .unwrap();
@@ -156,7 +159,7 @@ fn a_result_is_read_in_whichever_form_it_was_written() {
 #[test]
 fn a_result_that_its_serializer_has_no_word_for_is_a_failure() {
     let raw = RawValue::from_string(u128::MAX.to_string()).unwrap();
-    let event = event(What::Succeeded { result: Some(raw), runtime_micros: 1 });
+    let event = event(What::Succeeded { result: Some(raw), runtime_micros: Some(1) });
     let result = TaskResult::after(&event, ResultStyle::default()).unwrap();
     let form = BodyForm { serializer: Serializer::Msgpack, compression: None };
     let read = TaskResult::decode(&result.id, &result.encode_as(form)).unwrap();

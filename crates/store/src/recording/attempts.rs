@@ -33,7 +33,7 @@ pub(super) fn started(event: &JobEvent, worker: &str) -> Model {
 pub(super) fn ended(event: &JobEvent) -> Option<Model> {
     let (outcome, error, runtime) = match &event.what {
         What::Enqueued | What::Started { .. } | What::Progressed { .. } => return None,
-        What::Succeeded { runtime_micros, .. } => (Word::Succeeded, None, Some(*runtime_micros)),
+        What::Succeeded { runtime_micros, .. } => (Word::Succeeded, None, *runtime_micros),
         What::Retried { error, .. } => (Word::Retried, Some(error), None),
         What::Snoozed { .. } => (Word::Snoozed, None, None),
         What::Released => (Word::Released, None, None),

@@ -395,11 +395,11 @@ impl JobState {
         }
     }
 
-    fn succeed(&mut self, event: &JobEvent, result: Option<&RawValue>, runtime_micros: u64) {
+    fn succeed(&mut self, event: &JobEvent, result: Option<&RawValue>, runtime_micros: Option<u64>) {
         self.enter_run(event);
         self.now.progress = 100;
         self.row.progress = Set(100);
-        self.now.runtime_micros = Some(i64::try_from(runtime_micros).unwrap_or(i64::MAX));
+        self.now.runtime_micros = runtime_micros.map(|micros| i64::try_from(micros).unwrap_or(i64::MAX));
         self.row.runtime_micros = Set(self.now.runtime_micros);
         self.row.result = Set(result.map(|result| kept_json(result, MAX_RESULT_BYTES)));
         self.end(event.at);

@@ -121,7 +121,7 @@ impl Story {
     }
 
     pub(crate) fn succeeded(&mut self, result: &str) -> &mut Self {
-        self.tell(What::Succeeded { result: Some(raw(result)), runtime_micros: 1_000_000 })
+        self.tell(What::Succeeded { result: Some(raw(result)), runtime_micros: Some(1_000_000) })
     }
 
     pub(crate) fn retried(&mut self, message: &str) -> &mut Self {

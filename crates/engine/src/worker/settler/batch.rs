@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use celeriac_broker::{LeaseTag, Publication, Settle, Settlement};
 use celeriac_protocol::{
@@ -190,8 +189,8 @@ fn decide(finished: &Finished, held: bool) -> Option<Decided> {
     };
     Some(match outcome {
         Outcome::Succeeded(result) => {
-            let runtime = finished.run.map_or(Duration::ZERO, |run| run.took);
-            let runtime_micros = u64::try_from(runtime.as_micros()).unwrap_or(u64::MAX);
+            let took = finished.run.map(|run| run.took.as_micros());
+            let runtime_micros = took.map(|micros| u64::try_from(micros).unwrap_or(u64::MAX));
             let result = (!ignore_result).then(|| result.clone());
             Decided { what: What::Succeeded { result, runtime_micros }, settle: Settle::Ack, again: None }
         }

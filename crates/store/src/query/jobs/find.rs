@@ -179,6 +179,8 @@ fn attempt_from(row: attempt::Model) -> Option<AttemptRecord> {
     let started_at: Option<Timestamp> = row.started_at.map(Into::into);
     let finished_at: Option<Timestamp> = row.finished_at.map(Into::into);
     let measured = started_at.zip(finished_at).map(|(started, finished)| finished.since(started));
+    // An end that was told before the start was noticed measures nothing.
+    let measured = measured.filter(|took| !took.is_zero());
     Some(AttemptRecord {
         generation: small(row.generation),
         delivery: small(row.delivery),
