@@ -9,6 +9,8 @@ use celeriac_protocol::{ErrorKind, IdError, JobError, RunError};
 
 use crate::RecordError;
 
+mod trace;
+
 /// What a task's body may fail with. Any error converts into it and asks for a retry; the other
 /// wishes are said by name.
 ///
@@ -88,12 +90,13 @@ impl TaskError {
     }
 }
 
-/// Joins the chain of causes into one line, and keeps the chain line by line as the trace.
+/// Joins the chain of causes into one line, and keeps the chain line by line as the trace; below it, where
+/// `RUST_BACKTRACE` asks for one, the frames of the task's own code.
 fn describe(error: &anyhow::Error, type_name: Option<&'static str>) -> JobError {
     let mut traceback: Vec<String> = error.chain().map(ToString::to_string).collect();
     let trace = error.backtrace();
     if trace.status() == std::backtrace::BacktraceStatus::Captured {
-        traceback.push(trace.to_string());
+        traceback.push(trace::of(trace));
     }
     let described =
         JobError::new(ErrorKind::Error, format!("{error:#}")).with_traceback(traceback.join("\n"));
