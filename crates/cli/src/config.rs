@@ -20,6 +20,7 @@ mod file;
 mod layers;
 mod log;
 mod origin;
+mod parameters;
 mod period;
 mod records;
 mod redis;
@@ -126,6 +127,19 @@ impl Config {
         }
     }
 
+    /// Says which parameters of URLs are not used, since only other programs know them.
+    fn unused_parameters(&self) -> impl Iterator<Item = String> {
+        let urls = [
+            ("database.url", self.database.url.unused()),
+            ("broker.url", self.broker.url.unused()),
+            ("results.url", self.results.url.unused()),
+        ];
+        let unused = urls.into_iter().filter(|(_, names)| !names.is_empty());
+        unused.map(|(key, names)| {
+            format!("`{}` in `{key}` is not used: only other programs know it", names.join("`, `"))
+        })
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         self.database.validate()?;
         self.broker.validate()?;
@@ -182,16 +196,18 @@ pub(crate) struct Loaded {
 /// Reads the configuration.
 ///
 /// # Errors
-/// The first key or value that can't be used, with the place where it stands.
+/// The first value that can't be used, or all keys that are not known, with the places where they stand.
 pub(crate) fn load(sources: Sources) -> Result<Loaded> {
     let mut layers = Layers::new(sources.defaults);
     let file = file::apply(&mut layers, sources.named_file, &sources.folder)?;
-    let warnings = environment::apply(&mut layers, &sources.environment)?;
+    let mut warnings = environment::apply(&mut layers, &sources.environment)?;
     for Flag { name, key, value } in sources.flags {
         layers.set(&key, value, &Origin::Flag { flag: name })?;
     }
+    layers.check_keys()?;
     let mut config = layers.config().clone();
     config.validate().map_err(|invalid| layers.refuse(&invalid))?;
+    warnings.extend(config.unused_parameters());
     if layers.is_default("worker.queues") && !layers.is_default("tasks.default_queue") {
         // As Celery's, a worker that is told no queue takes from the one of what names none.
         config.worker.queues = vec![config.tasks.default_queue.clone()];

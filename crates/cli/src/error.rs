@@ -121,6 +121,8 @@ codes! {
     SiteUnreadable "site_unreadable" User Usage None;
     /// There is no such workflow.
     UnknownWorkflow "unknown_workflow" User NotFound Some("list what there is with `workflow list`");
+    /// Several jobs' ids begin as was typed.
+    AmbiguousJob "ambiguous_job" User Usage Some("write more of the id");
     /// There is no such job.
     UnknownJob "unknown_job" User NotFound Some("list what there is with `jobs list`; records are removed after their retention");
     /// There is no such dead letter.
@@ -260,6 +262,18 @@ impl CliError {
             }
             next = error.source();
         }
+        self
+    }
+
+    /// Adds what else failed in the same way, with what to do about that.
+    #[must_use]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        let (mine, more) = (self.causes.join(": "), other.causes.join(": "));
+        self.causes = vec![format!("{mine}; {more}")];
+        self.hint = match (self.hint, other.hint) {
+            (Some(mine), Some(more)) => Some(format!("{mine} {more}")),
+            (mine, more) => mine.or(more),
+        };
         self
     }
 

@@ -10,6 +10,7 @@ use celeriac_protocol::error_text;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::parameters;
 use super::secret::without_password;
 use super::{Invalid, Period};
 
@@ -170,10 +171,12 @@ impl FromStr for BrokerUrl {
         match text.split_once("://") {
             Some(_) if is_redis(text) => {
                 RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
+                parameters::of_redis_broker(text).check(text)?;
                 Ok(Self::Redis(text.to_owned()))
             }
             Some((scheme, _)) if AMQP.contains(&scheme) => {
                 check_amqp(text)?;
+                parameters::RABBITMQ.check(text)?;
                 Ok(Self::Amqp(text.to_owned()))
             }
             Some((scheme, _)) => {
@@ -185,6 +188,15 @@ impl FromStr for BrokerUrl {
 }
 
 impl BrokerUrl {
+    /// Returns the parameters that other programs know and that are not used here.
+    pub(super) fn unused(&self) -> Vec<&str> {
+        match self {
+            Self::Database => Vec::new(),
+            Self::Redis(url) => parameters::of_redis_broker(url).unused(url),
+            Self::Amqp(url) => parameters::RABBITMQ.unused(url),
+        }
+    }
+
     /// Writes it for people, without a password.
     pub(crate) fn shown(&self) -> String {
         match self {

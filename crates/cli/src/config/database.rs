@@ -8,7 +8,7 @@ use celeriac_db::{Durability, PostgresOptions, SqliteOptions};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Invalid, Period};
+use super::{Invalid, Period, parameters};
 
 /// Where the database lies, and how it is opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -130,6 +130,14 @@ impl DatabaseUrl {
         }
     }
 
+    /// Returns the parameters that other programs know and that are not used here.
+    pub(super) fn unused(&self) -> Vec<&str> {
+        match &self.place {
+            Place::File(_) => Vec::new(),
+            Place::Server(url) => parameters::POSTGRES.unused(url),
+        }
+    }
+
     /// Lets a relative path start from `folder`.
     pub(super) fn move_into(&mut self, folder: &Path) {
         if let Place::File(path) = &mut self.place {
@@ -143,9 +151,13 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let rest = match text.split_once(':') {
-            Some(("sqlite" | "sqlite3", rest)) => rest.strip_prefix("//").unwrap_or(rest),
+            Some(("sqlite" | "sqlite3", rest)) => {
+                parameters::SQLITE.check(text)?;
+                rest.strip_prefix("//").unwrap_or(rest)
+            }
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 PostgresOptions::at(text).validate().map_err(|error| error.to_string())?;
+                parameters::POSTGRES.check(text)?;
                 return Ok(Self { place: Place::Server(text.to_owned()) });
             }
             Some((scheme, rest)) if rest.starts_with("//") => {

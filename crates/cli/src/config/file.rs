@@ -54,6 +54,8 @@ pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result
     })?;
     let mut settings = Vec::new();
     collect("", table.get_ref(), &mut settings);
+    // In the order in which they stand there, since so what is wrong with them is told.
+    settings.sort_by_key(|(.., at)| *at);
     for (key, value, at) in settings {
         let origin = Origin::File { path: path.to_owned(), line: line_of(text, at) };
         layers.set(&key, Given::Json(value), &origin)?;

@@ -29,6 +29,8 @@ pub(crate) struct Layers {
     tree: Value,
     config: Config,
     origins: BTreeMap<String, Origin>,
+    /// What was said of keys that nobody knows; all of it is told together.
+    unknown: Vec<CliError>,
 }
 
 /// One setting with its value and where that came from.
@@ -50,7 +52,7 @@ impl Layers {
         leaves("", &defaults, &mut |key, _| {
             origins.insert(key, Origin::Default);
         });
-        Self { tree: defaults.clone(), defaults, config, origins }
+        Self { tree: defaults.clone(), defaults, config, origins, unknown: Vec::new() }
     }
 
     /// Returns the settings as they are now.
@@ -63,12 +65,12 @@ impl Layers {
         self.origins.get(key).unwrap_or(&Origin::Default)
     }
 
-    /// Returns the workflows that there are settings for.
     /// Says whether nobody set a key.
     pub(crate) fn is_default(&self, key: &str) -> bool {
         *self.origin(key) == Origin::Default
     }
 
+    /// Returns the workflows that there are settings for.
     pub(super) fn workflows(&self) -> impl Iterator<Item = &str> {
         names(find(&self.defaults, WORKFLOWS))
     }
@@ -91,17 +93,20 @@ impl Layers {
         })
     }
 
-    /// Sets one key.
+    /// Sets one key. Of one that there is not, [`Layers::check_keys`] tells.
     ///
     /// # Errors
-    /// There is no such key, or it can't have this value.
+    /// It can't have this value.
     pub(crate) fn set(&mut self, key: &str, given: Given, origin: &Origin) -> Result<(), CliError> {
         // `broker = "redis://…"` is as clear as `broker.url`.
         let url = format!("{key}.url");
         let key = if find(&self.defaults, &url).is_some() { url.as_str() } else { key };
         let default = match find(&self.defaults, key) {
             Some(default) if !default.is_object() => default,
-            _ => return Err(self.unknown(key, origin)),
+            _ => {
+                self.unknown.push(self.unknown(key, origin));
+                return Ok(());
+            }
         };
         let mut refusal = None;
         for reading in readings(given, default) {
@@ -120,6 +125,18 @@ impl Layers {
             }
         }
         Err(refused(key, origin, &refusal.unwrap_or_default()))
+    }
+
+    /// Looks whether all keys that were set are known.
+    ///
+    /// # Errors
+    /// All that are not, each with the place where it stands.
+    pub(super) fn check_keys(&mut self) -> Result<(), CliError> {
+        let mut unknown = std::mem::take(&mut self.unknown).into_iter();
+        match unknown.next() {
+            Some(first) => Err(unknown.fold(first, CliError::and)),
+            None => Ok(()),
+        }
     }
 
     /// Takes over settings that were changed without changing where they came from.

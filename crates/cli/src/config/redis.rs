@@ -15,7 +15,7 @@ pub(super) const SERVER: [&str; 4] = ["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "
 pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Result {
     for (variable, key) in DATABASES {
         if let Some(database) = value_of(variables, variable) {
-            let url = format!("{}/{database}", server(variables));
+            let url = format!("{}/{database}{}", server(variables), parameters(variables));
             layers.set(key, Given::Text(url), &Origin::Env { variable: variable.to_owned() })?;
         }
     }
@@ -34,6 +34,12 @@ fn server(variables: &[(String, String)]) -> String {
     }
     let password = password.map_or(String::new(), |password| format!(":{}@", escaped(password)));
     format!("redis://{password}{}:{}", host.unwrap_or("localhost"), port.unwrap_or("6379"))
+}
+
+/// Returns what stands in a URL behind its question mark, that included.
+fn parameters(variables: &[(String, String)]) -> &str {
+    let url = value_of(variables, SERVER[0]).unwrap_or_default();
+    url.find('?').map_or("", |at| &url[at..])
 }
 
 fn value_of<'v>(variables: &'v [(String, String)], wanted: &str) -> Option<&'v str> {
@@ -68,5 +74,7 @@ mod tests {
             "rediss://me:a/b@host:1",
         );
         check(&[("REDIS_URL", "redis://host")], "redis://host");
+        let url = ("REDIS_URL".to_owned(), "rediss://host/4?ssl_ca_certs=a.pem".to_owned());
+        assert_eq!(parameters(&[url]), "?ssl_ca_certs=a.pem");
     }
 }

@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::broker::{check_master_name, is_redis, reason_of};
+use super::parameters;
 use super::records::Keep;
 use super::secret::without_password;
 use super::tasks::{JSON, NONE, form};
@@ -118,9 +119,18 @@ impl ResultsUrl {
         sql_opening(url).ok()
     }
 
-    /// Says whether a URL of Celery's is one that is understood here.
+    /// Returns the parameters that other programs know and that are not used here.
+    pub(super) fn unused(&self) -> Vec<&str> {
+        match self {
+            Self::Database | Self::Rpc => Vec::new(),
+            Self::Redis(url) => parameters::of_redis_results(url).unused(url),
+            Self::Sql(url) => sql_parameters(url).map_or_else(Vec::new, |parameters| parameters.unused(url)),
+        }
+    }
+
+    /// Says whether a URL of Celery's is one that is understood here, or would be but for a slip in it.
     pub(super) fn understands(text: &str) -> bool {
-        text.parse::<Self>().is_ok() || is_redis(text)
+        text.parse::<Self>().is_ok() || is_redis(text) || (text.starts_with(SQL) && sql_opening(text).is_ok())
     }
 }
 
@@ -137,6 +147,7 @@ impl FromStr for ResultsUrl {
         }
         if text.starts_with(SQL) {
             sql_opening(text)?;
+            sql_parameters(text).map_or(Ok(()), |parameters| parameters.check(text))?;
             return Ok(Self::Sql(text.to_owned()));
         }
         if !is_redis(text) {
@@ -146,12 +157,23 @@ impl FromStr for ResultsUrl {
             );
         }
         RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
+        parameters::of_redis_results(text).check(text)?;
         Ok(Self::Redis(text.to_owned()))
     }
 }
 
 /// What Celery puts before SQLAlchemy's URLs.
 const SQL: &str = "db+";
+
+/// Returns what a URL of SQLAlchemy's takes, where it names a product that is known here.
+fn sql_parameters(url: &str) -> Option<parameters::Parameters> {
+    let (scheme, _) = url.strip_prefix(SQL)?.split_once("://")?;
+    match scheme.split('+').next()? {
+        "sqlite" => Some(parameters::SQLALCHEMY_SQLITE),
+        "postgresql" | "postgres" => Some(parameters::POSTGRES),
+        _ => None,
+    }
+}
 
 fn sql_opening(url: &str) -> Result<Opening, String> {
     let (scheme, rest) = url.trim_start_matches(SQL).split_once("://").ok_or("write db+sqlite:///PATH")?;

@@ -150,7 +150,9 @@ impl From<RecordError> for CliError {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Database(source) => source.into(),
-            RecordError::Results(source) => Self::from(source).while_asked_to("use the results"),
+            RecordError::Results(source) => {
+                Self::from(source).while_asked_to("use the results").advised_to_look_at("results.url")
+            }
             RecordError::Corrupt { .. } => {
                 Self::failed_to(Code::RecordCorrupt, "use the job records").caused_by(&error)
             }
@@ -239,10 +241,28 @@ impl CliError {
     /// Says what it is that can't be used, and where it is.
     pub(crate) fn used_for(mut self, what: &str, place: &str) -> Self {
         self.headline = format!("failed to use the {what} at {place}");
+        // Results that are sent go by the queue's server.
+        let key = if what == "queue" || place == "rpc://" { "broker.url" } else { "results.url" };
         if self.code == Code::BrokerRefused && self.hint.is_none() {
-            let key = if what == "queue" { "broker.url" } else { "results.url" };
             self.hint = Some(format!("look at user, password and database (or virtual host) in `{key}`"));
         }
+        self.advised_to_look_at(key)
+    }
+
+    /// Says of a place that is none of the records' database which key names it, and nothing of settings that are
+    /// only that database's.
+    fn advised_to_look_at(mut self, key: &str) -> Self {
+        let advice = match self.code {
+            Code::DatabaseLocked => Some("another process is writing to the file; try again".to_owned()),
+            Code::ServerFull => Some("raise `max_connections`, or let fewer processes run".to_owned()),
+            Code::DatabaseFileMissing => Some(format!("name a file that is there in `{key}`")),
+            _ => self.advice().map(|advice| {
+                let there = format!("`{key}`");
+                let named = advice.replace("`broker.url` or `results.url`", &there);
+                named.replace("`database.url`", &there).replace("with --database", &format!("in {there}"))
+            }),
+        };
+        self.hint = advice;
         self
     }
 
@@ -268,6 +288,46 @@ mod tests {
     use celeriac_protocol::{JobId, Timestamp};
 
     use super::*;
+
+    /// What is to be done names the key that says where the place is.
+    #[test]
+    fn advice_is_about_the_place_that_was_tried() {
+        let server = |fault| DbError::Server { fault, database: "x".into(), source: None };
+        let file = |fault| DbError::Storage { fault, path: "no/x.db".into(), source: None };
+        let unreachable =
+            || CliError::from(BrokerError::Unavailable { product: "Redis", source: "refused".into() });
+        let refused = || CliError::from(BrokerError::Refused { product: "Redis", source: "no".into() });
+        let missing = || CliError::from(server(ServerFault::DatabaseMissing));
+        for (error, what, place, key) in [
+            (missing(), "results", "db+postgresql://h/x", "results.url"),
+            (CliError::from(server(ServerFault::Login)), "results", "db+postgresql://h/x", "results.url"),
+            (CliError::from(server(ServerFault::Tls)), "results", "db+postgresql://h/x", "results.url"),
+            (
+                CliError::from(file(StorageFault::FolderMissing)),
+                "results",
+                "db+sqlite:///no/x.db",
+                "results.url",
+            ),
+            (CliError::from(file(StorageFault::IsFolder)), "results", "db+sqlite:///no", "results.url"),
+            (unreachable(), "results", "redis://h/1", "results.url"),
+            (unreachable(), "results", "rpc://", "broker.url"),
+            (unreachable(), "queue", "redis://h/1", "broker.url"),
+            (refused(), "results", "redis://h/1", "results.url"),
+            (refused(), "queue", "amqp://h", "broker.url"),
+        ] {
+            let error = error.used_for(what, place);
+            let advice = error.advice().unwrap();
+            assert!(advice.contains(&format!("`{key}`")), "{what} at {place}: {advice}");
+            for other in ["database.url", "broker.url", "results.url", "--database"] {
+                assert!(other == key || !advice.contains(other), "{what} at {place}: {advice}");
+            }
+        }
+        for (error, word) in
+            [(missing(), "`database.url`"), (file(StorageFault::FolderMissing).into(), "--database")]
+        {
+            assert!(error.advice().unwrap().contains(word));
+        }
+    }
 
     #[test]
     fn what_ends_waiting_is_told_as_what_it_is() {

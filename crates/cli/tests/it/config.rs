@@ -62,6 +62,10 @@ fn wrong_settings_are_named_with_their_place() {
     error: failed to read configuration: celeriac.toml:1: unknown key "concurrency"
      hint: did you mean `worker.concurrency`?
     "#);
+    assert_snapshot!(said("[worker]\nconcurency = 3\n\n[log]\nlevle = 'info'", &[], &["--set", "mail.server=x"]), @r#"
+    error: failed to read configuration: celeriac.toml:2: unknown key "worker.concurency"; celeriac.toml:5: unknown key "log.levle"; unknown key "mail.server"
+     hint: did you mean `worker.concurrency`? did you mean `log.level`?
+    "#);
     assert_snapshot!(said("[mail]\nserver = 'x'", &[], &[]), @r#"
     error: failed to read configuration: celeriac.toml:2: unknown key "mail.server"
      hint: list all keys with `config default`
@@ -80,6 +84,15 @@ fn wrong_settings_are_named_with_their_place() {
     error: failed to read configuration: CELERIAC_LOG__LEVEL = loud: write error, warn, info, debug or trace, or "info,celeriac_engine=debug"
     "#);
     assert_snapshot!(said("", &[], &["--set", "database.durability=fast"]), @"error: failed to read configuration: --set database.durability: unknown variant `fast`, expected `process` or `power`");
+    assert_snapshot!(said("", &[], &["-b", "amqp://me:secret@host/v?heartbeet=5"]), @r#"
+    error: failed to read configuration: --broker: unknown parameter `heartbeet` in the URL: did you mean `heartbeat`?
+    "#);
+    assert_snapshot!(said("broker = 'redis://:secret@host/1?visibilty_timeout=7200'", &[], &[]), @r#"
+    error: failed to read configuration: celeriac.toml:1: broker.url: unknown parameter `visibilty_timeout` in the URL: did you mean the setting `broker.visibility_timeout`?
+    "#);
+    assert_snapshot!(said("", &[("CELERY_RESULT_BACKEND", "db+postgresql://me:secret@host/d?sslmod=require")], &[]), @r#"
+    error: failed to read configuration: CELERY_RESULT_BACKEND: unknown parameter `sslmod` in the URL: did you mean `sslmode`?
+    "#);
     assert_snapshot!(said("", &[], &["-d", "mysql://me:secret@host/db"]), @r#"
     error: failed to read configuration: --database: databases of type "mysql" are not supported, only sqlite:PATH and postgres:// are
     "#);
@@ -140,10 +153,13 @@ fn celerys_variables_that_mean_nothing_here_are_warned_of() {
     let mut command = bed.command(&["tasks", "--log-format", "human"]);
     command.env("CELERY_RESULT_BACKEND", "db+mysql://me:secret@host/x");
     command.env("CELERY_TASK_SERIALIZER", "pickle").env("CELERY_ENABLE_UTC", "True");
+    command.env("CELERY_BROKER_URL", "redis://:secret@host/1?socket_timeout=5");
     let Outcome { stderr, .. } = Outcome::of(&mut command);
     for variable in ["CELERY_RESULT_BACKEND", "CELERY_TASK_SERIALIZER"] {
         assert!(stderr.contains(&format!("{variable} is set and not used")), "{stderr}");
     }
+    let unused = "`socket_timeout` in `broker.url` is not used: only other programs know it";
+    assert!(stderr.contains(unused), "{stderr}");
     // What asks for what is done anyway is no news.
     assert!(!stderr.contains("secret") && !stderr.contains("CELERY_ENABLE_UTC"), "{stderr}");
 }

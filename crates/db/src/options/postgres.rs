@@ -24,7 +24,7 @@ pub struct PostgresOptions {
     /// Where it lies, in the form of libpq's URLs: `postgres://user:password@host:port/database`, with
     /// `sslmode`, `sslrootcert`, `options[...]` and the like behind a question mark.
     pub url: String,
-    /// What the server shows as the connections' owner.
+    /// What the server shows as the connections' owner, where the URL's `application_name` says nothing else.
     pub application_name: String,
     /// How many transactions of `write` run side by side.
     pub write_connections: u32,
@@ -107,7 +107,10 @@ impl PostgresOptions {
         }
         let parsed = PgConnectOptions::from_str(&self.url).map_err(|_| wrong)?;
         let kept = if self.prepared_statements { STATEMENT_CACHE } else { 0 };
-        let parsed = parsed.application_name(&self.application_name).statement_cache_capacity(kept);
+        let parsed = parsed.statement_cache_capacity(kept);
+        // What the URL says of the connections' owner is said by whoever runs it.
+        let is_named = self.url.contains("application_name=");
+        let parsed = if is_named { parsed } else { parsed.application_name(&self.application_name) };
         // A pooler refuses what it does not know how to carry over from one connection to the next.
         Ok(if self.pooled { parsed.extra_float_digits(None) } else { parsed })
     }
