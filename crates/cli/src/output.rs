@@ -159,8 +159,13 @@ impl Output {
         paint.on(self.stderr.color, text)
     }
 
-    /// Returns the terminal's width in columns, or what passes for it.
+    /// Returns how many columns there are: as COLUMNS says, or the terminal, or what passes for it.
+    #[expect(clippy::disallowed_methods, reason = "the terminal's own conventions come from the environment")]
     pub(crate) fn width(&self) -> usize {
+        let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.trim().parse().ok());
+        if let Some(columns) = columns.filter(|columns| *columns > 0) {
+            return columns;
+        }
         terminal_size::terminal_size().map_or(FALLBACK_WIDTH, |(width, _)| usize::from(width.0))
     }
 }

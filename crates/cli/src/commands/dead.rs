@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use celeriac_broker::{Broker, DeadLetter};
 use celeriac_protocol::{ErrorKind, JobId, TaskMessage};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::names;
@@ -29,7 +30,7 @@ enum Action {
     List(ListArgs),
     /// Show a dead letter, its bytes included
     Show {
-        /// The job
+        /// The job, by its id or the beginning of it
         #[arg(value_parser = job_id)]
         id: JobId,
     },
@@ -59,7 +60,7 @@ struct Filter {
     #[arg(long, short)]
     task: Option<String>,
     /// Only those that died of this: error, panic, time_limit, unknown_task, ...
-    #[arg(long, short)]
+    #[arg(long, short, hide_possible_values = true, value_parser = PossibleValuesParser::new(reasons()))]
     reason: Option<String>,
 }
 
@@ -72,7 +73,7 @@ impl Filter {
 }
 
 /// Returns what jobs die of: what attempts fail of, and an outcome that nobody could write down.
-fn reasons() -> impl Iterator<Item = &'static str> + Clone {
+fn reasons() -> impl Iterator<Item = &'static str> {
     ErrorKind::ALL.into_iter().map(ErrorKind::as_str).chain(["unrecorded"])
 }
 
@@ -89,7 +90,7 @@ pub(super) async fn run(context: &Context, args: DeadArgs) -> Result<Exit> {
 async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let now = context.clock.now();
-    let Filter { task, reason } = args.filter.clone();
+    let task = args.filter.task.clone();
     let mut letters = Letters::new(platform.broker().as_ref(), args.filter, args.cursor);
     let mut views = Vec::new();
     while views.len() < args.limit as usize
@@ -100,9 +101,6 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     context.output.list(&views, |views| DeadView::table(views, now))?;
     if views.is_empty() {
         task.iter().for_each(|task| names::note_task(context, task));
-        if let Some(reason) = reason.filter(|reason| !reasons().any(|known| known == *reason)) {
-            names::note(context, format!("nothing dies of {reason}"), &reason, reasons());
-        }
     }
     if let (Some(cursor), true) = (letters.cursor(), context.output.stdout_is_terminal()) {
         context.output.note(format_args!("there may be more: --cursor {cursor}"));
@@ -112,6 +110,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
 
 async fn show(context: &Context, id: &JobId) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
+    let id = &names::job(&platform, id).await?;
     let letter = platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?;
     let view = DeadDetailView::new(&letter);
     if context.output.is_json() {

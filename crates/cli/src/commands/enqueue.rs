@@ -9,14 +9,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::jobs::wait::{Waiting, follow};
-use super::tasks;
+use super::{names, tasks};
 use crate::arguments::key_value;
 use crate::config::{Period, compression_of, serializer_of};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::Paint;
-use crate::platform::Use;
+use crate::platform::{Platform, Use};
 use crate::values::{When, arguments, job_id};
 
 mod bulk;
@@ -143,17 +143,41 @@ pub(super) async fn run(mut context: Context, args: EnqueueArgs) -> Result<Exit>
         refuse_to_wait_for_nothing(task, args.wait)?;
     }
     let wanted = args.options.id.clone();
+    let foreign = foreign_unique(&context, name, known.is_some(), &args.options);
     let call = args.options.apply(call, context.clock.now());
     if args.eager || context.loaded.config.tasks.always_eager {
         return run_eagerly(&mut context, call).await;
     }
     let platform = context.open(if args.wait { Use::Hearing } else { Use::Creating }).await?;
+    foreign.iter().for_each(|why| warn_of_unique(&context, &platform, why));
     let id = send(&context, &platform.client, call, wanted, args.wait).await?;
     if !args.wait {
         return Ok(Exit::Done);
     }
     let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0), recorded: true };
     follow(&context, &platform.client, &id, waiting).await
+}
+
+/// Says why nobody of ours seems to run a call that has a unique key, where that is so.
+fn foreign_unique(context: &Context, task: &str, is_known: bool, flags: &CallFlags) -> Option<String> {
+    flags.unique.as_ref()?;
+    match &flags.queue {
+        _ if !is_known => Some(format!("no task of this app is called {task}")),
+        Some(queue) if !names::queues(context).contains(queue) => {
+            Some(format!("no worker of this app is known to take from queue {queue}"))
+        }
+        _ => None,
+    }
+}
+
+/// Says what a unique key is worth where workers that know none of them take from the queue.
+fn warn_of_unique(context: &Context, platform: &Platform, why: &str) {
+    let can = platform.broker().capabilities();
+    if can.shared && can.unique_keys {
+        context.output.note(format_args!(
+            "{why}: where Celery's workers run it, its unique key ends when the queue has run empty, not with the job"
+        ));
+    }
 }
 
 /// Finds the task, which may be unknown only where that was said.

@@ -1,5 +1,7 @@
 //! `queues`: what waits where; pausing, resuming and emptying a queue.
 
+use std::collections::BTreeSet;
+
 use celeriac_broker::QueueDepth;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -29,6 +31,9 @@ enum Action {
     Pause {
         /// The queue
         queue: String,
+        /// Pause it although nothing is known of it yet
+        #[arg(long, short)]
+        force: bool,
     },
     /// Let a paused queue hand out again
     Resume {
@@ -59,8 +64,8 @@ struct ChangeView<'a> {
 pub(super) async fn run(context: &Context, args: QueuesArgs) -> Result<Exit> {
     match args.action {
         None | Some(Action::List) => list(context).await,
-        Some(Action::Pause { queue }) => set_paused(context, &queue, true).await,
-        Some(Action::Resume { queue }) => set_paused(context, &queue, false).await,
+        Some(Action::Pause { queue, force }) => pause(context, &queue, force).await,
+        Some(Action::Resume { queue }) => resume(context, &queue).await,
         Some(Action::Purge { queue, yes }) => purge(context, &queue, yes).await,
     }
 }
@@ -75,19 +80,40 @@ async fn list(context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A queue that holds nothing may be paused, before its first job comes; only a paused one resumes.
-async fn set_paused(context: &Context, queue: &str, paused: bool) -> Result<Exit> {
+/// A queue that holds nothing may be paused, before its first job comes, if a task or a worker of this app names it.
+async fn pause(context: &Context, queue: &str, force: bool) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
-    let admin = platform.broker().admin();
-    if paused {
-        admin.pause(queue).await?;
-        if find(&platform, queue).await.is_ok_and(|depth| depth.ready + depth.delayed + depth.held == 0) {
-            names::note_queue(context, queue);
-        }
-    } else {
-        find(&platform, queue).await?;
-        admin.resume(queue).await?;
+    if !force && !names::queues(context).contains(queue) {
+        known(context, &platform, queue).await?;
     }
+    platform.broker().admin().pause(queue).await?;
+    report(context, queue, true)
+}
+
+/// Only a paused queue resumes, or one that holds something.
+async fn resume(context: &Context, queue: &str) -> Result<Exit> {
+    let platform = context.open(Use::Changing).await?;
+    find(&platform, queue).await?;
+    platform.broker().admin().resume(queue).await?;
+    report(context, queue, false)
+}
+
+/// Looks whether a queue that this app does not name is there all the same.
+async fn known(context: &Context, platform: &Platform, queue: &str) -> Result {
+    let depths = platform.broker().admin().depths().await?;
+    let names = names::queues(context).into_iter().chain(depths.into_iter().map(|depth| depth.queue));
+    let names: BTreeSet<String> = names.collect();
+    if names.contains(queue) {
+        return Ok(());
+    }
+    let ahead = format!("`queues pause {queue} --force` pauses it before its first job comes");
+    let meant = did_you_mean(queue, names.iter().map(String::as_str));
+    let hint = meant.map_or_else(|| ahead.clone(), |meant| format!("{meant} {ahead}"));
+    let text = format!("queue {queue} holds nothing, and no task of this app goes to it");
+    Err(CliError::plain(Code::UnknownQueue, text).hint(hint))
+}
+
+fn report(context: &Context, queue: &str, paused: bool) -> Result<Exit> {
     let output = &context.output;
     if output.is_json() {
         output.json(&ChangeView { queue, paused: Some(paused), purged: None })?;

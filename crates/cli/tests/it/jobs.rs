@@ -54,6 +54,34 @@ fn a_job_tells_its_whole_story() {
 }
 
 #[test]
+fn a_job_is_named_by_the_beginning_of_its_id_where_no_other_begins_so() {
+    let bed = Bed::new();
+    for id in ["order-10", "order-11", "order"] {
+        bed.enqueue(&["greet", "Ada", "--id", id]);
+    }
+    // Whole ids come first, whatever else begins so.
+    assert_eq!(bed.job("order")["id"], "order");
+    assert_eq!(bed.job("order-10")["id"], "order-10");
+    let error = bed.run(&["jobs", "show", "order-", "--json"]).refused_as(2, "ambiguous_job");
+    assert_eq!(
+        error["message"],
+        "several jobs' ids begin with order-: order-11 (greet, pending), order-10 (greet, pending)"
+    );
+    // Less than four characters are no beginning.
+    bed.run(&["jobs", "show", "ord", "--json"]).refused_as(3, "unknown_job");
+    let id = bed.enqueue(&["fail", "no"]);
+    assert_eq!(bed.job(&id[..35])["id"], id.as_str());
+    // Nothing is changed where one of several names is not clear.
+    bed.run(&["jobs", "cancel", "order-10", "order-1", "--json"]).refused_as(2, "ambiguous_job");
+    assert_eq!(bed.job("order-10")["status"], "pending");
+    bed.work_until_ended(&id);
+    let beginning = &id[..35];
+    assert_eq!(bed.json(&["dead", "show", beginning])[0]["id"], id.as_str());
+    assert_eq!(bed.json(&["jobs", "retry", beginning])[0]["runs_as"], id.as_str());
+    assert_eq!(bed.ok(&["jobs", "cancel", beginning]), format!("{id} cancelled\n"));
+}
+
+#[test]
 fn a_job_without_a_record_is_told_by_its_queue() {
     let bed = Bed::new();
     let id = bed.enqueue(&["silent"]);
@@ -130,12 +158,13 @@ fn a_name_that_nothing_goes_by_is_told_beside_an_empty_list() {
         (&["jobs", "list", "-t", "gret"][..], "no task of this app is called gret; did you mean `greet`?"),
         (&["jobs", "list", "-Q", "mth"], "no task of this app goes to queue mth; did you mean `math`?"),
         (&["dead", "list", "-t", "gret"], "no task of this app is called gret; did you mean `greet`?"),
-        (&["dead", "list", "-r", "pannic"], "nothing dies of pannic; did you mean `panic`?"),
     ] {
         let listed = bed.run(arguments);
         assert!(listed.stderr.contains(said), "{}", listed.stderr);
         assert_eq!(listed.ok(), "");
     }
+    let reason = bed.run(&["dead", "retry", "--all", "--reason", "pannic"]).refused(2);
+    assert!(reason.contains("unknown_task") && reason.contains("'panic'"), "{reason}");
     let status = bed.run(&["jobs", "list", "--status", "bogus"]).refused(2);
     assert!(
         status.contains("scheduled, pending, running, retrying, completed, failed, cancelled, dead"),

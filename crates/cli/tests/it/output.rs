@@ -64,6 +64,20 @@ fn a_pipe_gets_tabs_without_header_or_colours() {
 }
 
 #[test]
+fn long_texts_are_cut_at_the_terminals_width_or_columns_and_never_in_a_pipe() {
+    let bed = Bed::new();
+    let story = "a story that takes more room than one line of eighty letters has, and so on and on";
+    let id = bed.enqueue(&["greet", "Ada"]);
+    bed.ok(&["jobs", "cancel", &id, "--reason", story]);
+    assert!(bed.ok(&["jobs", "list"]).contains(story));
+    let plain = [("NO_COLOR", "1")];
+    assert!(on_a_terminal(&bed, "jobs list", &plain).contains("a story that takes"));
+    assert!(!on_a_terminal(&bed, "jobs list", &plain).contains(story), "130 columns are not enough");
+    let wide = [("NO_COLOR", "1"), ("COLUMNS", "220")];
+    assert!(on_a_terminal(&bed, "jobs list", &wide).contains(story));
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     let bed = Bed::new();
     let (reader, writer) = std::io::pipe().unwrap();

@@ -23,14 +23,14 @@ fn a_paused_queue_hands_nothing_out_until_it_is_resumed() {
     let bed = Bed::new();
     let id = bed.enqueue(&["greet", "Ada"]);
     assert_eq!(bed.ok(&["queues", "pause", "celery"]), "queue celery paused\n");
-    let unknown = bed.run(&["queues", "pause", "celry"]);
-    assert!(
-        unknown.stderr.contains("no task of this app goes to queue celry; did you mean `celery`?"),
-        "{}",
-        unknown.stderr
-    );
-    unknown.ok();
+    let unknown = bed.run(&["queues", "pause", "celry"]).refused(3);
+    assert!(unknown.contains("no task of this app goes to it\n hint: did you mean `celery`?"), "{unknown}");
+    assert_eq!(bed.json(&["queues"]).len(), 1, "nothing was paused");
+    bed.ok(&["queues", "pause", "celry", "--force"]);
     bed.ok(&["queues", "resume", "celry"]);
+    // The queue of a task that nobody has asked for yet.
+    bed.ok(&["queues", "pause", "math"]);
+    bed.ok(&["queues", "resume", "math"]);
     let worker = bed.worker(&["-Q", "celery,math"]);
     // A job of another queue that ends shows that the worker has looked.
     let other = bed.enqueue(&["math.add", "1"]);

@@ -51,6 +51,24 @@ fn job_of_a_transaction_in_the_database_reaches_redis_and_runs() {
 }
 
 #[test]
+fn a_unique_key_for_workers_that_know_none_is_warned_of() {
+    let bed = bed();
+    let said = |arguments: &[&str]| {
+        let arguments: Vec<&str> = ["enqueue", "--unique", "k"].iter().chain(arguments).copied().collect();
+        bed.run(&arguments).stderr
+    };
+    let warning = "its unique key ends when the queue has run empty, not with the job";
+    let unknown = said(&["app.add", "1", "--unchecked", "-Q", "pythons"]);
+    assert!(
+        unknown.contains("no task of this app is called app.add") && unknown.contains(warning),
+        "{unknown}"
+    );
+    let elsewhere = said(&["greet", "Ada", "-Q", "pythons"]);
+    assert!(elsewhere.contains("take from queue pythons") && elsewhere.contains(warning), "{elsewhere}");
+    assert!(!said(&["greet", "Ada"]).contains(warning));
+}
+
+#[test]
 fn waiting_jobs_are_cancelled_and_delayed_ones_wait() {
     let bed = bed();
     let id = bed.enqueue(&["greet", "Ada", "--countdown", "1h"]);
@@ -295,6 +313,14 @@ fn what_a_python_worker_made_of_a_job_reaches_its_record() {
         (&record["error"]["type"], &record["error"]["message"]),
         (&json!("ValueError"), &json!("boom"))
     );
+    // Of one that was only seen to end, nothing else is made up.
+    let ended = bed.enqueue(&["math.add", "2", "3"]);
+    write(&ended, r#"{"status": "SUCCESS", "result": 5, "traceback": null, "children": []}"#);
+    while bed.job(&ended)["status"] != "completed" {}
+    let attempt = &bed.job(&ended)["attempts"][0];
+    assert_eq!((&attempt["started_at"], &attempt["runtime_ms"]), (&json!(null), &json!(null)));
+    let shown = bed.ok(&["jobs", "show", &ended]);
+    assert!(shown.contains("attempts    succeeded; told by its result alone"), "{shown}");
     worker.stop();
     // Whoever waits reads it himself.
     let other = bed.enqueue(&["math.add", "2", "3"]);

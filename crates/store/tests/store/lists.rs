@@ -43,7 +43,14 @@ async fn each_filter_shows_what_it_says() {
     let text = |text: &str| Some(text.to_owned());
     let status = |word: &str| JobFilter { status: Some(word.parse().unwrap()), ..Default::default() };
     let with_error = |part: &str| JobFilter { error_text: text(part), ..Default::default() };
+    let beginning = |prefix: &str| JobFilter { id_prefix: text(prefix), ..Default::default() };
     for (filter, expected) in [
+        (beginning("other"), vec!["other-2", "other-1"]),
+        (beginning("done-1"), vec!["done-1"]),
+        // Neither upper case nor wildcards stand for anything else.
+        (beginning("Done"), vec![]),
+        (beginning("d_ne"), vec![]),
+        (beginning("d%"), vec![]),
         (status("dead"), vec!["dead"]),
         (status("failed"), vec!["failed", "dead"]),
         (status("running"), vec!["running"]),

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::{Filter, Letters, unknown};
+use crate::commands::names;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -22,7 +23,7 @@ const CHUNK: usize = 500;
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
 pub(super) struct ChangeArgs {
-    /// The jobs
+    /// The jobs, each by its id or the beginning of it
     #[arg(value_parser = job_id)]
     ids: Vec<JobId>,
     /// All that match
@@ -111,7 +112,7 @@ async fn drop_chunk(platform: &Platform, letters: Vec<DeadLetter>) -> Result<u64
 /// Finds every one of them before any is touched.
 async fn named(platform: &Platform, ids: &[JobId]) -> Result<Vec<DeadLetter>> {
     let mut letters = Vec::with_capacity(ids.len());
-    for id in ids {
+    for id in &names::jobs(platform, ids).await? {
         letters.push(platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?);
     }
     Ok(letters)

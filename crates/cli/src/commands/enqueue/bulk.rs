@@ -9,7 +9,7 @@ use celeriac_protocol::{Arguments, JobId, RawValue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::to_raw_value;
 
-use super::{CallFlags, check, compression, known_task};
+use super::{CallFlags, check, compression, foreign_unique, known_task, warn_of_unique};
 use crate::config::{Period, serializer_of};
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
@@ -62,6 +62,8 @@ pub(super) async fn run(
     let platform = context.open(Use::Creating).await?;
     let (mut chunk, mut text) = (Vec::with_capacity(CHUNK), Vec::new());
     let (mut number, mut enqueued) = (0_u64, 0_u64);
+    // One word for the whole file is enough.
+    let mut foreign = None;
     loop {
         let is_end = !read_line(&mut *reader, &mut text).map_err(|error| unreadable(file, &error))?;
         if !is_end {
@@ -70,7 +72,12 @@ pub(super) async fn run(
                 continue;
             }
             let call = call_of(context, &text, default_task, flags, unchecked);
-            chunk.push(call.map_err(|error| at_line(file, number, enqueued, &error))?);
+            let (call, why) = call.map_err(|error| at_line(file, number, enqueued, &error))?;
+            if let (None, Some(why)) = (&foreign, why) {
+                warn_of_unique(context, &platform, &why);
+                foreign = Some(why);
+            }
+            chunk.push(call);
         }
         if chunk.len() == CHUNK || (is_end && !chunk.is_empty()) {
             enqueued += send(&platform.client, &mut chunk).await?;
@@ -104,13 +111,14 @@ fn read_line(reader: &mut (dyn BufRead + Send), line: &mut Vec<u8>) -> io::Resul
     Ok(read > 0)
 }
 
+/// Reads a call, and says why its unique key may be worth little.
 fn call_of(
     context: &Context,
     text: &[u8],
     default_task: Option<&str>,
     flags: &CallFlags,
     unchecked: bool,
-) -> Result<Call> {
+) -> Result<(Call, Option<String>)> {
     let unusable = |reason: String| CliError::plain(Code::BulkLine, reason);
     let line = parse(text).map_err(|error| unusable(within_line(&error)))?;
     let name =
@@ -121,7 +129,8 @@ fn call_of(
     }
     let positional = to_raw_value(&line.args).map_err(|error| unusable(error.to_string()))?;
     let call = Call::new(name, Arguments { positional, named });
-    if let (Some(task), false) = (known_task(context, name, unchecked)?, unchecked) {
+    let known = known_task(context, name, unchecked)?;
+    if let (Some(task), false) = (known, unchecked) {
         check(&call, task)?;
     }
     let when = |text: Option<String>| text.map(|text| text.parse::<When>()).transpose().map_err(unusable);
@@ -138,7 +147,8 @@ fn call_of(
         max_retries: line.max_retries.or(flags.max_retries),
         soft_limit: line.soft_limit.or(flags.soft_limit),
     };
-    Ok(own.apply(call, context.clock.now()))
+    let foreign = foreign_unique(context, name, known.is_some(), &own);
+    Ok((own.apply(call, context.clock.now()), foreign))
 }
 
 /// Reads a name where there is one.

@@ -5,6 +5,7 @@ use celeriac_protocol::{JobId, JobStatus};
 use clap::Args;
 use serde::Serialize;
 
+use crate::commands::names;
 use crate::context::Context;
 use crate::error::{Code, Result};
 use crate::exit::Exit;
@@ -15,7 +16,7 @@ use crate::values::job_id;
 /// Arguments of `jobs cancel`.
 #[derive(Args, Debug)]
 pub(super) struct CancelArgs {
-    /// The jobs
+    /// The jobs, each by its id or the beginning of it
     #[arg(required = true, value_parser = job_id)]
     ids: Vec<JobId>,
     /// Why, as the record will say
@@ -35,7 +36,7 @@ struct CancelView<'a> {
 pub(super) async fn run(context: &Context, args: &CancelArgs) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
     let mut exit = Exit::Done;
-    for id in &args.ids {
+    for id in &names::jobs(&platform, &args.ids).await? {
         let outcome = platform.client.cancel(id, &args.reason).await?;
         print(context, id, outcome)?;
         exit = match (exit, outcome) {

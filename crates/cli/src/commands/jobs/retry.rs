@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::unknown;
+use crate::commands::names;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
@@ -21,7 +22,7 @@ use crate::values::job_id;
     has completed, or whose dead letter is gone, a copy is enqueued under a new id."
 )]
 pub(super) struct RetryArgs {
-    /// The job
+    /// The job, by its id or the beginning of it
     #[arg(value_parser = job_id)]
     id: JobId,
 }
@@ -37,13 +38,14 @@ struct RetryView<'a> {
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: &RetryArgs) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
-    let runs_as = retry(&platform, &args.id).await?;
+    let id = names::job(&platform, &args.id).await?;
+    let runs_as = retry(&platform, &id).await?;
     let output = &context.output;
     if output.is_json() {
-        output.json(&RetryView { id: &args.id, runs_as: &runs_as })?;
+        output.json(&RetryView { id: &id, runs_as: &runs_as })?;
     } else {
-        if runs_as != args.id {
-            output.note(format_args!("a copy of {} was enqueued", args.id));
+        if runs_as != id {
+            output.note(format_args!("a copy of {id} was enqueued"));
         }
         output.line(&runs_as)?;
     }

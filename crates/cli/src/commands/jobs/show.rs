@@ -5,6 +5,7 @@ use celeriac_store::query::jobs;
 use clap::Args;
 
 use super::unknown;
+use crate::commands::names;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
@@ -15,7 +16,7 @@ use crate::views::JobDetailView;
 /// Arguments of `jobs show`.
 #[derive(Args, Debug)]
 pub(super) struct ShowArgs {
-    /// The job
+    /// The job, by its id or the beginning of it
     #[arg(value_parser = job_id)]
     id: JobId,
 }
@@ -23,11 +24,12 @@ pub(super) struct ShowArgs {
 /// Runs the command.
 pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
-    let Some(record) = jobs::find(platform.database.reader(), &args.id).await? else {
-        return Err(unknown(&platform.client, &args.id).await);
+    let id = names::job(&platform, &args.id).await?;
+    let Some(record) = jobs::find(platform.database.reader(), &id).await? else {
+        return Err(unknown(&platform.client, &id).await);
     };
     let admin = platform.broker().admin();
-    let message = platform.client.find(&args.id).await?.map(|found| found.state);
+    let message = platform.client.find(&id).await?.map(|found| found.state);
     let queue = record.summary.queue.clone();
     let paused_at = match message {
         Some(_) => admin

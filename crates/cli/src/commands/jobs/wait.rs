@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::unknown;
+use crate::commands::names;
 use crate::config::Period;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
@@ -25,7 +26,7 @@ const POLL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_mil
 /// Arguments of `jobs wait`.
 #[derive(Args, Debug)]
 pub(super) struct WaitArgs {
-    /// The job
+    /// The job, by its id or the beginning of it
     #[arg(value_parser = job_id)]
     id: JobId,
     /// Wait for this long at most [default: no limit; Ctrl-C ends the waiting, not the job]
@@ -51,7 +52,8 @@ const UNTAKEN: Duration = Duration::from_secs(3);
 pub(super) async fn run(context: &Context, args: &WaitArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let waiting = Waiting { timeout: args.timeout.map(|timeout| timeout.0), recorded: true };
-    follow(context, &platform.client, &args.id, waiting).await
+    let id = names::job(&platform, &args.id).await?;
+    follow(context, &platform.client, &id, waiting).await
 }
 
 /// Waits for a job and prints what came of it.
