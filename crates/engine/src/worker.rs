@@ -200,6 +200,9 @@ impl Worker {
         let side_stop = CancellationToken::new();
         let sides = TaskTracker::new();
         let (to_settler, inbox) = settler::channel();
+        // As long as this is there, the settler ends by the last call alone, and never because the fetcher is done:
+        // which of two that end together is heard of first is chance.
+        let line_to_settler = to_settler.clone();
         let last_call = CancellationToken::new();
         let mut settler = sides.spawn(settler::run(Arc::clone(&shared), inbox, last_call.clone()));
         sides.spawn(lease::run(Arc::clone(&shared), side_stop.clone()));
@@ -221,6 +224,7 @@ impl Worker {
         if let Err(panic) = fetched {
             tracing::error!(worker = %shared.name, error = %panic, "fetcher ended badly; leases will bring the jobs back");
         }
+        drop(line_to_settler);
         // Jobs are gone but for those that can't be stopped; what they still hand in is not waited for.
         last_call.cancel();
         if let Err(panic) = settler.await {

@@ -57,6 +57,11 @@ impl ManualClock {
         }
     }
 
+    /// Returns how many sleepers wait on this clock.
+    pub fn sleepers(&self) -> usize {
+        self.lock().sleepers.len()
+    }
+
     /// Returns the nearest instant that somebody sleeps for.
     pub fn next_wake(&self) -> Option<Timestamp> {
         self.lock().sleepers.iter().map(|(_, at, _)| *at).min()
