@@ -142,6 +142,7 @@ fn the_disk_is_full() {
     broker m20261123_keep_cancel_reasons made
     platform m20261122_jobs made
     platform m20261122_workflows made
+    platform m20261122_schedules made
     error: failed to use database "celeriac.db": no space left on its disk
      hint: free some space on its disk; nothing that was stored before is lost
     "#);
