@@ -17,11 +17,13 @@ use std::iter::FusedIterator;
 
 use serde::{Deserialize, Serialize};
 
+mod calendar;
 mod clocked;
 mod crontab;
 mod due;
 mod error;
 mod interval;
+mod plan;
 mod solar;
 mod suggest;
 mod text;
@@ -30,11 +32,16 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
+pub use calendar::{Calendar, Timetable};
 pub use clocked::Clocked;
 pub use crontab::{Crontab, CrontabFields, Dialect};
 pub use due::{DstNote, Due};
 pub use error::ScheduleError;
 pub use interval::{Interval, Period};
+pub use plan::{
+    CatchUp, ClockStep, Count, Fire, Life, MAX_COUNTED, MAX_FIRED, Plan, Policy, Skipped, Why, due_times,
+    jitter,
+};
 pub use solar::{Solar, SolarEvent};
 pub use zone::Zone;
 

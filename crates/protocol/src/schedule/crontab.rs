@@ -174,6 +174,16 @@ impl Crontab {
     }
 }
 
+/// Reads days of the week by themselves, as bits from Sunday on.
+pub(super) fn weekdays(text: &str) -> Result<u64, ScheduleError> {
+    Field::parse(Unit::DayOfWeek, text, Sunday::Zero).map(|field| field.bits)
+}
+
+/// Writes days of the week as they are read.
+pub(super) fn weekday_names(bits: u64) -> String {
+    Field::of(Unit::DayOfWeek, bits).to_string()
+}
+
 fn alias(name: &str) -> Result<&'static str, ScheduleError> {
     let lower = name.to_lowercase();
     let found = ALIASES.iter().find(|(known, _)| *known == lower);

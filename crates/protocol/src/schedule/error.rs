@@ -123,13 +123,11 @@ pub enum ScheduleError {
         text: String,
     },
     /// A part of a calendar is not understood.
-    #[error("calendar `{token}` {wrong}{}", did_you_mean(.hint))]
+    #[error("calendar `{token}` {wrong}")]
     Calendar {
         /// The part between commas.
         token: String,
         /// What is wrong with it, and what to type.
         wrong: String,
-        /// The nearest word.
-        hint: Option<String>,
     },
 }

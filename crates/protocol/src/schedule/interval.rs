@@ -160,6 +160,16 @@ impl Interval {
         if since < 0 && self.anchor.is_some() { None } else { self.nth(since.div_euclid(self.micros)) }
     }
 
+    /// Counts the due times from one instant to before another.
+    pub(super) fn count(&self, from: Timestamp, to: Timestamp) -> u64 {
+        let index = |at: Timestamp| {
+            let passed = at.as_micros().saturating_sub(1).saturating_sub(self.anchor_micros());
+            let index = passed.div_euclid(self.micros).saturating_add(1);
+            if self.anchor.is_some() { index.max(0) } else { index }
+        };
+        u64::try_from(index(to).saturating_sub(index(from))).unwrap_or(0)
+    }
+
     fn anchor_micros(&self) -> i64 {
         self.anchor.unwrap_or(Timestamp::EPOCH).as_micros()
     }
@@ -229,6 +239,16 @@ mod tests {
         assert_eq!(every.next_after(secs(-1)).unwrap().at, secs(0));
         assert_eq!(every.next_after(secs(301)).unwrap().at, secs(600));
         assert_eq!(every.previous_before(secs(0)).unwrap().at, secs(-300));
+    }
+
+    #[test]
+    fn due_times_are_counted_without_walking_over_them() {
+        let every = Interval::every(1, Period::Microseconds).unwrap();
+        assert_eq!(every.count(secs(0), secs(31_536_000)), 31_536_000_000_000);
+        let anchored = Interval::every(10, Period::Seconds).unwrap().from_anchor(secs(100));
+        for (from, to, expected) in [(0, 100, 0), (0, 101, 1), (100, 110, 1), (101, 121, 2), (121, 101, 0)] {
+            assert_eq!(anchored.count(secs(from), secs(to)), expected, "{from}..{to}");
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn crontab(text: &str, words: &[&str], zone: &Zone) -> Result<Crontab, ScheduleE
 }
 
 /// Tells a zone from the last field, in which days of the week may stand.
-fn is_zone(word: &str) -> bool {
+pub(super) fn is_zone(word: &str) -> bool {
     let letters: String =
         word.chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_lowercase();
     let weekday = letters

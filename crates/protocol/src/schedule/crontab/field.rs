@@ -116,9 +116,14 @@ impl Field {
         Ok(Self { bits, star: star.filter(|_| bits.count_ones() > 1), unit })
     }
 
+    /// Allows the numbers of these bits, as if each had been typed.
+    pub(super) fn of(unit: Unit, bits: u64) -> Self {
+        Self { bits, star: None, unit }
+    }
+
     /// Allows one number.
     pub(super) fn only(unit: Unit, number: u32) -> Self {
-        Self { bits: 1 << number, star: None, unit }
+        Self::of(unit, 1 << number)
     }
 
     /// Says whether it allows every number.
