@@ -30,7 +30,7 @@ pub(super) fn of(trace: &Backtrace) -> String {
 
 fn trimmed(trace: &str) -> String {
     let frames = frames(trace);
-    let inner = frames.iter().take_while(|frame| !frame.symbol.contains(EXECUTOR));
+    let inner = frames.iter().take_while(|frame| !frame.is_executor());
     let own: Vec<&Frame<'_>> = inner.filter(|frame| !frame.is_machinery()).take(MAX_FRAMES).collect();
     let mut lines: Vec<&str> = own.iter().flat_map(|frame| frame.lines.iter().copied()).collect();
     let left_out = frames.len() - own.len();
@@ -78,12 +78,37 @@ impl Frame<'_> {
         let inside = self.symbol.trim_start_matches(['<', '&', '*', '(', '[']);
         let (subject, rest) = inside.split_once(" as ").unwrap_or((inside, ""));
         let named = if subject.contains("::") { subject } else { rest };
-        match named.split_once("::") {
+        // What is generic over a type of the task's, `poll<app::Job>`, is no more the task's for that.
+        let name =
+            if self.symbol.starts_with('<') { named } else { named.split('<').next().unwrap_or(named) };
+        match name.split_once("::") {
             Some((first, _)) => MACHINERY.contains(&first),
-            // `main`, `_start`, `clone3`, `<unknown>`.
-            None => true,
+            // `main`, `_start`, `clone3`, `<unknown>`, or one whose path only its place tells.
+            None => self.place().is_none_or(is_of_machinery),
         }
     }
+
+    /// Says whether it is the one that calls the task, by its name or, where that is cut short, by its place.
+    fn is_executor(&self) -> bool {
+        let is_there = |place: &str| {
+            let own = file!().trim_end_matches("error/trace.rs");
+            place.contains(&format!("{own}registry.rs:"))
+        };
+        self.symbol.contains(EXECUTOR) || self.place().is_some_and(is_there)
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.lines.get(1).map(|line| line.trim_start().trim_start_matches("at "))
+    }
+}
+
+/// Says whether a file is the standard library's, or lies in the folder of a version of one of these crates.
+fn is_of_machinery(place: &str) -> bool {
+    let is_version = |part: &str| {
+        let (name, version) = part.rsplit_once('-').unwrap_or((part, ""));
+        version.starts_with(|c: char| c.is_ascii_digit()) && MACHINERY.contains(&&*name.replace('-', "_"))
+    };
+    place.starts_with("/rustc/") || place.split('/').any(is_version)
 }
 
 #[cfg(test)]
@@ -120,6 +145,27 @@ mod tests {
              at ./src/tasks.rs:7:1
       (7 other frames left out)"
         );
+    }
+
+    /// So they are written where only the tables of lines are kept.
+    #[test]
+    fn names_that_are_cut_short_are_judged_by_their_place() {
+        let own = file!().trim_end_matches("error/trace.rs");
+        let trace = format!(
+            "   3: {{closure#0}}<shop::Order>
+             at ./src/orders.rs:12:9
+   4: poll<shop::Order>
+             at /cargo/registry/src/index/futures-util-0.3.34/src/future/map.rs:55:44
+   5: poll<shop::Order>
+             at /rustc/5980/library/core/src/future/future.rs:133:9
+   6: {{async_block#0}}<shop::Order>
+             at /home/me/{own}registry.rs:221:40
+   7: shop::main"
+        );
+        let kept = "   3: {closure#0}<shop::Order>
+             at ./src/orders.rs:12:9
+      (4 other frames left out)";
+        assert_eq!(trimmed(&trace), kept);
     }
 
     #[test]
