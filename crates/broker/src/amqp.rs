@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use self::dead::Died;
 use self::held::{Held, Holding};
 use self::intake::{Arrived, Intake, Shelf, Surroundings};
-use self::link::{Link, refused};
+use self::link::{Link, not_taken};
 use self::moves::{MOVES, Move, Mover};
 use self::notices::Hub;
 use self::publish::{Outgoing, Publisher};
@@ -38,6 +38,7 @@ mod notices;
 mod options;
 mod publish;
 mod replies;
+mod size;
 mod table;
 mod topology;
 mod wire;
@@ -97,10 +98,10 @@ impl AmqpBroker {
     /// [`BrokerError::Unavailable`]: it does not answer.
     pub async fn open(options: AmqpOptions, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
         options.validate()?;
-        let place = options.place()?;
+        let places = options.places()?;
         let link = |what: &str| {
             let name = format!("celeriac {} {what}", std::process::id());
-            Arc::new(Link::new(place.clone(), name, options.deadline))
+            Arc::new(Link::new(places.clone(), name, options.deadline))
         };
         let (incoming, outgoing) = (link("incoming"), link("outgoing"));
         let publisher = Publisher::new(options.clone(), Arc::clone(&outgoing), Arc::clone(&incoming));
@@ -180,6 +181,15 @@ impl Core {
         self.mover.give_back(&intake.shelf, arrived).await
     }
 
+    /// Does the same where somebody else takes from the queue.
+    async fn give_back_to_others(&self, queue: &str) -> Result<(), BrokerError> {
+        let Some(intake) = self.intakes.lock().await.get(queue).cloned() else { return Ok(()) };
+        if intake.shelf.is_alive() && self.incoming.in_time(intake.is_shared()).await? {
+            return self.rest(queue).await;
+        }
+        Ok(())
+    }
+
     /// Begins with another queue each time, and leaves out those that are paused.
     fn open_queues<'q>(&self, queues: &'q [String]) -> Vec<&'q str> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % queues.len().max(1);
@@ -191,7 +201,7 @@ impl Core {
     fn deliver(&self, intake: &Intake, arrived: Arrived, lease: std::time::Duration) -> Delivery {
         let Arrived { envelope, counts, tag } = arrived;
         self.held.hold(tag, Holding { id: envelope.id.clone(), shelf: Arc::clone(&intake.shelf) });
-        intake.held.fetch_add(1, Ordering::Relaxed);
+        intake.hold(tag);
         Delivery {
             envelope,
             tag,
@@ -226,9 +236,8 @@ impl Core {
         let mut deliveries = Vec::new();
         self.take(&intakes, request, &mut deliveries);
         for _ in 0..CATCH_UPS {
-            let is_enough =
-                deliveries.len() == request.max || !deliveries.is_empty() && !self.options.patient;
-            if is_enough {
+            // What is in hand waits for no more: the next fetch has that.
+            if !deliveries.is_empty() {
                 break;
             }
             let caught_up = try_join_all(intakes.iter().map(|intake| intake.catch_up())).await;
@@ -269,7 +278,7 @@ impl Core {
     }
 
     fn write(&self, envelope: &Envelope, counts: Counts, now: Timestamp) -> Result<Outgoing, BrokerError> {
-        let written = wire::write(envelope, counts, self.priorities()).map_err(refused)?;
+        let written = wire::write(envelope, counts, self.priorities()).map_err(not_taken)?;
         let seconds = envelope.due_at.map_or(0, |due_at| delay::seconds_until(due_at, now));
         Outgoing::to(&envelope.queue, seconds, written)
     }
@@ -287,7 +296,7 @@ impl Core {
 
     fn let_go(&self, intakes: &HashMap<String, Arc<Intake>>, queue: &str, tag: LeaseTag) {
         if let Some(intake) = intakes.get(queue).filter(|intake| intake.shelf.key == tag.key) {
-            intake.held.fetch_sub(1, Ordering::Relaxed);
+            intake.let_go(tag);
         }
     }
 
@@ -367,7 +376,7 @@ impl Broker for AmqpBroker {
         let (core, now) = (&*self.core, self.core.clock.now());
         if let Some(envelope) = envelopes.iter().find(|envelope| envelope.unique_key.is_some()) {
             let id = &envelope.id;
-            return Err(refused(format!(
+            return Err(not_taken(format!(
                 "job {id} has a unique key, and RabbitMQ can't keep a second one out"
             )));
         }

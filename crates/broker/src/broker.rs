@@ -8,8 +8,8 @@ use celeriac_db::{Database, DbTx};
 use celeriac_protocol::{Envelope, JobId, Timestamp};
 
 use crate::{
-    BrokerAdmin, BrokerError, Cancellation, Capabilities, Delivery, LeaseTag, Notifier, Renewal, Settled,
-    Settlement,
+    BrokerAdmin, BrokerError, Cancellation, Capabilities, Delivery, Found, LeaseTag, Notifier, Renewal,
+    Settled, Settlement,
 };
 
 /// Moves messages. It knows nothing of what they mean.
@@ -24,8 +24,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Stores messages, all or none, and returns one answer for each in the given order.
     ///
-    /// RabbitMQ stores one after the other: where it fails there, those may be stored that came before. Messages for
-    /// exchanges come first, which alone may be refused because nobody wants them.
+    /// RabbitMQ stores one after the other: where it fails there, those may be stored that came before, and
+    /// [`BrokerError::NotTaken`] tells which. Messages for exchanges come first, which alone may be refused because nobody
+    /// wants them.
     ///
     /// Once it returns they are as durable as the transport is. A message whose id or unique key
     /// is in a queue already is not stored again and answers [`Publication::Duplicate`].
@@ -34,7 +35,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Leases up to `request.max` messages that are due, without waiting.
     ///
     /// The highest priority comes first within each queue, then the oldest; queues take turns at
-    /// being asked first. A message whose holder let its lease end is among them again, with `lost`
+    /// being asked first. A transport that [pushes](Capabilities::push) may give fewer than there are while others are on
+    /// their way to it, and nothing only where there is nothing. A message whose holder let its lease end is among them again, with `lost`
     /// counted up. Paused queues give nothing. A caller that goes away while it waits may have been
     /// given messages all the same; they come back when their leases end.
     async fn fetch(&self, request: &FetchRequest<'_>) -> Result<Fetched, BrokerError>;
@@ -87,6 +89,9 @@ pub trait SqlBroker: Send + Sync {
 
     /// Does what [`BrokerAdmin::cancel`] does, as part of `tx`.
     async fn cancel_in(&self, tx: &DbTx, id: &JobId, reason: &str) -> Result<Cancellation, BrokerError>;
+
+    /// Returns up to `max` messages of a queue that wait there, in no certain order, and leaves them where they are.
+    async fn waiting(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError>;
 
     /// Does what [`BrokerAdmin::revive`] does, as part of `tx`.
     async fn revive_in(

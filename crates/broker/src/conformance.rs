@@ -127,9 +127,20 @@ fn ids_of(deliveries: &[Delivery]) -> Vec<String> {
     deliveries.iter().map(|delivery| delivery.envelope.id.to_string()).collect()
 }
 
+/// Takes up to `max` messages, or all that there are; what is on its way comes with the next fetch where it is pushed.
 async fn take(broker: &dyn Broker, queues: &[&str], max: usize) -> Result<Fetched, BrokerError> {
     let queues: Vec<String> = queues.iter().map(|queue| (*queue).to_owned()).collect();
-    broker.fetch(&FetchRequest { queues: &queues, max, lease: LEASE, holder: "worker-1" }).await
+    let fetch = |max| FetchRequest { queues: &queues, max, lease: LEASE, holder: "worker-1" };
+    let mut fetched = broker.fetch(&fetch(max)).await?;
+    while broker.capabilities().push && !fetched.deliveries.is_empty() && fetched.deliveries.len() < max {
+        let mut more = broker.fetch(&fetch(max - fetched.deliveries.len())).await?;
+        fetched.next_due_at = more.next_due_at;
+        if more.deliveries.is_empty() {
+            break;
+        }
+        fetched.deliveries.append(&mut more.deliveries);
+    }
+    Ok(fetched)
 }
 
 /// Returns what a second, forgetful holder of the same lease would have in its hands.

@@ -33,6 +33,19 @@ pub enum BrokerError {
         #[source]
         source: Cause,
     },
+    /// Of the messages that were to be published some are such as the server behind the transport never takes: too
+    /// large for it, or for a place that it does not have. Waiting does not help them, and harms no others.
+    #[error("hand messages to {product}")]
+    NotTaken {
+        /// The server's product (`RabbitMQ`).
+        product: &'static str,
+        /// Which of the messages it has taken all the same, in the order in which they were given; those that it does
+        /// not reach were not.
+        taken: Vec<bool>,
+        /// What is wrong with the first of the others.
+        #[source]
+        source: Cause,
+    },
 }
 
 /// What a client library says, whose types are no part of ours.
@@ -44,7 +57,21 @@ impl BrokerError {
         match self {
             Self::Database { source, .. } => source.is_retryable(),
             Self::Unavailable { .. } => true,
-            Self::Refused { .. } => false,
+            Self::Refused { .. } | Self::NotTaken { .. } => false,
+        }
+    }
+
+    /// Says whether the server said no, to whom asks or to what he brings.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NotTaken { .. })
+    }
+
+    /// Says whether a message is known to be in its queue though publishing it with others failed; `index` is its place
+    /// among them.
+    pub fn has_taken(&self, index: usize) -> bool {
+        match self {
+            Self::NotTaken { taken, .. } => taken.get(index).copied().unwrap_or(false),
+            _ => false,
         }
     }
 }

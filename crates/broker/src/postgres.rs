@@ -236,6 +236,10 @@ impl SqlBroker for PostgresBroker {
         Ok(cancellation)
     }
 
+    async fn waiting(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
+        admin::waiting(&self.alone()?, queue, max, self.now()).await
+    }
+
     async fn revive_in(
         &self,
         tx: &DbTx,

@@ -210,6 +210,10 @@ impl SqlBroker for SqliteBroker {
         Ok(cancellation)
     }
 
+    async fn waiting(&self, queue: &str, max: usize) -> Result<Vec<Found>, BrokerError> {
+        admin::waiting(self.inner.db.reader(), queue, max, self.now()).await.map_err(failed("read messages"))
+    }
+
     async fn revive_in(
         &self,
         tx: &DbTx,

@@ -12,11 +12,10 @@ mod suite {
 
     async fn open() -> Fixture {
         let clock = ManualClock::default();
-        // The suite wants what is unset in the middle, and all that was published at once.
+        // The suite wants what is unset in the middle.
         let options = AmqpOptions {
             max_priority: Some(MAX_PRIORITY),
             unset_priority: DEFAULT_PRIORITY,
-            patient: true,
             ..AmqpOptions::at(rabbitmq_corner().unwrap())
         };
         let broker = AmqpBroker::open(options.clone(), Arc::new(clock.clone())).await.unwrap();

@@ -19,6 +19,8 @@ pub(super) struct Acks {
     come_beyond: BTreeSet<u64>,
     /// Whether one was left out for good.
     has_gap: bool,
+    /// The highest that has come.
+    last: u64,
 }
 
 /// What is said to the server.
@@ -34,6 +36,7 @@ impl Acks {
     /// Notes that a message has come.
     pub(super) fn came(&mut self, number: u64) {
         self.open.insert(number);
+        self.last = self.last.max(number);
         if number != self.come_up_to + 1 {
             self.come_beyond.insert(number);
             self.has_gap |= self.come_beyond.len() > MOST_BEFORE;
@@ -46,6 +49,11 @@ impl Acks {
         while self.come_beyond.remove(&(self.come_up_to + 1)) {
             self.come_up_to += 1;
         }
+    }
+
+    /// Returns the highest number that has come; 0 before the first.
+    pub(super) fn last(&self) -> u64 {
+        self.last
     }
 
     /// Notes that messages are acknowledged, and returns how that is said.

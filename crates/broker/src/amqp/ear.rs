@@ -102,7 +102,8 @@ pub(super) async fn speak(core: Arc<Core>, mut unsent: mpsc::Receiver<Vec<u8>>) 
     }
 }
 
-/// Gives back what lies in a buffer for too long, because its worker is busy with what other queues gave.
+/// Gives back what lies in a buffer for too long, because its worker is busy with what other queues gave, if others may
+/// take it. Where nobody else does it keeps its place: what is given back stands behind all that waits.
 pub(super) async fn look_after_buffers(core: Arc<Core>) {
     let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -114,7 +115,7 @@ pub(super) async fn look_after_buffers(core: Arc<Core>) {
             hoarding.map(|(queue, _)| queue.clone()).collect()
         };
         for queue in hoarding {
-            if let Err(error) = core.rest(&queue).await {
+            if let Err(error) = core.give_back_to_others(&queue).await {
                 tracing::debug!(%error, queue, "what lies in the buffer could not be given back");
             }
         }

@@ -1,7 +1,7 @@
 //! What one queue pushes to us: a buffer in front of the worker, never larger than its free slots.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use celeriac_protocol::{Clock, Envelope, Timestamp};
@@ -13,7 +13,7 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedMutexGuard, broadcast, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::acks::{Acks, Words};
@@ -144,10 +144,11 @@ pub(super) struct Intake {
     pub(super) line: u64,
     name: ShortString,
     /// One change at a time.
-    flow: tokio::sync::Mutex<Flow>,
+    flow: Arc<tokio::sync::Mutex<Flow>>,
     orders: mpsc::Sender<Order>,
-    /// How many messages of this channel are held.
-    pub(super) held: AtomicUsize,
+    held: Mutex<Held>,
+    /// The change that is under way: it comes to its end when its caller's time is over, too.
+    change: Mutex<JoinSet<()>>,
     _reading: JoinSet<()>,
 }
 
@@ -156,6 +157,14 @@ pub(super) struct Intake {
 struct Flow {
     granted: usize,
     consumers: Vec<ShortString>,
+}
+
+/// The messages that are held and take room of the consumers that there are.
+#[derive(Default)]
+struct Held {
+    messages: usize,
+    /// The last number of the channel that came by consumers that there are no more; what came by them takes no room.
+    past: i64,
 }
 
 /// What reading needs of the rest.
@@ -194,33 +203,58 @@ impl Intake {
             shelf,
             line: line.number,
             name: topology::name(queue)?,
-            flow: tokio::sync::Mutex::default(),
+            flow: Arc::default(),
             orders,
-            held: AtomicUsize::new(0),
+            held: Mutex::default(),
+            change: Mutex::default(),
             _reading: reading,
         })
     }
 
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a message is worked on.
+    pub(super) fn hold(&self, tag: LeaseTag) {
+        let mut held = self.held();
+        held.messages += usize::from(tag.fence > held.past);
+    }
+
+    /// Notes that it is no more.
+    pub(super) fn let_go(&self, tag: LeaseTag) {
+        let mut held = self.held();
+        let takes_room = usize::from(tag.fence > held.past);
+        held.messages = held.messages.saturating_sub(takes_room);
+    }
+
+    /// Makes a change that comes to its end also when its caller's time is over meanwhile: a consumer of which nobody
+    /// knows would be given messages that nobody reads.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl Future<Output = Result<T, BrokerError>> + Send + 'static,
+    ) -> Result<T, BrokerError> {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut changes = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those before have ended, as one waits for the other.
+            while changes.try_join_next().is_some() {}
+            // Whoever waited may have gone.
+            changes.spawn(async move { drop(tell.send(change.await)) });
+        }
+        told.await.map_err(unavailable)?
+    }
+
     /// Lets the server push as much as can be worked on: what is held, and `free` more.
     pub(super) async fn grant(&self, free: usize) -> Result<(), BrokerError> {
+        let flow = Arc::clone(&self.flow).lock_owned().await;
         let parked = self.shelf.parked().len().min(PARKED).next_multiple_of(PARKED_STEP);
-        let wanted = self.held.load(Ordering::Relaxed) + parked + free;
-        let wanted = wanted.min(MOST_GRANTED);
-        let mut flow = self.flow.lock().await;
+        let wanted = (self.held().messages + parked + free).min(MOST_GRANTED);
         if flow.granted >= wanted {
             return Ok(());
         }
-        // A consumer keeps the room that it began with, so there is another for what is missing.
-        let channel = &self.shelf.channel;
-        let more = u16::try_from(wanted - flow.granted).unwrap_or(u16::MAX);
-        channel.basic_qos(more, BasicQosOptions::default()).await.map_err(failed)?;
-        let options = BasicConsumeOptions::default();
-        let consumer = channel.basic_consume(self.name.clone(), "".into(), options, FieldTable::default());
-        let consumer = consumer.await.map_err(failed)?;
-        flow.consumers.push(consumer.tag());
-        flow.granted = wanted;
-        self.orders.send(Order::Add(consumer)).await.map_err(unavailable_reader)?;
-        drop(flow);
+        let (channel, name, orders) = (self.shelf.channel.clone(), self.name.clone(), self.orders.clone());
+        self.change(widen(flow, wanted, channel, name, orders)).await?;
         self.catch_up().await.map(drop)
     }
 
@@ -244,15 +278,22 @@ impl Intake {
         done.await.map_err(unavailable)
     }
 
-    /// Takes no more, and returns what is on the shelf. What is held goes on.
+    /// Takes no more, and returns what is on the shelf. What is held goes on, and takes no room of those who come next.
     pub(super) async fn rest(&self) -> Result<Vec<Arrived>, BrokerError> {
-        let mut flow = self.flow.lock().await;
-        for tag in std::mem::take(&mut flow.consumers) {
-            self.shelf.channel.basic_cancel(tag, BasicCancelOptions::default()).await.map_err(failed)?;
-        }
-        flow.granted = 0;
+        let flow = Arc::clone(&self.flow).lock_owned().await;
+        let _flow = self.change(close(flow, self.shelf.channel.clone())).await?;
         self.settle_down().await?;
+        let last = self.shelf.acks().last();
+        *self.held() = Held { messages: 0, past: i64::try_from(last).unwrap_or(i64::MAX) };
         Ok(self.shelf.take_all())
+    }
+
+    /// Says whether somebody else takes from the queue, too.
+    pub(super) async fn is_shared(&self) -> Result<bool, BrokerError> {
+        let own = self.flow.lock().await.consumers.len();
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asked = self.shelf.channel.queue_declare(self.name.clone(), passive, FieldTable::default());
+        Ok(usize::try_from(asked.await.map_err(failed)?.consumer_count()).unwrap_or(usize::MAX) > own)
     }
 
     /// Says whether there is something here that nobody has asked for since `looks` looks.
@@ -260,6 +301,38 @@ impl Intake {
         let has_some = !self.shelf.ready().is_empty();
         has_some && self.shelf.untouched.fetch_add(1, Ordering::Relaxed) >= looks
     }
+}
+
+/// Makes room for more: a consumer keeps the room that it began with, so there is another for what is missing.
+async fn widen(
+    mut flow: OwnedMutexGuard<Flow>,
+    wanted: usize,
+    channel: Channel,
+    name: ShortString,
+    orders: mpsc::Sender<Order>,
+) -> Result<(), BrokerError> {
+    let more = u16::try_from(wanted - flow.granted).unwrap_or(u16::MAX);
+    channel.basic_qos(more, BasicQosOptions::default()).await.map_err(failed)?;
+    let options = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(name, "".into(), options, FieldTable::default());
+    let consumer = consumer.await.map_err(failed)?;
+    flow.consumers.push(consumer.tag());
+    flow.granted = wanted;
+    orders.send(Order::Add(consumer)).await.map_err(unavailable_reader)
+}
+
+/// Ends all consumers; one that could not be ended is ended by the next try.
+async fn close(
+    mut flow: OwnedMutexGuard<Flow>,
+    channel: Channel,
+) -> Result<OwnedMutexGuard<Flow>, BrokerError> {
+    // Whoever fetches next begins anew, come what may.
+    flow.granted = 0;
+    while let Some(tag) = flow.consumers.last().cloned() {
+        channel.basic_cancel(tag, BasicCancelOptions::default()).await.map_err(failed)?;
+        flow.consumers.pop();
+    }
+    Ok(flow)
 }
 
 fn unavailable_reader<T>(_: mpsc::error::SendError<T>) -> BrokerError {

@@ -1,7 +1,7 @@
 //! A connection that comes back by itself, and what the server's errors mean to us.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +25,10 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Is responsible for one connection, which all calls of one kind share.
 pub(super) struct Link {
-    place: Place,
+    /// Tried in turn whenever a connection is to be made, first the one that was there last.
+    places: Vec<Place>,
+    /// Which of them is next.
+    turn: AtomicUsize,
     /// Shown by the server's own tools.
     name: String,
     deadline: Duration,
@@ -90,6 +93,12 @@ impl Line {
     pub(super) fn is_alive(&self) -> bool {
         self.connection.status().connected()
     }
+
+    /// Returns how many bytes the server takes in one frame; `None` where it sets no limit.
+    pub(super) fn frame_max(&self) -> Option<usize> {
+        let frame_max = self.connection.configuration().frame_max();
+        (frame_max > 0).then(|| usize::try_from(frame_max).unwrap_or(usize::MAX))
+    }
 }
 
 /// Something was not done before its deadline.
@@ -104,9 +113,17 @@ struct Blocked;
 
 impl Link {
     /// Makes a link that connects when it is first used.
-    pub(super) fn new(place: Place, name: String, deadline: Duration) -> Self {
+    pub(super) fn new(places: Vec<Place>, name: String, deadline: Duration) -> Self {
         let (current, last_failure) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { place, name, deadline, current, lines: AtomicU64::new(0), last_failure }
+        Self {
+            places,
+            turn: AtomicUsize::new(0),
+            name,
+            deadline,
+            current,
+            lines: AtomicU64::new(0),
+            last_failure,
+        }
     }
 
     /// Does something within the deadline.
@@ -145,12 +162,17 @@ impl Link {
         current.take();
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.connect().await {
-                Ok(connection) => return Ok(Arc::clone(current.insert(self.number(connection)))),
-                Err(error) if !is_passing(&error) => return Err(self.refused(error)),
-                Err(error) => {
-                    tracing::debug!(%error, "RabbitMQ is not to be reached, trying again");
-                    *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            for _ in &self.places {
+                // The turn goes on first: a caller whose time is over in between leaves the next place to the next.
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+                let place = &self.places[turn % self.places.len()];
+                match self.connect(place).await {
+                    Ok(connection) => {
+                        self.turn.store(turn, Ordering::Relaxed);
+                        return Ok(Arc::clone(current.insert(self.number(connection))));
+                    }
+                    Err(error) if !is_passing(&error) => return Err(not_let_in(place, error)),
+                    Err(error) => self.note(place, error),
                 }
             }
             tokio::time::sleep(pause).await;
@@ -158,9 +180,15 @@ impl Link {
         }
     }
 
-    async fn connect(&self) -> lapin::Result<Connection> {
+    fn note(&self, place: &Place, error: lapin::Error) {
+        let host = &place.uri.authority.host;
+        tracing::debug!(%error, host, "RabbitMQ is not to be reached, trying again");
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    async fn connect(&self, place: &Place) -> lapin::Result<Connection> {
         let properties = ConnectionProperties::default().with_connection_name(self.name.as_str().into());
-        let Place { uri, tls } = self.place.clone();
+        let Place { uri, tls } = place.clone();
         let connecting = Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?);
         match tokio::time::timeout(CONNECT, connecting).await {
             Ok(connected) => connected,
@@ -180,19 +208,19 @@ impl Link {
             publishing: Semaphore::new(PUBLISHING),
         })
     }
+}
 
-    /// Says what is to be mended where the server does not let us in.
-    fn refused(&self, error: lapin::Error) -> BrokerError {
-        let (user, vhost) = (&self.place.uri.authority.userinfo.username, &self.place.uri.vhost);
-        let what = match code(&error) {
-            Some(403) => format!("user \"{user}\" is unknown there, or the password is wrong"),
-            Some(530) => {
-                format!("virtual host \"{vhost}\" is not there, or user \"{user}\" may not use it")
-            }
-            _ => return failed(error),
-        };
-        BrokerError::Refused { product: PRODUCT, source: Box::new(NotLetIn { what, source: error }) }
-    }
+/// Says what is to be mended where the server does not let us in.
+fn not_let_in(place: &Place, error: lapin::Error) -> BrokerError {
+    let (user, vhost) = (&place.uri.authority.userinfo.username, &place.uri.vhost);
+    let what = match code(&error) {
+        Some(403) => format!("user \"{user}\" is unknown there, or the password is wrong"),
+        Some(530) => {
+            format!("virtual host \"{vhost}\" is not there, or user \"{user}\" may not use it")
+        }
+        _ => return failed(error),
+    };
+    BrokerError::Refused { product: PRODUCT, source: Box::new(NotLetIn { what, source: error }) }
 }
 
 /// The server does not let us in.
@@ -221,6 +249,11 @@ pub(super) fn refused(why: impl Into<crate::Cause>) -> BrokerError {
     BrokerError::Refused { product: PRODUCT, source: why.into() }
 }
 
+/// Says that the server does not take a message as it is.
+pub(super) fn not_taken(why: impl Into<crate::Cause>) -> BrokerError {
+    BrokerError::NotTaken { product: PRODUCT, taken: Vec::new(), source: why.into() }
+}
+
 /// Returns the code of AMQP by which the server said no.
 pub(super) fn code(error: &lapin::Error) -> Option<u16> {
     match error.kind() {
@@ -233,7 +266,7 @@ pub(super) fn code(error: &lapin::Error) -> Option<u16> {
 }
 
 /// Says whether the same may be done later without anybody changing anything.
-fn is_passing(error: &lapin::Error) -> bool {
+pub(super) fn is_passing(error: &lapin::Error) -> bool {
     match error.kind() {
         ErrorKind::ProtocolError(error) => match error.kind() {
             // A queue that went is declared anew; one that somebody else has to himself comes free.

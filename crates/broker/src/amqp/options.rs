@@ -16,7 +16,9 @@ use crate::tls::{self, Tls};
 pub struct AmqpOptions {
     /// `amqp://[user:password@]host[:port][/vhost]`, `amqps://` for TLS with the system's certificate
     /// authorities, and those of the file that `?cacertfile=PATH` names (`certfile` and `keyfile` for a certificate of
-    /// our own, RabbitMQ's words all); without a virtual host it is `/`.
+    /// our own, RabbitMQ's words all); without a virtual host it is `/`. Several, with `;` between them as in Celery's
+    /// lists, are tried in turn whenever a connection
+    /// is made, beginning with the one that was there last.
     pub url: String,
     /// The queues that are counted before anybody has used them here, since RabbitMQ tells no names.
     pub queues: Vec<String>,
@@ -33,9 +35,6 @@ pub struct AmqpOptions {
     pub quorum: bool,
     /// How long each call may take, a new connection included.
     pub deadline: Duration,
-    /// Whether a fetch that found less than it asked for waits for what is on its way, too. One that
-    /// found nothing always does.
-    pub patient: bool,
 }
 
 impl fmt::Debug for AmqpOptions {
@@ -69,7 +68,6 @@ impl AmqpOptions {
             unset_priority: 0,
             quorum: false,
             deadline: Duration::from_secs(5),
-            patient: false,
         }
     }
 
@@ -78,13 +76,17 @@ impl AmqpOptions {
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
     pub fn validate(&self) -> Result<(), BrokerError> {
-        self.place()?;
+        self.places()?;
         let wrong = if self.max_priority.is_some() && self.quorum {
             "a quorum queue has no highest priority"
         } else if self.max_priority == Some(0) {
             "the highest priority is 1 to 255"
         } else if self.unset_priority > MAX_PRIORITY {
             "the place of messages without a priority is 0 to 9"
+        } else if self.urls().count() > MOST_PLACES {
+            "a list names 32 servers at most"
+        } else if self.urls().next().is_none() {
+            "the list names no server"
         } else if self.deadline.is_zero() {
             "the deadline is longer than nothing"
         } else {
@@ -93,41 +95,54 @@ impl AmqpOptions {
         Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
     }
 
-    /// Reads where the server is and how one is let in there.
+    /// Reads where the servers are and how one is let in there.
     ///
     /// # Errors
-    /// [`BrokerError::Refused`]: the URL is none that is understood, or a file that it names can't be read.
-    pub(super) fn place(&self) -> Result<Place, BrokerError> {
-        let refused = |source| BrokerError::Refused { product: PRODUCT, source };
-        let uri = self.uri()?;
-        let Tls { authorities, identity, is_unverified } =
-            Tls::of(&self.url, &tls::RABBITMQ).map_err(refused)?;
-        if is_unverified {
-            let why = "certificates are always looked at; name the authority of this one by cacertfile in place of verify";
-            return Err(refused(why.into()));
-        }
-        let cert_chain =
-            authorities.map(String::from_utf8).transpose().map_err(|error| refused(error.into()))?;
-        let identity = identity.map(|(pem, key)| OwnedIdentity::PKCS8 { pem, key });
-        Ok(Place { uri, tls: OwnedTLSConfig { identity, cert_chain } })
+    /// [`BrokerError::Refused`]: a URL is none that is understood, or a file that it names can't be read.
+    pub(super) fn places(&self) -> Result<Vec<Place>, BrokerError> {
+        self.urls().map(place).collect()
     }
 
-    /// Reads the URL.
-    ///
-    /// # Errors
-    /// [`BrokerError::Refused`]: it is none that is understood.
-    fn uri(&self) -> Result<AMQPUri, BrokerError> {
-        let refused = |source: String| BrokerError::Refused { product: PRODUCT, source: source.into() };
-        // Celery's name for the same.
-        let url = self.url.strip_prefix("py").filter(|rest| rest.starts_with("amqp")).unwrap_or(&self.url);
-        let mut uri: AMQPUri = url.parse().map_err(refused)?;
-        if uri.vhost.is_empty() {
-            // What Celery makes of it, too: nobody has a virtual host without a name.
-            "/".clone_into(&mut uri.vhost);
-        }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
-        Ok(uri)
+    /// Parts a list as Celery's client library does.
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        let several = self.url.contains(';').then_some(';');
+        let urls = self.url.split(move |c| Some(c) == several).map(str::trim);
+        urls.filter(move |url| !url.is_empty() || several.is_none())
     }
+}
+
+/// How many servers one URL may name.
+const MOST_PLACES: usize = 32;
+
+/// Reads where one server is.
+fn place(url: &str) -> Result<Place, BrokerError> {
+    let refused = |source| BrokerError::Refused { product: PRODUCT, source };
+    let uri = uri(url)?;
+    let Tls { authorities, identity, is_unverified } = Tls::of(url, &tls::RABBITMQ).map_err(refused)?;
+    if is_unverified {
+        let why = "certificates are always looked at; name the authority of this one by cacertfile in place of verify";
+        return Err(refused(why.into()));
+    }
+    let cert_chain = authorities.map(String::from_utf8).transpose().map_err(|error| refused(error.into()))?;
+    let identity = identity.map(|(pem, key)| OwnedIdentity::PKCS8 { pem, key });
+    Ok(Place { uri, tls: OwnedTLSConfig { identity, cert_chain } })
+}
+
+/// Reads the URL of one server.
+///
+/// # Errors
+/// [`BrokerError::Refused`]: it is none that is understood.
+fn uri(url: &str) -> Result<AMQPUri, BrokerError> {
+    let refused = |source: String| BrokerError::Refused { product: PRODUCT, source: source.into() };
+    // Celery's name for the same.
+    let url = url.strip_prefix("py").filter(|rest| rest.starts_with("amqp")).unwrap_or(url);
+    let mut uri: AMQPUri = url.parse().map_err(refused)?;
+    if uri.vhost.is_empty() {
+        // What Celery makes of it, too: nobody has a virtual host without a name.
+        "/".clone_into(&mut uri.vhost);
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+    Ok(uri)
 }
 
 #[cfg(test)]
@@ -143,13 +158,25 @@ mod tests {
             ("pyamqp://host/my%2Fown", "my/own", 5672),
             ("amqps://me:a%40b@host/v", "v", 5671),
         ] {
-            let uri = AmqpOptions::at(url).uri().unwrap();
+            let uri = uri(url).unwrap();
             assert_eq!((uri.vhost.as_str(), uri.authority.port), (vhost, port), "{url}");
             assert_eq!(uri.query.heartbeat, Some(HEARTBEAT_SECS));
         }
         for url in ["redis://host", "amqp", "nonsense"] {
-            assert!(AmqpOptions::at(url).uri().is_err(), "{url}");
+            assert!(AmqpOptions::at(url).validate().is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn list_names_several_servers_in_their_order() {
+        let hosts = |url: &str| -> Result<Vec<String>, BrokerError> {
+            let places = AmqpOptions::at(url).places()?;
+            Ok(places.into_iter().map(|place| place.uri.authority.host).collect())
+        };
+        assert_eq!(hosts("amqp://a").unwrap(), ["a"]);
+        assert_eq!(hosts("amqp://a:1//;pyamqp://b/shop; amqp://c;").unwrap(), ["a", "b", "c"]);
+        assert!(hosts("amqp://a;redis://b").is_err());
+        assert!(AmqpOptions::at(["amqp://a"; 33].join(";")).validate().is_err());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Publishing: many at a time, each confirmed by the server before it counts.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,8 +11,9 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::delay;
-use super::link::{Line, Link, code, failed, refused, unavailable};
+use super::link::{Line, Link, code, failed, is_passing, not_taken, unavailable};
 use super::options::AmqpOptions;
+use super::size;
 use super::topology::{self, declare_delay, declare_queue};
 use super::wire::Written;
 use crate::BrokerError;
@@ -21,6 +21,9 @@ use crate::BrokerError;
 /// How many messages, and how many bytes of them, are under way at a time: each such slice has a deadline.
 const SLICE: usize = 500;
 const SLICE_BYTES: usize = 8 << 20;
+
+/// From how many bytes on a message is large: the least that a server is likely to be set to refuse.
+const LARGE: usize = 128 << 10;
 
 /// How often a slice is published that was not taken because a queue had gone.
 const TRIES: usize = 2;
@@ -48,7 +51,7 @@ impl Outgoing {
     /// # Errors
     /// [`BrokerError::Refused`]: a name is no name there, or not for messages that wait.
     pub(super) fn to(address: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
-        match Address::of(address).map_err(|error| refused(error.to_string()))? {
+        match Address::of(address).map_err(|error| not_taken(error.to_string()))? {
             Address::Queue(queue) => Self::to_queue(queue, seconds, written),
             Address::Exchange { name, routing_key } if seconds == 0 => Ok(Self {
                 exchange: topology::name(name)?,
@@ -60,7 +63,7 @@ impl Outgoing {
                 is_delayed: false,
             }),
             Address::Exchange { .. } => {
-                Err(refused(format!("messages for {address} can't wait for a time, those for a queue can")))
+                Err(not_taken(format!("messages for {address} can't wait for a time, those for a queue can")))
             }
         }
     }
@@ -69,10 +72,13 @@ impl Outgoing {
     fn failed(&self, why: NotTaken) -> BrokerError {
         let Self { exchange, routing_key, .. } = self;
         match why {
-            NotTaken::NoQueue if self.is_for_exchange() => refused(format!(
+            NotTaken::NoQueue if self.is_for_exchange() => not_taken(format!(
                 "no queue hangs on exchange \"{exchange}\" by a key that \"{routing_key}\" fits"
             )),
-            NotTaken::NoExchange(error) => refused(error),
+            NotTaken::NoExchange(error) => not_taken(error),
+            // Rights can be given; a message does not shrink.
+            NotTaken::Refused(error) if code(&error) == Some(403) => failed(error),
+            NotTaken::Refused(error) => not_taken(error),
             why => unavailable(why),
         }
     }
@@ -82,6 +88,22 @@ impl Outgoing {
         self.mandatory && self.queue.is_none() && !self.exchange.as_str().is_empty()
     }
 
+    /// Returns the exchange of a user's that it goes to: where that is not there, all that is under way with it is refused.
+    fn group(&self) -> Option<&str> {
+        self.is_for_exchange().then(|| self.exchange.as_str())
+    }
+
+    /// Refuses what the server would end the connection for: the properties of a message come in one frame.
+    fn check_size(&self, frame_max: usize) -> Result<(), BrokerError> {
+        let bytes = size::of_header_frame(&self.properties);
+        if bytes <= frame_max {
+            return Ok(());
+        }
+        Err(not_taken(format!(
+            "headers and properties have {bytes} bytes, and the server takes {frame_max} in one frame (its frame_max)"
+        )))
+    }
+
     /// Sends a message to a queue, to wait for some seconds before.
     ///
     /// # Errors
@@ -89,7 +111,7 @@ impl Outgoing {
     fn to_queue(queue: &str, seconds: u64, written: Written) -> Result<Self, BrokerError> {
         let is_delayed = seconds > 0;
         if is_delayed && !delay::can_be_delayed(queue) {
-            return Err(refused(format!(
+            return Err(not_taken(format!(
                 "messages of queue \"{queue}\" can't wait for a time: its name is longer than {} bytes or has * or # between dots",
                 delay::LONGEST_QUEUE
             )));
@@ -170,6 +192,9 @@ pub(super) enum NotTaken {
     /// Its exchange is not there, at whose name the server closed the channel.
     #[error("its exchange is not there")]
     NoExchange(#[source] lapin::Error),
+    /// The server closed the channel because of it, and will again.
+    #[error("the server refuses it")]
+    Refused(#[source] lapin::Error),
 }
 
 impl Publisher {
@@ -181,40 +206,64 @@ impl Publisher {
     /// there for them, and then nothing else is; others in the given order.
     ///
     /// # Errors
-    /// The server did not take all of them. Some may be there all the same.
+    /// The server did not take all of them. Some may be there all the same; which, [`BrokerError::NotTaken`] tells.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Result<(), BrokerError> {
-        self.declare(&messages.iter().collect::<Vec<_>>()).await?;
-        let mut exchanges: BTreeMap<&str, Vec<&Outgoing>> = BTreeMap::new();
-        let (for_exchanges, for_queues) = messages.iter().partition::<Vec<_>, _>(|one| one.is_for_exchange());
-        for message in for_exchanges {
-            exchanges.entry(message.exchange.as_str()).or_default().push(message);
-        }
-        for group in exchanges.values().chain([&for_queues]) {
-            for slice in slices(group) {
-                self.publish_slice(slice.to_vec()).await?;
+        let mut left: Vec<&Outgoing> = messages.iter().collect();
+        self.declare(&left).await?;
+        left.sort_by_key(|message| (message.group().is_none(), message.group()));
+        let error = match self.publish_groups(&mut left).await {
+            Err(BrokerError::NotTaken { product, source, .. }) => {
+                let is_left = |message: &Outgoing| left.iter().any(|other| std::ptr::eq(*other, message));
+                let taken = messages.iter().map(|message| !is_left(message)).collect();
+                BrokerError::NotTaken { product, taken, source }
             }
+            published => return published,
+        };
+        Err(error)
+    }
+
+    /// Publishes one group after the other, and leaves those that the server has not taken.
+    async fn publish_groups(&self, left: &mut Vec<&Outgoing>) -> Result<(), BrokerError> {
+        self.check_sizes(left).await?;
+        while let Some(first) = left.first() {
+            let group = left.iter().take_while(|message| message.group() == first.group()).count();
+            let slice = slice(&left[..group]).to_vec();
+            let rest = left.split_off(slice.len());
+            *left = slice;
+            let published = self.publish_slice(left).await;
+            left.extend(rest);
+            published?;
         }
         Ok(())
     }
 
-    /// Publishes until the server has all of them; what it has not taken is tried once more, declared anew.
-    async fn publish_slice(&self, mut left: Vec<&Outgoing>) -> Result<(), BrokerError> {
+    /// Refuses all of them before any is sent, where one can't be.
+    async fn check_sizes(&self, messages: &[&Outgoing]) -> Result<(), BrokerError> {
+        let line = self.outgoing.in_time(self.outgoing.line()).await?;
+        let Some(frame_max) = line.frame_max() else { return Ok(()) };
+        messages.iter().try_for_each(|message| message.check_size(frame_max))
+    }
+
+    /// Publishes until the server has all of them; what it has not taken is tried once more, declared anew. Leaves what it
+    /// has not taken.
+    async fn publish_slice(&self, left: &mut Vec<&Outgoing>) -> Result<(), BrokerError> {
         for tries_left in (0..TRIES).rev() {
             let published = async {
                 let line = self.outgoing.line().await?;
-                confirmed(&line, &left).await
+                answers(&line, left).await
             };
             let answers = self.outgoing.in_time(published).await?;
-            let not_taken =
-                left.iter().zip(answers).filter_map(|(message, answer)| Some((*message, answer?)));
-            let not_taken: Vec<(&Outgoing, NotTaken)> = not_taken.collect();
-            match not_taken.first() {
+            let first =
+                left.iter().zip(&answers).find_map(|(message, answer)| Some((*message, answer.clone()?)));
+            let mut answers = answers.iter();
+            left.retain(|_| answers.next().is_some_and(Option::is_some));
+            match first {
                 None => return Ok(()),
-                Some((message, why)) if tries_left == 0 => return Err(message.failed(why.clone())),
-                Some(_) => left = not_taken.into_iter().map(|(message, _)| message).collect(),
+                Some((message, why)) if tries_left == 0 => return Err(message.failed(why)),
+                Some(_) => {}
             }
-            self.forget(&left).await?;
-            self.declare(&left).await?;
+            self.forget(left).await?;
+            self.declare(left).await?;
         }
         Ok(())
     }
@@ -284,11 +333,22 @@ impl Publisher {
     }
 }
 
-/// Publishes messages, and returns why the server did not take each of them, where it did not.
+/// Publishes messages, and returns why the server did not take each of them, where it did not; what it refuses for good
+/// is an error.
 pub(super) async fn confirmed(
     line: &Line,
     messages: &[&Outgoing],
 ) -> Result<Vec<Option<NotTaken>>, BrokerError> {
+    let answers = answers(line, messages).await?.into_iter();
+    let refused = |answer| match answer {
+        Some(NotTaken::Refused(error)) => Err(failed(error)),
+        answer => Ok(answer),
+    };
+    answers.map(refused).collect()
+}
+
+/// Publishes messages, and returns why the server did not take each of them, where it did not.
+async fn answers(line: &Line, messages: &[&Outgoing]) -> Result<Vec<Option<NotTaken>>, BrokerError> {
     let confirming = line.confirming().await?;
     let sent = join_all(messages.iter().map(|message| send(&confirming.channel, message))).await;
     let mut confirms = Vec::with_capacity(sent.len());
@@ -316,6 +376,7 @@ pub(super) async fn confirmed(
         Err(error) if code(&error) == Some(404) && message.is_for_exchange() => {
             Ok(Some(NotTaken::NoExchange(error)))
         }
+        Err(error) if !is_passing(&error) => Ok(Some(NotTaken::Refused(error))),
         Err(error) => Err(failed(error)),
     });
     answers.collect()
@@ -331,14 +392,20 @@ async fn send(channel: &Channel, message: &Outgoing) -> lapin::Result<lapin::Pub
 pub(super) fn slices<'s, 'm>(messages: &'s [&'m Outgoing]) -> impl Iterator<Item = &'s [&'m Outgoing]> {
     let mut rest = messages;
     std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = |message: &&&Outgoing| {
-            bytes += message.body.len();
-            bytes <= SLICE_BYTES
-        };
-        let length = rest.iter().take(SLICE).take_while(fits).count().max(1).min(rest.len());
-        let (slice, others) = rest.split_at(length);
-        rest = others;
+        let slice = slice(rest);
+        rest = &rest[slice.len()..];
         (!slice.is_empty()).then_some(slice)
     })
+}
+
+/// Returns the first of these messages that go together: one that is large goes alone, as the server may refuse it and
+/// all that is under way with it.
+fn slice<'s, 'm>(messages: &'s [&'m Outgoing]) -> &'s [&'m Outgoing] {
+    let mut bytes = 0;
+    let fits = |message: &&&Outgoing| {
+        bytes += message.body.len();
+        bytes <= SLICE_BYTES && message.body.len() < LARGE
+    };
+    let length = messages.iter().take(SLICE).take_while(fits).count().max(1).min(messages.len());
+    &messages[..length]
 }

@@ -56,7 +56,7 @@ impl AmqpReplies {
     ) -> Result<Self, BrokerError> {
         amqp.validate()?;
         let name = format!("celeriac {} answers", std::process::id());
-        let link = Arc::new(Link::new(amqp.place()?, name, amqp.deadline));
+        let link = Arc::new(Link::new(amqp.places()?, name, amqp.deadline));
         link.in_time(link.line()).await?;
         let answers = Arc::new(Answers::new(Arc::clone(&clock)));
         Ok(Self { link, options, answers, hearing: JoinSet::new(), clock })

@@ -20,6 +20,9 @@ static CANCEL: LazyLock<String> =
 static PURGE: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {MESSAGE} FROM celeriac_queue_purge($1, $2)"));
 
+static WAITING: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {MESSAGE} FROM celeriac_queue WHERE queue = $1 AND state < 2 LIMIT $2"));
+
 /// Every queue's ready messages by priority, from the index alone, and since when the first of each waits.
 const READY: &str = "WITH ready AS ( \
         SELECT queue, priority, count(*) AS messages, min(seq) AS first \
@@ -92,6 +95,19 @@ pub(super) async fn purge(
     const ACTION: &str = "purge queue";
     let values = Values::default().with(queue).with(i32::try_from(max).unwrap_or(i32::MAX));
     let rows = via.query(ACTION, &PURGE, values).await?;
+    rows.iter().map(|row| found(row, now)).collect::<Result<_, _>>().map_err(failed(ACTION))
+}
+
+/// Returns waiting messages of a queue.
+pub(super) async fn waiting(
+    via: &Via<'_>,
+    queue: &str,
+    max: usize,
+    now: Timestamp,
+) -> Result<Vec<Found>, BrokerError> {
+    const ACTION: &str = "read messages";
+    let values = Values::default().with(queue).with(i64::try_from(max).unwrap_or(i64::MAX));
+    let rows = via.query(ACTION, &WAITING, values).await?;
     rows.iter().map(|row| found(row, now)).collect::<Result<_, _>>().map_err(failed(ACTION))
 }
 

@@ -75,15 +75,35 @@ pub(super) async fn cancel(
 
 /// Removes waiting messages of a queue, those first that would be handed out first, and returns them.
 pub(super) async fn purge(tx: &DbTx, queue: &str, max: usize, now: Timestamp) -> Result<Vec<Found>, DbErr> {
+    let messages = numbered(tx, queue, max, now).await?;
+    execute(tx, REMOVE, vec![numbers(messages.iter().map(|(seq, _)| *seq)).into()]).await?;
+    Ok(messages.into_iter().map(|(_, found)| found).collect())
+}
+
+/// Returns waiting messages of a queue, those first that would be handed out first.
+pub(super) async fn waiting(
+    db: &impl ConnectionTrait,
+    queue: &str,
+    max: usize,
+    now: Timestamp,
+) -> Result<Vec<Found>, DbErr> {
+    Ok(numbered(db, queue, max, now).await?.into_iter().map(|(_, found)| found).collect())
+}
+
+async fn numbered(
+    db: &impl ConnectionTrait,
+    queue: &str,
+    max: usize,
+    now: Timestamp,
+) -> Result<Vec<(i64, Found)>, DbErr> {
     let mut messages = Vec::new();
     for waiting in [READY_OF_QUEUE, DELAYED_OF_QUEUE] {
         let values = vec![queue.into(), int(max - messages.len()).into()];
-        for row in query(tx, select(waiting), values).await? {
+        for row in query(db, select(waiting), values).await? {
             messages.push(found(&row, now)?);
         }
     }
-    execute(tx, REMOVE, vec![numbers(messages.iter().map(|(seq, _)| *seq)).into()]).await?;
-    Ok(messages.into_iter().map(|(_, found)| found).collect())
+    Ok(messages)
 }
 
 /// Counts the messages of every queue that has any or is paused.

@@ -65,7 +65,7 @@ async fn what_reaches_nobody_is_refused_and_says_so() {
         ("exchange://", "the name is missing"),
     ] {
         let error = corner.broker.publish(vec![to(address, "a")]).await.unwrap_err();
-        assert!(matches!(error, BrokerError::Refused { .. }), "{error:?}");
+        assert!(matches!(error, BrokerError::NotTaken { .. }), "{error:?}");
         assert!(error_text(&error).contains(word), "{}", error_text(&error));
     }
     corner.publish(to("exchange://news/feed", "good")).await;
@@ -84,8 +84,8 @@ async fn message_that_reaches_nobody_takes_no_other_with_it() {
         broker.publish(many(200)),
         broker.publish(vec![to("exchange://nowhere/key", "away"), to("exchange://news/film", "lost too")]),
     );
-    assert!(matches!(mixed, Err(BrokerError::Refused { .. })), "{mixed:?}");
-    assert!(matches!(lost, Err(BrokerError::Refused { .. })), "{lost:?}");
+    assert!(matches!(mixed, Err(BrokerError::NotTaken { .. })), "{mixed:?}");
+    assert!(matches!(lost, Err(BrokerError::NotTaken { .. })), "{lost:?}");
     plain.unwrap();
     // Of the mixed ones nothing was published, and of the others each once.
     let mut seen = Vec::new();

@@ -117,6 +117,34 @@ async fn message_for_a_queue_that_went_is_not_lost() {
     settle(&corner.broker, delivery, Settle::Ack).await;
 }
 
+/// The server ends a connection for a frame that is larger than was agreed, and headers come in one.
+#[tokio::test]
+async fn headers_that_fill_a_frame_are_refused_by_their_size() {
+    let corner = Corner::open().await;
+    let with = |bytes: usize, id: &str| {
+        let mut envelope = message(id);
+        let filling = "x".repeat(bytes);
+        envelope.content.headers = format!(r#"{{"id":"{id}","task":"t","filling":"{filling}"}}"#);
+        envelope
+    };
+    let refused = corner.broker.publish(vec![message("a"), with(131_072, "b")]).await.unwrap_err();
+    assert!(matches!(refused, BrokerError::NotTaken { .. }), "{refused:?}");
+    let text = error_text(&refused);
+    assert!(text.contains("131072") && text.contains("frame_max"), "{text}");
+    // By bisection: the last that is not refused is taken.
+    let (mut fits, mut too_large) = (130_000, 131_072);
+    while too_large - fits > 1 {
+        let middle = (fits + too_large) / 2;
+        match corner.broker.publish(vec![with(middle, "c")]).await {
+            Ok(_) => fits = middle,
+            Err(BrokerError::NotTaken { .. }) => too_large = middle,
+            Err(error) => panic!("{middle} bytes: {error:?}"),
+        }
+    }
+    let read = wait_for(&corner.broker, "celery").await;
+    assert_eq!(read.envelope.id, job("c"));
+}
+
 #[tokio::test]
 async fn unique_key_is_refused() {
     let corner = Corner::open().await;

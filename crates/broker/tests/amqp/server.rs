@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_broker::{AmqpOptions, Broker as _, Gravity, Renewal, Settle, Settled};
+use celeriac_broker::{AmqpOptions, Broker as _, BrokerError, Gravity, Renewal, Settle, Settled};
 use celeriac_peers::RabbitMq;
 use celeriac_protocol::error_text;
 
@@ -79,4 +79,66 @@ async fn server_that_is_short_of_memory_is_said_to_be() {
     assert!(fetch(&broker, "celery", 1).await.deliveries.is_empty());
     let dangers = broker.admin().dangers().await.unwrap();
     assert_eq!(dangers.iter().map(|danger| danger.gravity).collect::<Vec<_>>(), [Gravity::Serious]);
+}
+
+/// A call whose time is over leaves no consumer behind that is given messages and read by nobody, and costs no lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_that_is_cut_short_leaves_nobody_deaf() {
+    let server = RabbitMq::start().unwrap();
+    let options = AmqpOptions { deadline: Duration::from_millis(500), ..AmqpOptions::at(server.url("/")) };
+    let broker = open(options).await;
+    broker.publish(vec![message("held")]).await.unwrap();
+    let held = wait_for(&broker, "celery").await;
+    let queues = ["celery".to_owned()];
+    for max in [5, 9] {
+        server.freeze();
+        let request = celeriac_broker::FetchRequest { queues: &queues, max, lease: LEASE, holder: "w" };
+        assert!(broker.fetch(&request).await.unwrap_err().is_retryable());
+        server.thaw();
+    }
+    let ids: Vec<String> = (0..20).map(|n| format!("m{n}")).collect();
+    broker.publish(ids.iter().map(|id| message(id)).collect()).await.unwrap();
+    let mut seen = Vec::new();
+    for _ in &ids {
+        let delivery = wait_for(&broker, "celery").await;
+        seen.push(delivery.envelope.id.to_string());
+        settle(&broker, delivery, Settle::Ack).await;
+    }
+    seen.sort();
+    let mut expected = ids;
+    expected.sort();
+    assert_eq!(seen, expected);
+    assert_eq!(settle(&broker, held, Settle::Ack).await, Settled::Done);
+}
+
+/// What is in the second place of a list is used while the first is away, as by Celery.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_of_servers_is_gone_through_until_one_is_there() {
+    let server = RabbitMq::start().unwrap();
+    let url = format!("amqp://guest:guest@127.0.0.1:1//;{}", server.url("/"));
+    let broker = open(AmqpOptions::at(url)).await;
+    broker.publish(vec![message("a")]).await.unwrap();
+    let delivery = wait_for(&broker, "celery").await;
+    assert_eq!(settle(&broker, delivery, Settle::Ack).await, Settled::Done);
+}
+
+/// What is too large for the server is told apart from what is not, and nothing goes twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_that_is_too_large_takes_no_other_with_it() {
+    let server = RabbitMq::start_with("max_message_size = 200000").unwrap();
+    let broker = open(AmqpOptions::at(server.url("/"))).await;
+    let mut large = message("large");
+    large.content.body = vec![b' '; 300_000];
+    let mixed = vec![message("a"), message("b"), large, message("c")];
+    let error = broker.publish(mixed).await.unwrap_err();
+    assert!(matches!(error, BrokerError::NotTaken { .. }), "{error:?}");
+    let taken: Vec<bool> = (0..4).map(|index| error.has_taken(index)).collect();
+    assert_eq!(taken, [true, true, false, false]);
+    assert!(error_text(&error).contains("message size"), "{}", error_text(&error));
+    for id in ["a", "b"] {
+        let delivery = wait_for(&broker, "celery").await;
+        assert_eq!(delivery.envelope.id, job(id));
+        settle(&broker, delivery, Settle::Ack).await;
+    }
+    assert!(fetch(&broker, "celery", 9).await.deliveries.is_empty());
 }

@@ -114,7 +114,7 @@ impl From<BrokerError> for CliError {
             BrokerError::Unavailable { .. } => {
                 Self::failed_to(Code::BrokerUnreachable, "use the queue").caused_by(&error)
             }
-            BrokerError::Refused { .. } => {
+            BrokerError::Refused { .. } | BrokerError::NotTaken { .. } => {
                 Self::failed_to(Code::BrokerRefused, "use the queue").caused_by(&error)
             }
         }

@@ -206,7 +206,12 @@ async fn publish_following(shared: &Shared, part: &Part) -> Result<Vec<JobEvent>
     let mut refused = Vec::new();
     for chunk in to_queues.chunks(MAX_BATCH) {
         match shared.client.broker().publish(chunk.to_vec()).await {
-            Err(BrokerError::Refused { .. }) => refused.extend(publish_each(shared, chunk).await?),
+            Err(error) if error.is_refusal() => {
+                // What the server has taken all the same is not sent twice.
+                let left = chunk.iter().enumerate().filter(|(index, _)| !error.has_taken(*index));
+                let left: Vec<Envelope> = left.map(|(_, envelope)| envelope.clone()).collect();
+                refused.extend(publish_each(shared, &left).await?);
+            }
             published => drop(published?),
         }
     }
@@ -220,7 +225,7 @@ async fn publish_each(shared: &Shared, envelopes: &[Envelope]) -> Result<Vec<Job
     let mut refused = Vec::new();
     for envelope in envelopes {
         match shared.client.broker().publish(vec![envelope.clone()]).await {
-            Err(error @ BrokerError::Refused { .. }) => {
+            Err(error) if error.is_refusal() => {
                 refused.extend(follow::refused(shared, envelope, &error));
             }
             published => drop(published?),
