@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use super::gate::{self, Admitted, Counted, Passage, Refusal};
 use super::held::Begun;
 use super::{Checkpoints, Shared};
+use crate::RegisteredTask;
 use crate::ctx::{Ctx, CtxParts, Progress, ProgressCell, StopReason, StopSignal};
 
 /// A delivery that has come to its end here, and how.
@@ -115,70 +116,78 @@ async fn execute(
     admitted: Admitted,
     stop: StopSignal,
 ) -> Finished {
-    let Admitted { message, task, counted: Counted { job: facts, number, attempt } } = admitted;
     let tag = delivery.as_ref().map_or_else(|tag| *tag, |delivery| delivery.tag);
     let progress = Arc::new(ProgressCell::default());
     let started_at = shared.clock().now();
-    let begun = Begun {
-        job: Arc::clone(&facts),
-        delivery: number,
-        attempt,
-        started_at,
-        progress: Arc::clone(&progress),
+    shared.held.begin(tag, begun(&admitted.counted, started_at, &progress));
+    let ctx = context(shared, &admitted, &stop, &progress);
+    shared.reach(Checkpoints::STARTING);
+    let ran = run_task(shared, tag, &admitted, &ctx, &stop).await;
+    let now = shared.clock().now();
+    shared.held.end(tag);
+    let Admitted { message, task, counted: Counted { job, number, attempt } } = admitted;
+    let ending = match ran {
+        Ran::Released => Ending::Released(delivery.is_err().then(|| Box::new(message))),
+        Ran::LeaseLost => Ending::LeaseLost,
+        Ran::Result(result) => judged(result, message, &task, &job, now),
     };
-    shared.held.begin(tag, begun);
-    let ctx = Ctx::new(CtxParts {
-        job: Arc::clone(&facts),
-        attempt,
-        retries: message.retries,
+    let run = Some(RunTimes { started_at, took: now.since(started_at) });
+    Finished { tag, delivery: delivery.ok(), job, number, attempt, run, progress: progress.take(), ending }
+}
+
+/// Notes what is told of a job while it runs.
+fn begun(counted: &Counted, started_at: Timestamp, progress: &Arc<ProgressCell>) -> Begun {
+    let Counted { job, number, attempt } = counted;
+    let (job, progress) = (Arc::clone(job), Arc::clone(progress));
+    Begun { job, delivery: *number, attempt: *attempt, started_at, progress }
+}
+
+/// Makes what a task may ask of its worker.
+fn context(shared: &Shared, admitted: &Admitted, stop: &StopSignal, progress: &Arc<ProgressCell>) -> Ctx {
+    Ctx::new(CtxParts {
+        job: Arc::clone(&admitted.counted.job),
+        attempt: admitted.counted.attempt,
+        retries: admitted.message.retries,
         worker: Arc::clone(&shared.name),
         states: shared.states.clone(),
         client: shared.client.clone(),
         stop: stop.clone(),
-        progress: Arc::clone(&progress),
-    });
-    shared.reach(Checkpoints::STARTING);
+        progress: Arc::clone(progress),
+    })
+}
+
+/// Binds the arguments and runs the task.
+async fn run_task(shared: &Shared, tag: LeaseTag, admitted: &Admitted, ctx: &Ctx, stop: &StopSignal) -> Ran {
+    let Admitted { message, task, .. } = admitted;
     // Binding runs code of the user's too (defaults, deserializers), so it may panic as well.
-    let started = catch_unwind(AssertUnwindSafe(|| task.start(&message.args, ctx.clone())));
-    let ran = match started {
-        Ok(Ok(run)) => {
-            let limits = TimeLimits {
-                soft: message.time_limits.soft.or(task.options.soft_limit),
-                hard: message.time_limits.hard.or(task.options.hard_limit),
-            };
-            supervise(shared, tag, run, &ctx, &stop, limits).await
-        }
-        Ok(Err(error)) => Ran::Result(Err(RunError::Discard(error))),
-        Err(payload) => Ran::Result(panicked(payload)),
+    let run = match catch_unwind(AssertUnwindSafe(|| task.start(&message.args, ctx.clone()))) {
+        Ok(Ok(run)) => run,
+        Ok(Err(error)) => return Ran::Result(Err(RunError::Discard(error))),
+        Err(payload) => return Ran::Result(panicked(payload)),
     };
-    let now = shared.clock().now();
-    shared.held.end(tag);
-    let ending = match ran {
-        Ran::Released => Ending::Released(delivery.is_err().then(|| Box::new(message))),
-        Ran::LeaseLost => Ending::LeaseLost,
-        Ran::Result(result) => {
-            let result = result.and_then(|value| followed(&message, value));
-            let max_retries = facts.max_retries.or(task.options.retry.max_retries);
-            let policy = RetryPolicy { max_retries, ..task.options.retry };
-            let outcome = judge(result, message.retries, &policy, now, rand::random());
-            let ignore_result = message.ignore_result.unwrap_or(task.options.ignore_result);
-            let goes_back = matches!(outcome, Outcome::Retry { .. } | Outcome::Snoozed { .. });
-            let is_wanted = goes_back || !message.continuation.parts().is_empty();
-            let message = is_wanted.then(|| Box::new(message));
-            Ending::Outcome { outcome, message, ignore_result }
-        }
+    let limits = TimeLimits {
+        soft: message.time_limits.soft.or(task.options.soft_limit),
+        hard: message.time_limits.hard.or(task.options.hard_limit),
     };
-    let run = Some(RunTimes { started_at, took: now.since(started_at) });
-    Finished {
-        tag,
-        delivery: delivery.ok(),
-        job: facts,
-        number,
-        attempt,
-        run,
-        progress: progress.take(),
-        ending,
-    }
+    supervise(shared, tag, run, ctx, stop, limits).await
+}
+
+/// Judges what a run came to; the message is kept where it goes back or others follow it.
+fn judged(
+    result: RunResult,
+    message: TaskMessage,
+    task: &RegisteredTask,
+    job: &JobFacts,
+    now: Timestamp,
+) -> Ending {
+    let result = result.and_then(|value| followed(&message, value));
+    let max_retries = job.max_retries.or(task.options.retry.max_retries);
+    let policy = RetryPolicy { max_retries, ..task.options.retry };
+    let outcome = judge(result, message.retries, &policy, now, rand::random());
+    let ignore_result = message.ignore_result.unwrap_or(task.options.ignore_result);
+    let goes_back = matches!(outcome, Outcome::Retry { .. } | Outcome::Snoozed { .. });
+    let is_wanted = goes_back || !message.continuation.parts().is_empty();
+    Ending::Outcome { outcome, message: is_wanted.then(|| Box::new(message)), ignore_result }
 }
 
 /// Refuses a result that all the jobs which follow can't have; trying again would not make it smaller.
