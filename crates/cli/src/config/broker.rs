@@ -93,6 +93,12 @@ impl BrokerSection {
                 reason: format!("\"{binding}\": {error}"),
             })?;
         }
+        if !self.bindings.is_empty() && !matches!(self.url, BrokerUrl::Amqp(_)) {
+            let url = self.url.shown();
+            let reason =
+                format!("only RabbitMQ has exchanges, and `broker.url` is {url}; take the bindings out");
+            return Err(Invalid { key: "broker.bindings".to_owned(), reason });
+        }
         #[cfg(feature = "amqp")]
         if let Some(options) = self.amqp() {
             let refused = |error| Invalid { key: "broker".to_owned(), reason: reason_of(&error) };
@@ -154,6 +160,15 @@ fn check_amqp(text: &str) -> Result<(), String> {
     AmqpOptions::at(text).validate().map_err(|error| reason_of(&error))
 }
 
+/// Refuses a list of Redis servers, of which Celery takes the next when one is away: each has a queue of its own, and what
+/// the first was given waits there for its return.
+fn check_single(text: &str) -> Result<(), String> {
+    if text.starts_with("sentinel://") || text.matches("://").count() < 2 || !text.contains(';') {
+        return Ok(());
+    }
+    Err("a list of Redis servers is not supported, since each has a queue of its own; let Redis Sentinel choose one: sentinel://HOST:26379;sentinel://HOST:26379/DB with `broker.master_name`".to_owned())
+}
+
 /// Says how to get what this binary lacks.
 #[cfg(not(feature = "amqp"))]
 fn check_amqp(_text: &str) -> Result<(), String> {
@@ -170,6 +185,7 @@ impl FromStr for BrokerUrl {
         }
         match text.split_once("://") {
             Some(_) if is_redis(text) => {
+                check_single(text)?;
                 RedisOptions::at(text).validate_url().map_err(|error| reason_of(&error))?;
                 parameters::of_redis_broker(text).check(text)?;
                 Ok(Self::Redis(text.to_owned()))
@@ -249,7 +265,12 @@ mod tests {
     #[cfg(feature = "amqp")]
     #[test]
     fn every_form_of_rabbitmq_is_understood() {
-        for url in ["amqp://localhost", "amqps://me:secret@host/shop", "pyamqp://guest@host:1//"] {
+        for url in [
+            "amqp://localhost",
+            "amqps://me:secret@host/shop",
+            "pyamqp://guest@host:1//",
+            "amqp://me:secret@one//;amqp://me:secret@two//",
+        ] {
             assert_eq!(url.parse(), Ok(BrokerUrl::Amqp(url.to_owned())));
         }
         let url: BrokerUrl = "amqp://me:secret@host/shop".parse().unwrap();
@@ -259,10 +280,25 @@ mod tests {
     }
 
     #[test]
+    fn bindings_beside_what_has_no_exchanges_are_refused() {
+        let bindings = vec!["feeds = news topic feed.#".to_owned()];
+        for url in ["database", "redis://:secret@host"] {
+            let section = BrokerSection {
+                url: url.parse().unwrap(),
+                bindings: bindings.clone(),
+                ..BrokerSection::default()
+            };
+            let Invalid { key, reason } = section.validate().unwrap_err();
+            assert!(key == "broker.bindings" && reason.contains("RabbitMQ") && !reason.contains("secret"));
+        }
+    }
+
+    #[test]
     fn other_brokers_are_refused_by_name_and_without_their_password() {
         for (url, word) in [
             ("sqs://guest:secret@host//", "\"sqs\""),
             ("redis://:secret@host/one", "database"),
+            ("redis://:secret@one/0;redis://:secret@two/0", "sentinel://"),
             ("celeriac.db", "database"),
         ] {
             let refusal = url.parse::<BrokerUrl>().unwrap_err();
