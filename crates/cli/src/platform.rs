@@ -1,6 +1,6 @@
 //! Opens what a command works on: the database, brought up to date, and the client on it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use celeriac_broker::{Broker, BrokerError, Gravity, PostgresBroker, RedisBroker,
 use celeriac_control::{Environment, ResultRecorder, StoreRecorder};
 use celeriac_db::{Database, DbError, MigrationSet, PostgresOptions, SqliteOptions, StorageFault};
 use celeriac_engine::{Client, ClientParts, EventHub, Recorder, Sending, States};
-use celeriac_protocol::{Address, JobStatus, error_text};
+use celeriac_protocol::{Address, JobId, JobStatus, error_text};
 use celeriac_store::query::jobs::{self, JobFilter, StatusFilter};
 
 use crate::config::{BrokerUrl, Opening};
@@ -109,6 +109,11 @@ impl Context {
         Ok(Platform { database, client, results })
     }
 
+    /// Says whether the queue is in a server beside the database, which has an outbox then.
+    pub(crate) fn has_outbox(&self) -> bool {
+        self.loaded.config.broker.url != BrokerUrl::Database
+    }
+
     /// Opens the queue: in the database, or in the server that the settings name.
     async fn open_broker(&self, database: &Database) -> Result<Arc<dyn Broker>> {
         let recorded = match self.loaded.config.broker.url {
@@ -177,6 +182,16 @@ async fn queues_of_open_jobs(database: &Database) -> Vec<String> {
 }
 
 impl Platform {
+    /// Returns which of these jobs the database has a record of.
+    ///
+    /// # Errors
+    /// The records can't be read.
+    pub(crate) async fn recorded(&self, ids: impl IntoIterator<Item = &JobId>) -> Result<HashSet<JobId>> {
+        let ids: Vec<JobId> = ids.into_iter().cloned().collect();
+        let known = self.client.recorder().generations(&ids).await?;
+        Ok(known.into_keys().collect())
+    }
+
     /// Logs what in the server's settings or state would lose jobs.
     pub(crate) async fn warn_of_dangers(&self) {
         match self.broker().admin().dangers().await {

@@ -46,7 +46,8 @@ impl Loop for Relay {
         let report = PassReport::default()
             .with("handed_on", relayed.handed_on)
             .with("duplicates", relayed.duplicates)
-            .with("refused", relayed.refused);
+            .with("refused", relayed.refused)
+            .with("buried", relayed.buried);
         Ok(PassReport { next_at: relayed.next_due_at, ..report.more(relayed.more) })
     }
 }

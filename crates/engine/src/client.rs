@@ -1,13 +1,12 @@
 //! Asks for jobs, and looks after those that were asked for.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{Broker, Cancellation, DeadLetter, Found, Notice, Publication, SqlBroker};
+use celeriac_broker::{Broker, Cancellation, Found, Notice, SqlBroker};
 use celeriac_db::DbTx;
 use celeriac_protocol::{
     Address, Clock, Destination, Envelope, JobEvent, JobFacts, JobId, JobStatus, RecordLevel, Serializer,
@@ -20,10 +19,11 @@ use crate::{
     Call, EnqueueError, EventHub, JobSnapshot, RecordError, Recorder, Registry, Sending, Signature, Task,
 };
 
+mod letters;
 mod outbox;
 mod publish;
 
-pub use self::outbox::{RELAY, Relayed};
+pub use self::outbox::{OutboxState, RELAY, RefusedState, Relayed};
 
 /// The largest message that is published, headers and body together.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -260,39 +260,6 @@ impl Client {
         }
     }
 
-    /// Puts a dead letter back into its queue, under the same id, with its generation raised and
-    /// its retries forgotten. `false`: there is no such dead letter any more, or its job is in a queue
-    /// already, and then the letter stays.
-    ///
-    /// # Errors
-    /// The transport or the record can't be reached; nothing was changed then.
-    pub async fn revive(&self, letter: DeadLetter) -> Result<bool, EnqueueError> {
-        let Ok(mut message) = TaskMessage::decode(&letter.envelope) else {
-            let reason = "the message can't be read, so it would only die again".to_owned();
-            return Err(EnqueueError::Option { task: letter.envelope.id.to_string(), reason });
-        };
-        message.retries = 0;
-        (message.celeriac.past_deliveries, message.celeriac.past_attempts) = (0, 0);
-        message.eta = None;
-        message.expires = None;
-        let event = if self.shared_database().is_some() {
-            let this = self.clone();
-            let revive = async move |tx: &DbTx| this.revive_in(tx, letter.key, message).await;
-            let sql = self.shared_database().expect("it was just there");
-            sql.database().write("revive dead letter", revive).await?
-        } else {
-            let known = self.inner.recorder.generations(std::slice::from_ref(&message.id)).await?;
-            self.inner.recorder.forget(std::slice::from_ref(&message.id)).await?;
-            let (envelope, event) = self.next_generation(message, &known);
-            let revived = self.inner.broker.admin().revive(letter.key, envelope).await?;
-            let event = matches!(revived, Some(Publication::Accepted)).then_some(event);
-            self.record(event.as_slice()).await?;
-            event
-        };
-        self.inner.events.tell(event.as_slice());
-        Ok(event.is_some())
-    }
-
     /// Returns the queue's transactional side where queue and record live in one database, so that
     /// both can change as one.
     pub(crate) fn shared_database(&self) -> Option<&dyn SqlBroker> {
@@ -404,12 +371,7 @@ impl Client {
                 .write("cancel job", async move |tx| this.cancel_in(tx, &id, &reason).await)
                 .await;
         }
-        let cancellation = self.cancel_wherever(id, reason).await?;
-        let event = self.cancellation(&cancellation, reason);
-        if event.is_some() {
-            self.record(event.as_slice()).await?;
-        }
-        Ok((cancellation, event))
+        self.cancel_wherever(id, reason).await
     }
 
     async fn cancel_in(
@@ -431,33 +393,6 @@ impl Client {
     fn cancellation(&self, cancellation: &Cancellation, reason: &str) -> Option<JobEvent> {
         let Cancellation::Removed(found) = cancellation else { return None };
         Some(self.cancelled(&found.envelope, found.delivery, found.attempt, reason))
-    }
-
-    /// Revives a dead letter; returns what happened, if it did.
-    async fn revive_in(
-        &self,
-        tx: &DbTx,
-        key: i64,
-        message: TaskMessage,
-    ) -> Result<Option<JobEvent>, EnqueueError> {
-        let sql = self.shared_database().expect("the caller has looked");
-        let recorder = self.inner.recorder.sql().expect("who shares a database has a transactional side");
-        let known = recorder.generations_in(tx, std::slice::from_ref(&message.id)).await?;
-        let (envelope, event) = self.next_generation(message, &known);
-        if sql.revive_in(tx, key, envelope).await? != Some(Publication::Accepted) {
-            return Ok(None);
-        }
-        recorder.record_in(tx, &recorded(std::slice::from_ref(&event), JobEvent::is_recorded)).await?;
-        Ok(Some(event))
-    }
-
-    /// Makes a message the run after all that were before: after its own, and after that of another
-    /// message of its id that was enqueued since it died.
-    fn next_generation(&self, mut message: TaskMessage, known: &HashMap<JobId, u32>) -> (Envelope, JobEvent) {
-        let recorded = known.get(&message.id).copied().unwrap_or(0);
-        message.celeriac.generation = message.celeriac.generation.max(recorded).saturating_add(1);
-        let event = self.event(self.inner.clock.now(), self.facts_of(&message), What::Enqueued);
-        (message.encode(), event)
     }
 
     /// Describes the cancellation of a message that was taken out of its queue.

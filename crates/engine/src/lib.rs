@@ -18,7 +18,8 @@ pub mod testing;
 mod worker;
 
 pub use client::{
-    CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, RELAY, Relayed, WaitError,
+    CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, OutboxState, RELAY, RefusedState,
+    Relayed, WaitError,
 };
 pub use clock::SystemClock;
 pub use ctx::{Ctx, StopReason};

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use celeriac_broker::{Broker, DeadLetter};
+use celeriac_broker::DeadLetter;
+use celeriac_engine::Client;
 use celeriac_protocol::{ErrorKind, JobId, TaskMessage};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -11,6 +12,7 @@ use super::names;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
+use crate::output::counted;
 use crate::platform::Use;
 use crate::values::job_id;
 use crate::views::{DeadDetailView, DeadView};
@@ -49,7 +51,7 @@ struct ListArgs {
     #[arg(long, short, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Go on behind the letter with this cursor
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     cursor: Option<i64>,
 }
 
@@ -72,9 +74,10 @@ impl Filter {
     }
 }
 
-/// Returns what jobs die of: what attempts fail of, and an outcome that nobody could write down.
+/// Returns what jobs die of: what attempts fail of, an outcome that nobody could write down, and a message that its
+/// queue's server never takes.
 fn reasons() -> impl Iterator<Item = &'static str> {
-    ErrorKind::ALL.into_iter().map(ErrorKind::as_str).chain(["unrecorded"])
+    ErrorKind::ALL.into_iter().map(ErrorKind::as_str).chain(["unrecorded", "undeliverable"])
 }
 
 /// Runs the command.
@@ -91,28 +94,43 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let now = context.clock.now();
     let task = args.filter.task.clone();
-    let mut letters = Letters::new(platform.broker().as_ref(), args.filter, args.cursor);
-    let mut views = Vec::new();
-    while views.len() < args.limit as usize
+    let mut letters = Letters::new(&platform.client, args.filter, args.cursor);
+    let mut found = Vec::new();
+    while found.len() < args.limit as usize
         && let Some(letter) = letters.next().await?
     {
-        views.push(DeadView::new(&letter));
+        found.push(letter);
     }
+    let known = platform.recorded(found.iter().map(|letter| &letter.envelope.id)).await?;
+    let is_known = |letter: &DeadLetter| known.contains(&letter.envelope.id);
+    let views: Vec<DeadView> = found.iter().map(|letter| DeadView::new(letter, is_known(letter))).collect();
     context.output.list(&views, |views| DeadView::table(views, now))?;
     if views.is_empty() {
         task.iter().for_each(|task| names::note_task(context, task));
     }
+    note_foreign(context, views.len() - found.iter().filter(|letter| is_known(letter)).count());
     if let (Some(cursor), true) = (letters.cursor(), context.output.stdout_is_terminal()) {
         context.output.note(format_args!("there may be more: --cursor {cursor}"));
     }
     Ok(Exit::Done)
 }
 
+/// Says how many letters are of jobs that are recorded elsewhere.
+fn note_foreign(context: &Context, foreign: usize) {
+    if foreign > 0 {
+        context.output.note(format_args!(
+            "{} of jobs that this database has no record of: of others who share the queue's server, or of tasks that leave none",
+            counted(foreign as u64, "dead letter")
+        ));
+    }
+}
+
 async fn show(context: &Context, id: &JobId) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let id = &names::job(&platform, id).await?;
-    let letter = platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?;
-    let view = DeadDetailView::new(&letter);
+    let letter = platform.client.dead_letter(id).await?.ok_or_else(|| unknown(id))?;
+    let is_known = platform.recorded([id]).await?.contains(id);
+    let view = DeadDetailView::new(&letter, is_known);
     if context.output.is_json() {
         context.output.json(&view)?;
     } else {
@@ -127,7 +145,7 @@ fn unknown(id: &JobId) -> CliError {
 
 /// Goes through dead letters page by page, newest first.
 struct Letters<'a> {
-    broker: &'a dyn Broker,
+    client: &'a Client,
     filter: Filter,
     page: VecDeque<DeadLetter>,
     /// Where the next page begins; `None` where there is none.
@@ -139,8 +157,8 @@ impl<'a> Letters<'a> {
     /// How many letters are read together.
     const PAGE: usize = 100;
 
-    fn new(broker: &'a dyn Broker, filter: Filter, before: Option<i64>) -> Self {
-        Self { broker, filter, page: VecDeque::new(), before: Some(before), last: None }
+    fn new(client: &'a Client, filter: Filter, before: Option<i64>) -> Self {
+        Self { client, filter, page: VecDeque::new(), before: Some(before), last: None }
     }
 
     /// Returns the next letter that fits.
@@ -153,7 +171,7 @@ impl<'a> Letters<'a> {
                 }
             }
             let Some(before) = self.before else { return Ok(None) };
-            let page = self.broker.admin().dead_letters(before, Self::PAGE).await?;
+            let page = self.client.dead_letters(before, Self::PAGE).await?;
             self.before = page.next.map(Some);
             self.page = page.letters.into();
         }

@@ -13,6 +13,7 @@ mod database;
 mod finding;
 mod jobs;
 mod machine;
+mod outbox;
 
 use finding::{Finding, report};
 

@@ -64,7 +64,7 @@ async fn is_there(platform: &Platform, id: &JobId) -> Result<bool> {
     }
     let broker = platform.broker();
     let has_message = broker.capabilities().lookup && platform.client.find(id).await?.is_some();
-    Ok(has_message || broker.admin().dead_letter(id).await?.is_some())
+    Ok(has_message || platform.client.dead_letter(id).await?.is_some())
 }
 
 /// A job whose id begins as was typed, and what is known of it.
@@ -77,7 +77,7 @@ async fn recorded(platform: &Platform, given: &JobId) -> Result<Vec<Candidate>> 
 }
 
 async fn dead(platform: &Platform, given: &JobId) -> Result<Vec<Candidate>> {
-    let page = platform.broker().admin().dead_letters(None, LETTERS).await?;
+    let page = platform.client.dead_letters(None, LETTERS).await?;
     let ids: BTreeSet<JobId> = page.letters.into_iter().map(|letter| letter.envelope.id).collect();
     let fits = ids.into_iter().filter(|id| id.as_str().starts_with(given.as_str()));
     Ok(fits.map(|id| (id, "a dead letter".to_owned())).take(CANDIDATES + 1).collect())

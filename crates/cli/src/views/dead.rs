@@ -18,6 +18,8 @@ pub(crate) struct DeadView {
     attempt: u32,
     delivery: u32,
     died_at: String,
+    /// Whether this database has a record of the job.
+    recorded: bool,
     /// Pass as `--cursor` to go on behind this letter.
     cursor: i64,
     #[serde(skip)]
@@ -25,8 +27,8 @@ pub(crate) struct DeadView {
 }
 
 impl DeadView {
-    /// Takes what a list shows of a letter.
-    pub(crate) fn new(letter: &DeadLetter) -> Self {
+    /// Takes what a list shows of a letter; `recorded` says whether this database knows the job.
+    pub(crate) fn new(letter: &DeadLetter, recorded: bool) -> Self {
         Self {
             id: letter.envelope.id.to_string(),
             task: TaskMessage::peek_task(&letter.envelope.content),
@@ -36,6 +38,7 @@ impl DeadView {
             attempt: letter.attempt,
             delivery: letter.delivery,
             died_at: instant(letter.died_at),
+            recorded,
             cursor: letter.key,
             died: letter.died_at,
         }
@@ -90,13 +93,13 @@ pub(crate) struct DeadDetailView {
 
 impl DeadDetailView {
     /// Takes the whole letter.
-    pub(crate) fn new(letter: &DeadLetter) -> Self {
+    pub(crate) fn new(letter: &DeadLetter, recorded: bool) -> Self {
         let content = &letter.envelope.content;
         let decoded = TaskMessage::decode(&letter.envelope);
         let text = std::str::from_utf8(&content.body).ok().map(str::to_owned);
         let arguments = decoded.as_ref().ok().map(|message| message.args.clone());
         Self {
-            letter: DeadView::new(letter),
+            letter: DeadView::new(letter, recorded),
             args: arguments.as_ref().map(|args| args.positional.clone()),
             kwargs: arguments.map(|args| args.named),
             headers: content.headers.clone(),

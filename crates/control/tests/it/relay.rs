@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use celeriac_broker::{
     Broker, BrokerAdmin, BrokerError, Cancellation, Capabilities, DeadLetter, DeadLetterPage, FetchRequest,
-    Fetched, Found, LeaseTag, MemoryBroker, MessageState, Notifier, Publication, QueueDepth, Renewal,
+    Fetched, Found, LeaseTag, MemoryBroker, MessageState, Notifier, Publication, QueueDepth, Renewal, Settle,
     Settled, Settlement, sql,
 };
 use celeriac_control::{Driver, Loop, LoopCtx, LoopError, PassReport, Relay, StoreRecorder};
@@ -50,6 +50,9 @@ const LATE: u8 = 3;
 /// Somebody cancels a job in the outbox while it stores.
 const MEANWHILE: u8 = 4;
 
+/// It takes what comes before the first message for the queue `closed`, and never takes that.
+const NARROW: u8 = 5;
+
 #[async_trait::async_trait]
 impl Broker for Server {
     fn capabilities(&self) -> Capabilities {
@@ -62,6 +65,13 @@ impl Broker for Server {
             AWAY => Err(BrokerError::Unavailable { product: "server", source: "it is away".into() }),
             CHOOSY if envelopes.iter().any(is_closed) => {
                 Err(BrokerError::Refused { product: "server", source: "the queue is closed".into() })
+            }
+            NARROW if envelopes.iter().any(is_closed) => {
+                let mut taken: Vec<bool> = envelopes.iter().map(|envelope| !is_closed(envelope)).collect();
+                let first = taken.iter().position(|taken| !taken).expect("one is closed");
+                taken[first..].fill(false);
+                self.queue.publish(envelopes.into_iter().take(first).collect()).await?;
+                Err(BrokerError::NotTaken { product: "server", taken, source: "it is too large".into() })
             }
             MEANWHILE => {
                 let meanwhile = self.meanwhile.lock().unwrap().take();
@@ -297,6 +307,86 @@ async fn refused_job_stays_and_holds_up_no_other() {
     house.clock.advance(Duration::from_secs(1));
     assert_eq!(house.relayed().await, [1, 0, 0]);
     assert_eq!((house.waiting().await, house.outboxed().await), (3, 0));
+}
+
+/// What the server never takes ends as a dead letter, whoever comes after it is handed on, and its bytes can be sent again.
+#[tokio::test]
+async fn what_the_server_never_takes_becomes_a_dead_letter_of_a_failed_job() {
+    let house = House::on_file().await;
+    house.is(NARROW);
+    let ids = house.ask(vec![call(), call().queue("closed"), call()]).await;
+    assert_eq!(house.relayed().await, [2, 0, 1]);
+    assert_eq!((house.waiting().await, house.outboxed().await), (2, 1));
+    let state = house.client.outbox_state().await.unwrap().unwrap();
+    let refused = state.refused.expect("one was refused");
+    assert_eq!((refused.messages, refused.since), (1, house.clock.now()));
+    assert!(refused.error.contains("too large"), "{refused:?}");
+    assert_eq!(house.status(&ids[1]).await, JobStatus::Pending);
+    for _ in 1..11 {
+        house.clock.advance(Duration::from_secs(301));
+        assert_eq!(house.relayed().await, [0, 0, 1]);
+    }
+    house.clock.advance(Duration::from_secs(301));
+    assert_eq!((house.relayed().await, house.outboxed().await), ([0, 0, 0], 0));
+    let record = jobs::find(house.db.reader(), &ids[1]).await.unwrap().unwrap();
+    assert_eq!(record.summary.status, JobStatus::Failed);
+    let why = format!("{record:?}");
+    assert!(why.contains("could not be sent to closed") && why.contains("too large"), "{why}");
+    let page = house.client.dead_letters(None, 10).await.unwrap();
+    let letter = page.letters.into_iter().next().expect("it is a dead letter");
+    assert_eq!((&letter.envelope.id, letter.envelope.queue.as_str()), (&ids[1], "closed"));
+    assert_eq!(letter.reason, "undeliverable");
+    assert!(!letter.envelope.content.properties.contains("refusals"), "{letter:?}");
+    assert_eq!(house.client.dead_letter(&ids[1]).await.unwrap(), Some(letter.clone()));
+    // The server takes such now: the same message is tried anew.
+    house.is(WELL);
+    assert!(house.client.revive(letter).await.unwrap());
+    assert_eq!((house.relayed().await, house.status(&ids[1]).await), ([1, 0, 0], JobStatus::Pending));
+    let found = house.server.admin().find(&ids[1]).await.unwrap().unwrap();
+    assert_eq!(found.envelope.queue, "closed");
+    assert!(!found.envelope.content.properties.contains("refusals"), "{found:?}");
+}
+
+/// That the server refuses whoever asks, for wrong rights say, is nobody's end.
+#[tokio::test]
+async fn refusal_that_is_not_the_messages_own_buries_nobody() {
+    let house = House::on_file().await;
+    house.is(CHOOSY);
+    let id = house.ask(vec![call().queue("closed")]).await.remove(0);
+    for _ in 0..20 {
+        assert_eq!(house.relayed().await, [0, 0, 1]);
+        house.clock.advance(Duration::from_secs(301));
+    }
+    assert_eq!(house.status(&id).await, JobStatus::Pending);
+    house.is(WELL);
+    assert_eq!((house.relayed().await, house.outboxed().await), ([1, 0, 0], 0));
+}
+
+#[tokio::test]
+async fn letters_of_the_outbox_are_listed_before_the_transports_and_dropped_by_their_keys() {
+    let house = House::on_file().await;
+    house.client.send(call()).await.unwrap();
+    let queues = ["celery".to_owned()];
+    let request = FetchRequest { queues: &queues, max: 1, lease: Duration::from_secs(60), holder: "w" };
+    let delivery = house.server.fetch(&request).await.unwrap().deliveries.remove(0);
+    let settle = Settle::Reject { reason: "error".into(), detail: "it failed".into() };
+    house.server.settle(&[Settlement { delivery, settle }]).await.unwrap();
+    house.is(NARROW);
+    house.ask(vec![call().queue("closed"), call().queue("closed")]).await;
+    for _ in 0..12 {
+        house.pass().await.unwrap();
+        house.clock.advance(Duration::from_secs(301));
+    }
+    let (mut keys, mut before) = (Vec::new(), Some(None));
+    while let Some(from) = before {
+        let page = house.client.dead_letters(from, 1).await.unwrap();
+        keys.extend(page.letters.iter().map(|letter| letter.key));
+        before = page.next.map(Some);
+    }
+    assert_eq!((keys.len(), keys.iter().filter(|key| **key < 0).count()), (3, 2));
+    assert!(keys[..2].iter().all(|key| *key < 0), "{keys:?}");
+    assert_eq!(house.client.drop_dead(&keys).await.unwrap(), 3);
+    assert!(house.client.dead_letters(None, 9).await.unwrap().letters.is_empty());
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ pub(super) async fn retry(context: &Context, args: ChangeArgs) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
     let mut view = RetriedView::default();
     if args.all {
-        let mut letters = Letters::new(platform.broker().as_ref(), args.filter, None);
+        let mut letters = Letters::new(&platform.client, args.filter, None);
         while let Some(letter) = letters.next().await? {
             if letter.is_readable() {
                 view.retried += u64::from(platform.client.revive(letter).await?);
@@ -72,7 +72,7 @@ pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
     let mut dropped = 0;
     if args.all {
-        let mut letters = Letters::new(platform.broker().as_ref(), args.filter, None);
+        let mut letters = Letters::new(&platform.client, args.filter, None);
         let mut chunk = Vec::with_capacity(CHUNK);
         while let Some(letter) = letters.next().await? {
             chunk.push(letter);
@@ -95,12 +95,12 @@ pub(super) async fn drop(context: &Context, args: ChangeArgs) -> Result<Exit> {
 
 /// Drops letters, and then notes on the records of jobs that have no other one that they are gone.
 async fn drop_chunk(platform: &Platform, letters: Vec<DeadLetter>) -> Result<u64> {
-    let admin = platform.broker().admin();
+    let client = &platform.client;
     let keys: Vec<i64> = letters.iter().map(|letter| letter.key).collect();
-    let dropped = admin.drop_dead(&keys).await?;
+    let dropped = client.drop_dead(&keys).await?;
     let mut gone = Vec::with_capacity(letters.len());
     for letter in letters {
-        if admin.dead_letter(&letter.envelope.id).await?.is_none() {
+        if client.dead_letter(&letter.envelope.id).await?.is_none() {
             gone.push(letter.envelope.id);
         }
     }
@@ -113,7 +113,7 @@ async fn drop_chunk(platform: &Platform, letters: Vec<DeadLetter>) -> Result<u64
 async fn named(platform: &Platform, ids: &[JobId]) -> Result<Vec<DeadLetter>> {
     let mut letters = Vec::with_capacity(ids.len());
     for id in &names::jobs(platform, ids).await? {
-        letters.push(platform.broker().admin().dead_letter(id).await?.ok_or_else(|| unknown(id))?);
+        letters.push(platform.client.dead_letter(id).await?.ok_or_else(|| unknown(id))?);
     }
     Ok(letters)
 }

@@ -3,7 +3,7 @@
 use celeriac_db::{Database, DbError, MigrationState};
 
 use super::finding::Finding;
-use super::{DoctorArgs, jobs, machine};
+use super::{DoctorArgs, jobs, machine, outbox};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::platform::{Use, migration_lines, open_bare, open_to_look};
@@ -40,6 +40,9 @@ pub(super) async fn check(
             findings.push(machine::log_size(path, args.max_wal));
         }
         None => skip(findings, &["disk", "log"], "the database lies on a server"),
+    }
+    if is_current && context.has_outbox() {
+        findings.push(outbox::check(context, &database).await);
     }
     database.close().await;
     if !is_current {

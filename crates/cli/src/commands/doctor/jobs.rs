@@ -21,7 +21,10 @@ const SKEW: Duration = Duration::from_secs(60);
 
 /// How long a job may be ready before somebody is told that no worker seems to take from its queue. A worker looks
 /// several times as often.
-const UNTAKEN: Duration = Duration::from_secs(10);
+pub(super) const UNTAKEN: Duration = Duration::from_secs(10);
+
+/// How many dead letters are counted.
+const LETTERS: usize = 1_000;
 
 /// How many running jobs are looked at.
 const LOOKED_AT: u64 = 1_000;
@@ -38,28 +41,9 @@ pub(super) async fn check(
         |check, found: Result<Finding>| found.unwrap_or_else(|error| Finding::failed(check, &error));
     findings.push(or_failed("clock", clock(platform, now).await));
     findings.push(or_failed("queues", queues(platform, now, args.max_wait.0).await));
-    if platform.client.outbox_notifier().is_some() {
-        findings.push(or_failed("outbox", outbox(platform, now).await));
-    }
     findings.push(or_failed("dead", dead(platform).await));
     let lease = context.loaded.config.worker.lease.0;
     findings.push(or_failed("running", running(platform, now, lease).await));
-}
-
-/// Looks for jobs that were enqueued within a transaction and that no relay hands on.
-async fn outbox(platform: &Platform, now: Timestamp) -> Result<Finding> {
-    let depths = platform.client.outbox_depths().await?;
-    let waiting: u64 = depths.iter().map(|depth| depth.ready + depth.held).sum();
-    let oldest = depths.iter().filter_map(|depth| depth.oldest_ready_at).min();
-    let told = format!("{} to be handed on", counted(waiting, "job"));
-    match oldest.map(|at| now.since(at)).filter(|waited| *waited > UNTAKEN) {
-        Some(waited) => {
-            let detail = format!("{told}, the oldest for {}", brief(waited));
-            let hint = "start a `worker` on this database, whose relay hands them on; its log says what stands in the way";
-            Ok(Finding::warning("outbox", detail, hint))
-        }
-        None => Ok(Finding::ok("outbox", told)),
-    }
 }
 
 /// Compares the clock with the newest record.
@@ -128,20 +112,28 @@ async fn queues(platform: &Platform, now: Timestamp, longest: Duration) -> Resul
     ))
 }
 
-/// Counts dead letters.
+/// Counts dead letters, as `dead list` shows them.
 async fn dead(platform: &Platform) -> Result<Finding> {
-    let counts = jobs::counts(platform.database.reader(), None).await?;
-    Ok(match counts.dead {
-        0 => Finding::ok("dead", "no dead letters"),
-        count => {
-            let detail = counted(count, "dead letter");
-            Finding::warning(
-                "dead",
-                detail,
-                "look at them with `dead list`, then `dead retry` or `dead drop`",
-            )
-        }
-    })
+    let (mut ids, mut before) = (Vec::new(), Some(None));
+    while let Some(from) = before
+        && ids.len() < LETTERS
+    {
+        let page = platform.client.dead_letters(from, LETTERS - ids.len()).await?;
+        ids.extend(page.letters.into_iter().map(|letter| letter.envelope.id));
+        before = page.next.map(Some);
+    }
+    if ids.is_empty() {
+        return Ok(Finding::ok("dead", "no dead letters"));
+    }
+    let known = platform.recorded(&ids).await?;
+    let foreign = ids.iter().filter(|id| !known.contains(*id)).count() as u64;
+    let more = if before.is_some() { "at least " } else { "" };
+    let mut detail = format!("{more}{}", counted(ids.len() as u64, "dead letter"));
+    if foreign > 0 {
+        detail.push_str(&format!(", {} of jobs that this database has no record of", grouped(foreign)));
+    }
+    let hint = "look at them with `dead list`, then `dead retry` or `dead drop`";
+    Ok(Finding::warning("dead", detail, hint))
 }
 
 /// Looks for jobs that are recorded as running and that nobody holds.

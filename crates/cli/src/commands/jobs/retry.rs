@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, args: &RetryArgs) -> Result<Exit> {
 }
 
 async fn retry(platform: &Platform, id: &JobId) -> Result<JobId> {
-    if let Some(letter) = platform.broker().admin().dead_letter(id).await?
+    if let Some(letter) = platform.client.dead_letter(id).await?
         && platform.client.revive(letter).await?
     {
         return Ok(id.clone());

@@ -1,15 +1,17 @@
 //! Hands on what waits in the outbox: publishes it to the server that keeps the queues, then lets go of it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use celeriac_broker::{
-    Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, Publication, Renewal, Settle,
+    Broker, BrokerError, Cancellation, Delivery, FetchRequest, Found, LeaseTag, Publication, Renewal, Settle,
     Settlement,
 };
 use celeriac_protocol::{
     Address, JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text,
 };
 
+use super::refusal::Refusals;
 use super::{PREFIX, addressed, tell_not_cancelled};
 use crate::{Client, EnqueueError};
 
@@ -34,6 +36,10 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a message rests that the server refused, at first and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
+/// How often the server may say that it never takes a message before that is a dead letter. By the rests in between it
+/// is about twenty minutes, in which somebody may make the queue or the exchange that it is for.
+const REFUSALS: u32 = 12;
+
 /// What a relay did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relayed {
@@ -44,6 +50,8 @@ pub struct Relayed {
     pub duplicates: u64,
     /// Messages that the server refused; they stay, and are tried again later and later.
     pub refused: u64,
+    /// Messages that it has refused for good too often: they are dead letters, and their jobs have failed.
+    pub buried: u64,
     /// Whether there may be more.
     pub more: bool,
     /// When the next is due that is known of.
@@ -96,11 +104,16 @@ struct Batch<'a> {
     begun: Vec<Delivery>,
     /// Were cancelled where they are.
     cancelled: Vec<Delivery>,
+    /// The refusals that some of them have met.
+    refusals: HashMap<LeaseTag, Refusals>,
 }
 
 impl<'a> Batch<'a> {
-    fn new(client: &'a Client, outbox: &'a dyn Broker, waiting: Vec<Delivery>) -> Self {
-        Self { client, outbox, waiting, begun: Vec::new(), cancelled: Vec::new() }
+    fn new(client: &'a Client, outbox: &'a dyn Broker, mut waiting: Vec<Delivery>) -> Self {
+        let met =
+            |delivery: &mut Delivery| Some((delivery.tag, Refusals::take(&mut delivery.envelope.content)?));
+        let refusals = waiting.iter_mut().filter_map(met).collect();
+        Self { client, outbox, waiting, begun: Vec::new(), cancelled: Vec::new(), refusals }
     }
 
     /// Hands on what waits. What it leaves in place when it fails was not touched.
@@ -128,8 +141,25 @@ impl<'a> Batch<'a> {
                 self.settle(unsure, tried).await?;
                 Err(error.into())
             }
-            Err(_) => self.hand_on_singly(relayed).await,
+            Err(error) => {
+                self.let_go_of_taken(&error, relayed).await?;
+                self.hand_on_singly(relayed).await
+            }
         }
+    }
+
+    /// Lets go of those that the server has taken all the same, though it refused others.
+    async fn let_go_of_taken(
+        &mut self,
+        error: &BrokerError,
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        let all = std::mem::take(&mut self.waiting).into_iter().enumerate();
+        let (taken, left): (Vec<_>, Vec<_>) = all.partition(|(index, _)| error.has_taken(*index));
+        self.waiting = left.into_iter().map(|(_, delivery)| delivery).collect();
+        let taken: Vec<Delivery> = taken.into_iter().map(|(_, delivery)| delivery).collect();
+        let accepted = vec![Publication::Accepted; taken.len()];
+        self.let_go_of_published(taken, &accepted, relayed).await
     }
 
     /// Gives back what was not touched, to be taken at once.
@@ -210,13 +240,13 @@ impl<'a> Batch<'a> {
                 }
                 Err(error) => {
                     let mut refused = one;
-                    // What an exchange has no queue for says nothing of the others.
-                    in_a_row += usize::from(!refused.iter().any(is_for_exchange));
+                    // That this very message is never taken says nothing of the others.
+                    let is_for_good = matches!(error, BrokerError::NotTaken { .. });
+                    in_a_row += usize::from(!is_for_good && !refused.iter().any(is_for_exchange));
                     if in_a_row >= REFUSED_IN_A_ROW {
                         refused.append(&mut self.waiting);
                     }
-                    relayed.refused += refused.len() as u64;
-                    self.put_off(refused, &error).await?;
+                    self.put_off(refused, &error, is_for_good, relayed).await?;
                 }
             }
         }
@@ -292,18 +322,41 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Leaves messages that were refused where they are, to be tried again later.
-    async fn put_off(&self, refused: Vec<Delivery>, refusal: &BrokerError) -> Result<(), EnqueueError> {
-        if let Some(Delivery { envelope, attempt, .. }) = refused.first() {
-            let (error, again_in) = (error_text(refusal), rest_after(*attempt));
-            tracing::error!(
-                job.id = %envelope.id, queue = &envelope.queue[PREFIX.len()..], messages = refused.len(), error, ?again_in,
-                "messages of the outbox were refused and stay there"
-            );
+    /// Leaves messages that were refused where they are, to be tried again later; one that was refused for good too
+    /// often ends here.
+    async fn put_off(
+        &mut self,
+        refused: Vec<Delivery>,
+        refusal: &BrokerError,
+        is_for_good: bool,
+        relayed: &mut Relayed,
+    ) -> Result<(), EnqueueError> {
+        let (now, error) = (self.now(), error_text(refusal));
+        tell_refused(&refused, &error);
+        let (mut later, mut over) = (Vec::new(), Vec::new());
+        for mut delivery in refused {
+            let mut refusals = self.refusals.remove(&delivery.tag).unwrap_or_else(|| Refusals::since(now));
+            refusals.add(&error, is_for_good);
+            if refusals.for_good >= REFUSALS {
+                delivery.envelope = addressed(delivery.envelope);
+                over.push((delivery, refusals.error));
+                continue;
+            }
+            let due_at = Some(now + rest_after(delivery.attempt));
+            let content = Some(refusals.put(&delivery.envelope.content));
+            let settle = Settle::Requeue { content, due_at, charged: true };
+            later.push(Settlement { delivery, settle });
         }
-        let now = self.now();
-        let later = |refused: &Delivery| back(Some(now + rest_after(refused.attempt)), true);
-        Ok(self.settle(refused, later).await?)
+        relayed.refused += later.len() as u64;
+        relayed.buried += over.len() as u64;
+        if !over.is_empty() {
+            self.client.bury(self.outbox, over).await?;
+        }
+        if later.is_empty() {
+            return Ok(());
+        }
+        // A lease that was lost went to another relay, which does the same.
+        Ok(self.outbox.settle(&later).await.map(drop)?)
     }
 
     async fn publish(&self, deliveries: &[Delivery]) -> Result<Vec<Publication>, BrokerError> {
@@ -347,6 +400,13 @@ impl<'a> Batch<'a> {
     fn now(&self) -> Timestamp {
         self.client.inner.clock.now()
     }
+}
+
+fn tell_refused(refused: &[Delivery], error: &str) {
+    let Some(Delivery { envelope, attempt, .. }) = refused.first() else { return };
+    let (queue, messages) = (&envelope.queue[PREFIX.len()..], refused.len());
+    let again_in = rest_after(*attempt);
+    tracing::error!(job.id = %envelope.id, queue, messages, error, ?again_in, "messages of the outbox were refused");
 }
 
 /// What is to become of a message.
