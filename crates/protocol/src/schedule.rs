@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 mod calendar;
 mod clocked;
 mod crontab;
+mod describe;
 mod due;
 mod error;
 mod interval;

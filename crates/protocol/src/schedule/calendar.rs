@@ -132,8 +132,8 @@ impl fmt::Display for Calendar {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{rule}")?;
         }
-        let needs_zone = !self.is_empty() && self.zone != Zone::UTC;
-        if needs_zone { write!(f, " {}", self.zone) } else { Ok(()) }
+        // Written also where it is UTC, so that the text means the same wherever it is read.
+        if self.is_empty() { Ok(()) } else { write!(f, " {}", self.zone) }
     }
 }
 
@@ -201,10 +201,13 @@ mod tests {
             assert_eq!(expected.parse::<Calendar>().unwrap(), calendar, "{text}");
         };
         check("", "");
-        check("sat, sun", "sun,sat");
+        check("sat, sun", "sun,sat UTC");
         check("sat-sun Europe/Berlin", "sun,sat Europe/Berlin");
-        check("2026-12-24..2027-01-01, 12-25, 22:00-06:00 UTC", "2026-12-24..2027-01-01,12-25,22:00-06:00");
-        check("12-24..01-02,2026-05-01,20:30-24:00", "12-24..01-02,2026-05-01,20:30-24:00");
+        check(
+            "2026-12-24..2027-01-01, 12-25, 22:00-06:00 UTC",
+            "2026-12-24..2027-01-01,12-25,22:00-06:00 UTC",
+        );
+        check("12-24..01-02,2026-05-01,20:30-24:00", "12-24..01-02,2026-05-01,20:30-24:00 UTC");
     }
 
     #[test]

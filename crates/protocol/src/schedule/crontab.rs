@@ -7,7 +7,9 @@ use super::{ScheduleError, Zone};
 
 mod field;
 mod fire;
+mod switches;
 mod wall;
+mod words;
 
 use field::{Field, Sunday, Unit};
 
@@ -193,13 +195,12 @@ fn alias(name: &str) -> Result<&'static str, ScheduleError> {
     })
 }
 
-/// Writes the fields in quotation marks, the zone where it is not UTC, and `vixie` where that is the dialect.
+/// Writes the fields in quotation marks, the zone, and `vixie` where that is the dialect.
+///
+/// The zone stands there also where it is UTC, so that the text means the same wherever it is read.
 impl fmt::Display for Crontab {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "crontab \"{}\"", self.fields())?;
-        if self.zone != Zone::UTC {
-            write!(f, " {}", self.zone)?;
-        }
+        write!(f, "crontab \"{}\" {}", self.fields(), self.zone)?;
         if self.dialect == Dialect::Vixie { f.write_str(" vixie") } else { Ok(()) }
     }
 }

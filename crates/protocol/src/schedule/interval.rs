@@ -189,6 +189,20 @@ impl Interval {
         let written = &UNITS[..WRITTEN_UNITS];
         written.iter().copied().find(|(_, micros)| self.micros % micros == 0).unwrap_or(("us", 1))
     }
+
+    /// Returns the length as a number and the unit's full name, singular.
+    pub(super) fn in_words(&self) -> (i64, &'static str) {
+        let (unit, micros) = self.unit();
+        let name = match unit {
+            "d" => "day",
+            "h" => "hour",
+            "m" => "minute",
+            "s" => "second",
+            "ms" => "millisecond",
+            _ => "microsecond",
+        };
+        (self.micros / micros, name)
+    }
 }
 
 const WANTED: &str = "is no length; type numbers with units, such as `30s`, `5m`, `1h30m`, `7d`";

@@ -2,6 +2,9 @@
 
 use super::*;
 
+mod explained;
+mod zones;
+
 /// Writes due times as the wall shows them, with the offset, and the note in brackets.
 fn listed(text: &str, from: &str, to: &str) -> Vec<String> {
     let schedule: Schedule = text.parse().unwrap();

@@ -201,13 +201,13 @@ mod tests {
         check("crontab '30 2 * * 1-5' europe/berlin", berlin);
         check("30 2 * * mon-fri Europe/Berlin", berlin);
         check("cron 30 2 * * mon-fri Europe/Berlin celery", berlin);
-        check("30 2 * * mon", "crontab \"30 2 * * mon\"");
-        check("30 2 * * mon UTC", "crontab \"30 2 * * mon\"");
-        check("0 30 2 * * sat-sun", "crontab \"30 2 * * sun,sat\"");
+        check("30 2 * * mon", "crontab \"30 2 * * mon\" UTC");
+        check("30 2 * * mon UTC", "crontab \"30 2 * * mon\" UTC");
+        check("0 30 2 * * sat-sun", "crontab \"30 2 * * sun,sat\" UTC");
         check("*/10 30 2 * * sat Asia/Tokyo", "crontab \"*/10 30 2 * * sat\" Asia/Tokyo");
-        check("@daily", "crontab \"0 0 * * *\"");
+        check("@daily", "crontab \"0 0 * * *\" UTC");
         check("crontab @weekly America/New_York vixie", "crontab \"0 0 * * sun\" America/New_York vixie");
-        check("0 0 13 * 5 vixie", "crontab \"0 0 13 * fri\" vixie");
+        check("0 0 13 * 5 vixie", "crontab \"0 0 13 * fri\" UTC vixie");
         check("every 5m", "every 5m");
         check("every 90 minutes", "every 90m");
         check("every 1w from 2027-01-01", "every 7d from 2027-01-01T00:00:00Z");

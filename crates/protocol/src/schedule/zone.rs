@@ -58,7 +58,18 @@ impl Zone {
     pub(super) fn switch(&self, at: i64) -> Switch {
         Switch { at, before: self.offset(at - 1), after: self.offset(at) }
     }
+
+    /// Returns the next switch later than a second that moves the wall.
+    pub(super) fn next_switch(&self, second: i64) -> Option<Switch> {
+        let switches = self.0.following(instant(second)).take(MAX_SWITCHES_LOOKED_AT);
+        switches
+            .map(|switch| self.switch(switch.timestamp().as_second()))
+            .find(|switch| switch.before != switch.after)
+    }
 }
+
+/// Some switches change a zone's name only; so many in a row end the search for one that moves the wall.
+const MAX_SWITCHES_LOOKED_AT: usize = 64;
 
 impl FromStr for Zone {
     type Err = ScheduleError;

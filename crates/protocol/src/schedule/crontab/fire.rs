@@ -84,7 +84,7 @@ impl Crontab {
     }
 
     /// Returns the first time that a jump left out and that is to fire after it.
-    fn missing(&self, gap: Switch) -> Option<i64> {
+    pub(super) fn missing(&self, gap: Switch) -> Option<i64> {
         let (from, end) = (gap.wall_before(), gap.wall_after());
         if self.hour.is_every() && end - from >= HOUR {
             return None;
