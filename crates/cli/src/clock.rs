@@ -49,6 +49,10 @@ impl Clock for ScaledClock {
         self.at(SystemClock.now())
     }
 
+    fn steady(&self) -> Option<Duration> {
+        SystemClock.steady().map(|steady| steady.saturating_mul(self.speed))
+    }
+
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {
         let real = self.pivot + instant.since(self.pivot) / self.speed;
         // Rounded up, so that the time has come when the sleeper wakes.

@@ -190,6 +190,25 @@ impl Client {
         Ok(ids.into_iter().map(|id| self.handle(id)).collect())
     }
 
+    /// Does what [`send_many_in`](Self::send_many_in) does, but a call that no message can be made of fails alone.
+    /// Returns what came of each, in the given order.
+    ///
+    /// # Errors
+    /// The transport or the record failed, and with it the transaction.
+    pub async fn send_each_in(
+        &self,
+        tx: &DbTx,
+        calls: impl IntoIterator<Item = Call>,
+    ) -> Result<Vec<Result<JobHandle, EnqueueError>>, EnqueueError> {
+        let mut prepared = Vec::new();
+        let faults = calls.into_iter().map(|call| self.prepare_one(call).map(|one| prepared.push(one)));
+        let faults: Vec<Result<(), EnqueueError>> = faults.collect();
+        let ids = if prepared.is_empty() { Vec::new() } else { self.publish_in(tx, prepared).await? };
+        let mut ids = ids.into_iter();
+        let mut next = || self.handle(ids.next().expect("each prepared message has an id"));
+        Ok(faults.into_iter().map(|fault| fault.map(|()| next())).collect())
+    }
+
     /// Returns a handle on a job that was enqueued before, by anybody.
     pub fn handle(&self, id: JobId) -> JobHandle {
         JobHandle { id, client: self.clone(), output: PhantomData }

@@ -1,12 +1,17 @@
 //! The node's own clock: the one place that asks the system for the time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use celeriac_protocol::{Clock, Timestamp, WhenReached};
 
 /// How long one sleep lasts at most before the time is looked at again, so that a clock that was
 /// set forward is noticed.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// From when steady time is counted.
+#[expect(clippy::disallowed_methods, reason = "this is the clock that everybody else is handed")]
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Tells the node's wall-clock time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +22,10 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::EPOCH + since_epoch
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        Some(BEGINNING.elapsed())
     }
 
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {

@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use celeriac_protocol::{
-    Arguments, BodyForm, CeleriacHeader, Clock, Compression, JobError, JobId, MAX_PRIORITY, RecordLevel,
-    Serializer, TaskMessage, TimeLimits, Timestamp,
+    Arguments, BodyForm, CeleriacHeader, Clock, Compression, JobError, JobId, MAX_PRIORITY, RawValue,
+    RecordLevel, Serializer, TaskMessage, TimeLimits, Timestamp,
 };
 use serde::Serialize;
 
@@ -47,6 +47,8 @@ struct CallOptions {
     record: RecordLevel,
     default_retries: Option<u32>,
     parent: Option<(JobId, JobId)>,
+    headers: Vec<(String, Box<RawValue>)>,
+    schedule: Option<(String, Timestamp)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +106,8 @@ options! {
     hard_limit: Duration => |options, limit| options.hard_limit = Some(limit);
     /// Lists it under this label.
     job_type: impl Into<String> => |options, label| options.job_type = Some(label.into());
+    /// Has its message carry these headers besides Celery's own, whose names are not for it.
+    headers: Vec<(String, Box<RawValue>)> => |options, headers| options.headers = headers;
 }
 
 impl<T: Task> Signature<T> {
@@ -145,6 +149,12 @@ impl Call {
     /// Takes over what the task's own options say, where the caller has not said anything.
     pub fn for_task(mut self, task: &RegisteredTask) -> Self {
         self.options = self.options.with_defaults(task.name, &task.options);
+        self
+    }
+
+    /// Has its message say which entry of the schedule it comes from, and when that was due.
+    pub fn scheduled(mut self, entry: impl Into<String>, due_at: Timestamp) -> Self {
+        self.options.schedule = Some((entry.into(), due_at));
         self
     }
 
@@ -198,10 +208,14 @@ impl Call {
         message.reply_to.clone_from(&sending.reply_to);
         (message.parent_id, message.root_id) =
             options.parent.map_or((None, None), |(p, r)| (Some(p), Some(r)));
+        message.extra = options.headers;
+        let (schedule, due_at) = options.schedule.unzip();
         message.celeriac = CeleriacHeader {
             job_type: options.job_type,
             max_retries: options.max_retries,
             sent_at: Some(now),
+            schedule,
+            due_at,
             ..CeleriacHeader::default()
         };
         let job_type = message.celeriac.job_type.clone().unwrap_or_else(|| message.task.clone());

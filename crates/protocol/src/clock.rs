@@ -124,6 +124,12 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// Returns the present instant.
     fn now(&self) -> Timestamp;
 
+    /// Returns how much time has passed since some instant, by a clock that nobody sets; `None` where there is none. What
+    /// `now()` has moved more or less was a step.
+    fn steady(&self) -> Option<Duration> {
+        None
+    }
+
     /// Resolves once `now()` has reached `instant`; at once if it already has.
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_>;
 

@@ -603,6 +603,24 @@ mod tests {
     }
 
     #[test]
+    fn our_header_says_which_entry_of_the_schedule_it_comes_from() {
+        let mut message = TaskMessage::new(JobId::parse("a").unwrap(), "t", Arguments::default());
+        message.celeriac.schedule = Some("nightly".to_owned());
+        message.celeriac.due_at = Some(Timestamp::from_micros(7));
+        let sent = message.encode();
+        assert!(
+            sent.content.headers.contains(r#""schedule":"nightly","due_at":7"#),
+            "{}",
+            sent.content.headers
+        );
+        let read = TaskMessage::decode(&sent).unwrap().celeriac;
+        assert_eq!(
+            (read.schedule.as_deref(), read.due_at),
+            (Some("nightly"), Some(Timestamp::from_micros(7)))
+        );
+    }
+
+    #[test]
     fn what_is_not_understood_passes_through_to_the_letter() {
         let strange = r#"{"n":1234567890123456789012345,"f":1.10,"e":1E5,"deep":[{"x":  null}]}"#;
         let headers =

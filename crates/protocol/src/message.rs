@@ -239,6 +239,10 @@ pub struct CeleriacHeader {
     pub past_deliveries: u32,
     /// How many attempts were charged to them.
     pub past_attempts: u32,
+    /// The entry of the schedule that it comes from.
+    pub schedule: Option<String>,
+    /// When that was due, in microseconds.
+    pub due_at: Option<Timestamp>,
     /// What a newer version wrote, in the order it came.
     pub extra: Vec<(String, Box<RawValue>)>,
 }
@@ -253,6 +257,8 @@ impl Default for CeleriacHeader {
             sent_at: None,
             past_deliveries: 0,
             past_attempts: 0,
+            schedule: None,
+            due_at: None,
             extra: Vec::new(),
         }
     }

@@ -17,6 +17,7 @@ pub struct ManualClock {
 #[derive(Debug)]
 struct State {
     now: Timestamp,
+    steady: Duration,
     sleepers: Vec<(u64, Timestamp, Waker)>,
     next_sleeper: u64,
 }
@@ -31,7 +32,7 @@ impl Default for ManualClock {
 impl ManualClock {
     /// Starts at `now`.
     pub fn at(now: Timestamp) -> Self {
-        let state = State { now, sleepers: Vec::new(), next_sleeper: 0 };
+        let state = State { now, steady: Duration::ZERO, sleepers: Vec::new(), next_sleeper: 0 };
         Self { state: Arc::new((Mutex::new(state), Condvar::new())) }
     }
 
@@ -39,11 +40,20 @@ impl ManualClock {
     pub fn advance(&self, period: Duration) {
         let mut state = self.lock();
         let now = state.now + period;
+        state.steady += period;
         state.move_to(now);
     }
 
-    /// Moves to `instant`, forwards or back, and wakes whoever is due.
+    /// Moves to `instant`, forwards or back, and wakes whoever is due. As much time passes as it moves forward.
     pub fn set(&self, instant: Timestamp) {
+        let mut state = self.lock();
+        let passed = instant.since(state.now);
+        state.steady += passed;
+        state.move_to(instant);
+    }
+
+    /// Sets it wrong, or right: moves to `instant` while no time passes.
+    pub fn step(&self, instant: Timestamp) {
         self.lock().move_to(instant);
     }
 
@@ -84,6 +94,10 @@ impl State {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.lock().now
+    }
+
+    fn steady(&self) -> Option<Duration> {
+        Some(self.lock().steady)
     }
 
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {

@@ -118,6 +118,8 @@ impl<'de> PartlyKnown<'de> for Header {
             "sent_at" => fields.sent_at = map.next_value()?,
             "past_deliveries" => fields.past_deliveries = map.next_value()?,
             "past_attempts" => fields.past_attempts = map.next_value()?,
+            "schedule" => fields.schedule = map.next_value()?,
+            "due_at" => fields.due_at = map.next_value()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -153,6 +155,12 @@ impl Serialize for CeleriacHeader {
             if number > 0 {
                 map.serialize_entry(name, &number)?;
             }
+        }
+        if let Some(schedule) = &self.schedule {
+            map.serialize_entry("schedule", schedule)?;
+        }
+        if let Some(due_at) = self.due_at {
+            map.serialize_entry("due_at", &due_at)?;
         }
         write(&mut map, &self.extra)?;
         map.end()
