@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod beat;
 mod driver;
 mod environment;
 mod r#loop;
@@ -12,6 +13,7 @@ mod results;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
+pub use beat::{BEAT, Beat, BeatClock, BeatError, BeatSettings};
 pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};

@@ -5,6 +5,8 @@ mod answers;
 #[cfg(test)]
 mod app;
 #[cfg(test)]
+mod beat;
+#[cfg(test)]
 mod driver;
 #[cfg(test)]
 mod housekeeping;

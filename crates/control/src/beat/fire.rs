@@ -1,0 +1,246 @@
+//! Fires what is due: one transaction for some entries, which writes down what came of each due time, enqueues the
+//! jobs and moves the entries on.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use celeriac_db::{DbError, DbTx};
+use celeriac_engine::{Call, Client, EnqueueError};
+use celeriac_protocol::{JobId, Timestamp, error_text};
+use celeriac_store::StoreError;
+use celeriac_store::query::schedules::{
+    self, Firing, FiringOutcome, LockedEntry, OpenJob, Overlap, ScheduleRecord, ScheduleState,
+};
+
+use super::decide::{Decision, decide};
+use super::message::call;
+use super::plan::{plan, timetable};
+
+/// How soon an entry is looked at again that could not be read: whoever can read it may have come by then.
+const UNREADABLE_LOOK: Duration = Duration::from_secs(60);
+
+/// How many due times one transaction meets at most; the entries behind them wait for the next.
+const MAX_FIRINGS: usize = 1_000;
+
+/// The beat could not do its work; nothing of the transaction is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum BeatError {
+    /// The schedule's tables could not be used.
+    #[error("use the schedule")]
+    Store(#[from] StoreError),
+    /// The jobs could not be enqueued.
+    #[error("enqueue the jobs of schedules")]
+    Enqueue(#[from] EnqueueError),
+    /// The transaction failed.
+    #[error("write what came of due times")]
+    Database(#[from] DbError),
+}
+
+/// What one transaction came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Fired {
+    /// Entries that were looked at.
+    pub(super) entries: u64,
+    /// Jobs that were enqueued.
+    pub(super) fired: u64,
+    /// Due times that were left out because of earlier jobs.
+    pub(super) skipped: u64,
+    /// Due times that were missed.
+    pub(super) missed: u64,
+    /// Due times that no job could be made of.
+    pub(super) failed: u64,
+    /// Entries that were switched off.
+    pub(super) switched_off: u64,
+    /// How late the latest was, in milliseconds.
+    pub(super) late_ms: u64,
+    /// Whether entries are left that are due.
+    pub(super) more: bool,
+}
+
+/// One entry on its way through a transaction.
+struct Entry {
+    id: i64,
+    record: Option<ScheduleRecord>,
+    state: ScheduleState,
+    decision: Decision,
+}
+
+/// Fires up to `limit` entries that are due.
+pub(super) async fn fire_due(
+    client: &Client,
+    grace: Duration,
+    tx: &DbTx,
+    now: Timestamp,
+    limit: u64,
+) -> Result<Fired, BeatError> {
+    let taken = schedules::take_due(tx, now, limit).await?;
+    let open = open_jobs(tx, &taken).await?;
+    let mut fired = Fired { more: taken.len() as u64 == limit, ..Fired::default() };
+    let mut entries = Vec::with_capacity(taken.len());
+    let mut firings = 0;
+    for entry in taken {
+        let under_way = open.get(&entry.id).map_or(&[][..], Vec::as_slice);
+        let entry = Entry::of(entry, grace, under_way, now);
+        firings += entry.decision.firings.len();
+        entries.push(entry);
+        if firings >= MAX_FIRINGS {
+            // The rest stay as they are.
+            fired.more = true;
+            break;
+        }
+    }
+    fired.entries = entries.len() as u64;
+    write_down(client, tx, entries, now, &mut fired).await?;
+    Ok(fired)
+}
+
+async fn open_jobs(tx: &DbTx, taken: &[LockedEntry]) -> Result<HashMap<i64, Vec<OpenJob>>, StoreError> {
+    let counts = |entry: &&LockedEntry| {
+        entry.record.as_ref().is_ok_and(|record| record.entry.overlap != Overlap::Allow)
+    };
+    let ids: Vec<i64> = taken.iter().filter(counts).map(|entry| entry.id).collect();
+    schedules::open_jobs(tx, &ids).await
+}
+
+impl Entry {
+    /// Decides what comes of an entry; one that can't be read fails alone.
+    fn of(locked: LockedEntry, grace: Duration, open: &[OpenJob], now: Timestamp) -> Self {
+        let LockedEntry { id, state, record } = locked;
+        let (record, decided) = match record {
+            Ok(record) => {
+                let readable = timetable(&record.entry, record.created_at).map_err(|fault| fault.to_string());
+                let decided = readable.and_then(|timetable| {
+                    let plan = plan(&timetable, &record, &state, grace, now);
+                    decide(&record, &state, plan, open, now)
+                });
+                (Some(record), decided)
+            }
+            Err(unreadable) => (None, Err(unreadable.to_string())),
+        };
+        let decision = decided.unwrap_or_else(|reason| fail(&state, reason, now));
+        Self { id, record, state, decision }
+    }
+
+    /// Makes the calls of the due times that were new; a due time that no call can be made of is told beside.
+    fn calls(
+        &self,
+        new: &HashSet<(i64, Timestamp)>,
+        now: Timestamp,
+        failed: &mut Vec<(i64, Timestamp, String)>,
+    ) -> Vec<(Timestamp, Call)> {
+        let Some(record) = &self.record else { return Vec::new() };
+        let mut calls = Vec::new();
+        for firing in self.decision.firings.iter().filter(|firing| new.contains(&(self.id, firing.due_at))) {
+            let Some(job_id) = &firing.job_id else { continue };
+            let id = JobId::parse(job_id).map_err(|error| error.to_string());
+            match id.and_then(|id| call(record, id, firing.due_at, now)) {
+                Ok(call) => calls.push((firing.due_at, call)),
+                Err(reason) => failed.push((self.id, firing.due_at, reason)),
+            }
+        }
+        calls
+    }
+}
+
+/// Has an entry that can't be read wait, its due time written down as failed.
+fn fail(state: &ScheduleState, reason: String, now: Timestamp) -> Decision {
+    let failed = state.next_due_at.filter(|due_at| *due_at <= now).map(|due_at| Firing {
+        reason: Some(reason.clone()),
+        ..Firing::new(due_at, now, FiringOutcome::Failed)
+    });
+    let wake_at = Some(now + UNREADABLE_LOOK);
+    let state = ScheduleState { wake_at, last_error: Some(reason), ..state.clone() };
+    Decision { firings: failed.into_iter().collect(), state, ..Decision::default() }
+}
+
+/// Writes firings first: whose row was new, its job is enqueued, in the same transaction.
+async fn write_down(
+    client: &Client,
+    tx: &DbTx,
+    mut entries: Vec<Entry>,
+    now: Timestamp,
+    fired: &mut Fired,
+) -> Result<(), BeatError> {
+    let of_entry = |entry: &Entry| {
+        let id = entry.id;
+        entry.decision.firings.clone().into_iter().map(move |firing| (id, firing))
+    };
+    let firings: Vec<(i64, Firing)> = entries.iter().flat_map(of_entry).collect();
+    let new = schedules::add_firings(tx, &firings).await?;
+    let mut failed = Vec::new();
+    let (mut keys, mut calls) = (Vec::new(), Vec::new());
+    for entry in &entries {
+        for (due_at, call) in entry.calls(&new, now, &mut failed) {
+            keys.push((entry.id, due_at));
+            calls.push(call);
+        }
+    }
+    for (key, sent) in keys.into_iter().zip(client.send_each_in(tx, calls).await?) {
+        if let Err(error) = sent {
+            failed.push((key.0, key.1, error_text(&error)));
+        }
+    }
+    schedules::fail_firings(tx, &failed).await?;
+    let failed: HashMap<(i64, Timestamp), String> =
+        failed.into_iter().map(|(id, due_at, reason)| ((id, due_at), reason)).collect();
+    for entry in &mut entries {
+        settle(entry, &new, &failed, now, fired);
+    }
+    move_on(tx, entries, fired).await
+}
+
+/// Adds to an entry's state what came of its due times.
+fn settle(
+    entry: &mut Entry,
+    new: &HashSet<(i64, Timestamp)>,
+    failed: &HashMap<(i64, Timestamp), String>,
+    now: Timestamp,
+    fired: &mut Fired,
+) {
+    let state = &mut entry.decision.state;
+    for firing in entry.decision.firings.iter().filter(|firing| new.contains(&(entry.id, firing.due_at))) {
+        fired.late_ms = fired.late_ms.max(millis(firing.lateness()));
+        if let Some(reason) = failed.get(&(entry.id, firing.due_at)) {
+            state.last_error = Some(reason.clone());
+            fired.failed += 1;
+            continue;
+        }
+        match firing.outcome {
+            FiringOutcome::Fired | FiringOutcome::Manual | FiringOutcome::Backfill => {
+                state.total_run_count += 1;
+                (state.last_run_at, state.last_error) = (Some(now), None);
+                fired.fired += 1;
+            }
+            FiringOutcome::SkippedOverlap => fired.skipped += firing.count,
+            FiringOutcome::Missed => fired.missed += firing.count,
+            FiringOutcome::Failed => fired.failed += 1,
+        }
+    }
+}
+
+async fn move_on(tx: &DbTx, entries: Vec<Entry>, fired: &mut Fired) -> Result<(), BeatError> {
+    let (mut states, mut closed, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for Entry { id, record, decision, state } in entries {
+        closed.extend(decision.closed.into_iter().map(|due_at| (id, due_at)));
+        if let (Some(record), Some(reason)) = (record, decision.disable) {
+            tracing::info!(schedule = record.entry.name, reason, "schedule was switched off");
+            ended.push(ScheduleRecord {
+                disabled_reason: Some(reason),
+                revision: record.revision + 1,
+                ..record
+            });
+        }
+        if decision.state != state {
+            states.push((id, decision.state));
+        }
+    }
+    fired.switched_off = ended.len() as u64;
+    schedules::close_firings(tx, &closed).await?;
+    schedules::disable(tx, &ended).await?;
+    schedules::save_states(tx, &states).await?;
+    Ok(())
+}
+
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}

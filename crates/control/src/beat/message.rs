@@ -1,0 +1,117 @@
+//! From an entry of the schedule to the message of its job.
+
+use celeriac_engine::Call;
+use celeriac_protocol::{Arguments, JobId, RawValue, Timestamp};
+use celeriac_store::query::schedules::{ScheduleEntry, ScheduleRecord};
+
+/// The header by which Celery's tools know where a job comes from.
+const PERIODIC_TASK_NAME: &str = "periodic_task_name";
+
+/// The header that Celery's beat sets.
+const CELERY_BEAT_TASK: &str = "celery_beat_task";
+
+/// Headers of Celery's protocol and of ours, which no entry may set.
+const RESERVED: &[&str] = &[
+    "lang",
+    "task",
+    "id",
+    "shadow",
+    "eta",
+    "expires",
+    "group",
+    "group_index",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "argsrepr",
+    "kwargsrepr",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "compression",
+    "celeriac",
+    PERIODIC_TASK_NAME,
+    CELERY_BEAT_TASK,
+];
+
+/// Returns the id of the job of a due time: whoever makes it, whenever, makes the same.
+pub(super) fn job_id(record: &ScheduleRecord, due_at: Timestamp) -> Result<JobId, String> {
+    let parent = JobId::parse(&record.uid).map_err(|error| error.to_string())?;
+    Ok(JobId::derived(&parent, &due_at.as_micros().to_string()))
+}
+
+/// Makes the call of a due time.
+pub(super) fn call(
+    record: &ScheduleRecord,
+    id: JobId,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<Call, String> {
+    let entry = &record.entry;
+    let mut call = Call::new(&*entry.task, arguments(entry)?).id(id).scheduled(&*entry.name, due_at);
+    call = call.headers(headers(entry)?);
+    if let Some(queue) = &entry.queue {
+        call = call.queue(&**queue);
+    }
+    if let Some(priority) = entry.priority {
+        call = call.priority(priority);
+    }
+    let expires = [entry.expires_at, entry.expire_after.map(|after| now + after)];
+    if let Some(at) = expires.into_iter().flatten().min() {
+        call = call.expires_at(at);
+    }
+    Ok(call)
+}
+
+/// Reads an entry's arguments.
+///
+/// # Errors
+/// They are no JSON, or not an array and an object.
+pub(super) fn arguments(entry: &ScheduleEntry) -> Result<Arguments, String> {
+    let positional = json("args", &entry.args, '[', "array")?;
+    let named = json("kwargs", &entry.kwargs, '{', "object")?;
+    Ok(Arguments { positional, named })
+}
+
+/// Reads an entry's headers and adds those of Celery's beat.
+///
+/// # Errors
+/// They are no JSON object, or one of them is not for an entry to set.
+pub(super) fn headers(entry: &ScheduleEntry) -> Result<Vec<(String, Box<RawValue>)>, String> {
+    let object = json("headers", &entry.headers, '{', "object")?;
+    let headers: std::collections::BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(object.get()).map_err(|error| format!("headers: {error}"))?;
+    if let Some(name) = headers.keys().find(|name| RESERVED.contains(&name.as_str())) {
+        return Err(format!("headers: \"{name}\" is set by the platform"));
+    }
+    let name = serde_json::value::to_raw_value(&entry.name).map_err(|error| error.to_string())?;
+    let yes = RawValue::from_string("true".to_owned()).map_err(|error| error.to_string())?;
+    let own = [(PERIODIC_TASK_NAME.to_owned(), name), (CELERY_BEAT_TASK.to_owned(), yes)];
+    Ok(headers.into_iter().chain(own).collect())
+}
+
+fn json(field: &str, text: &str, begins: char, what: &str) -> Result<Box<RawValue>, String> {
+    let raw = RawValue::from_string(text.to_owned()).map_err(|error| format!("{field}: {error}"))?;
+    if raw.get().starts_with(begins) { Ok(raw) } else { Err(format!("{field}: they are no JSON {what}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut ScheduleEntry), expected: &str) {
+        let mut entry = ScheduleEntry::new("a", "work", "every 5m");
+        change(&mut entry);
+        let found = arguments(&entry).map(drop).and_then(|()| headers(&entry).map(drop));
+        assert_eq!(found.unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_can_be_no_message_is_said_with_its_field() {
+        check(|entry| entry.args = "{}".into(), "args: they are no JSON array");
+        check(|entry| entry.kwargs = "[]".into(), "kwargs: they are no JSON object");
+        check(|entry| entry.args = "[1".into(), "args: EOF while parsing a list at line 1 column 2");
+        check(|entry| entry.headers = r#"{"id": "x"}"#.into(), "headers: \"id\" is set by the platform");
+    }
+}

@@ -1,0 +1,7 @@
+//! The schedule: what is due is enqueued, once, by however many schedulers.
+
+mod faults;
+mod firing;
+mod house;
+mod policies;
+mod race;
