@@ -18,7 +18,7 @@ use crate::Timestamp;
 /// that was built in. Its text, also in serde, is the zone's name.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Zone(TimeZone);
+pub struct Zone(pub(super) TimeZone);
 
 impl Zone {
     /// Coordinated universal time, in which no hour is missing and none comes twice.
@@ -41,12 +41,39 @@ impl Zone {
 
     /// Returns the stretch of constant offset in which a second lies.
     pub(super) fn segment(&self, second: i64) -> Segment {
-        let instant = instant(second);
-        let following = self.0.following(instant).next().map(|switch| switch.timestamp().as_second());
-        // `preceding` leaves out a switch at its own argument, which begins this stretch.
-        let upto = instant.checked_add(jiff::SignedDuration::from_nanos(1)).unwrap_or(instant);
-        let preceding = self.0.preceding(upto).next().map(|switch| switch.timestamp().as_second());
-        Segment { start: preceding, end: following, offset: self.offset(second) }
+        Segment {
+            start: self.switch_upto(second),
+            end: self.switch_after(second),
+            offset: self.offset(second),
+        }
+    }
+
+    /// Returns the first switch later than a second.
+    fn switch_after(&self, second: i64) -> Option<i64> {
+        self.0.following(instant(second)).next().map(|switch| switch.timestamp().as_second())
+    }
+
+    /// Returns the last switch that is not later than a second.
+    ///
+    /// jiff 0.2.43 walks backwards by a zone's present rule even where that did not hold yet: with the time zones that
+    /// it brings itself (and every other database without what the rule makes superfluous) it misses America/Metlakatla's
+    /// switch of 2019-01-20. Forwards it is right; so what it says backwards is believed only if forwards agrees.
+    fn switch_upto(&self, second: i64) -> Option<i64> {
+        let upto = instant(second).checked_add(jiff::SignedDuration::from_nanos(1));
+        let before = self.0.preceding(upto.unwrap_or(Instant::MAX)).next();
+        let said = before.map(|switch| switch.timestamp().as_second());
+        let exists = said.is_none_or(|said| self.switch_after(said - 1) == Some(said));
+        let is_last = self.switch_after(said.unwrap_or(i64::MIN)).is_none_or(|next| next > second);
+        if exists && is_last { said } else { self.switch_upto_walking(second) }
+    }
+
+    /// Finds the last switch that is not later than a second by walking forwards to it.
+    fn switch_upto_walking(&self, second: i64) -> Option<i64> {
+        STEPS_BACK.into_iter().find_map(|back| {
+            let switches = self.0.following(instant(second.saturating_sub(back)));
+            let upto = switches.map(|switch| switch.timestamp().as_second()).take_while(|at| *at <= second);
+            upto.last()
+        })
     }
 
     /// Returns how far the wall is ahead of UTC, in seconds.
@@ -67,6 +94,9 @@ impl Zone {
             .find(|switch| switch.before != switch.after)
     }
 }
+
+/// How far back a walk begins, in seconds: a good year, eleven, a hundred and more, and the beginning of time.
+const STEPS_BACK: [i64; 4] = [400 * 86_400, 4_000 * 86_400, 40_000 * 86_400, i64::MAX];
 
 /// Some switches change a zone's name only; so many in a row end the search for one that moves the wall.
 const MAX_SWITCHES_LOOKED_AT: usize = 64;

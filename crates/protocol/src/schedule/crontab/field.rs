@@ -409,4 +409,24 @@ mod tests {
             assert_eq!(greatest_to(bits, number), expected, "{number}");
         }
     }
+
+    #[test]
+    fn fields_are_read_as_celery_reads_them() {
+        for line in include_str!("celery.tsv").lines().skip(2) {
+            let cells: Vec<&str> = line.split('\t').collect();
+            let [unit, text, expected] = *cells else { panic!("{line}") };
+            let unit = match unit {
+                "minute" => Unit::Minute,
+                "hour" => Unit::Hour,
+                "day_of_month" => Unit::DayOfMonth,
+                "month_of_year" => Unit::Month,
+                _ => Unit::DayOfWeek,
+            };
+            let numbers = Field::parse(unit, text, Sunday::Zero).map(|field| {
+                let numbers: Vec<String> = field.numbers().map(|number| number.to_string()).collect();
+                numbers.join(",")
+            });
+            assert_eq!(numbers.unwrap_or_else(|_| "-".to_owned()), expected, "{unit:?} {text}");
+        }
+    }
 }

@@ -28,7 +28,9 @@ fn explained(zone: &str, switches: [&str; 2]) -> String {
     for expression in EXPRESSIONS {
         let schedule: Schedule = format!("{expression} {zone}").parse().unwrap();
         writeln!(text, "{schedule}\n  {}", schedule.describe()).unwrap();
-        for note in schedule.dst_notes("2026-01-01".parse().unwrap()) {
+        // Later years may be decided otherwise in a database that is newer.
+        let notes = schedule.dst_notes("2025-01-01".parse().unwrap()).into_iter();
+        for note in notes.filter(|note| note.starts_with("on 2025")) {
             writeln!(text, "  {note}").unwrap();
         }
         for switch in switches {
@@ -50,10 +52,10 @@ fn explained(zone: &str, switches: [&str; 2]) -> String {
 #[test]
 fn berlin_new_york_lord_howe_and_casablanca_are_explained() {
     for (zone, switches) in [
-        ("Europe/Berlin", ["2026-03-29T01:00Z", "2026-10-25T01:00Z"]),
-        ("America/New_York", ["2026-03-08T07:00Z", "2026-11-01T06:00Z"]),
-        ("Australia/Lord_Howe", ["2026-04-04T15:00Z", "2026-10-03T15:30Z"]),
-        ("Africa/Casablanca", ["2026-02-15T02:00Z", "2026-03-22T02:00Z"]),
+        ("Europe/Berlin", ["2025-03-30T01:00Z", "2025-10-26T01:00Z"]),
+        ("America/New_York", ["2025-03-09T07:00Z", "2025-11-02T06:00Z"]),
+        ("Australia/Lord_Howe", ["2025-04-05T15:00Z", "2025-10-04T15:30Z"]),
+        ("Africa/Casablanca", ["2025-02-23T02:00Z", "2025-04-06T02:00Z"]),
     ] {
         insta::assert_snapshot!(zone.replace('/', "_"), explained(zone, switches));
     }
