@@ -16,11 +16,10 @@ use super::options::AmqpOptions;
 use super::size;
 use super::topology::{self, declare_delay, declare_queue};
 use super::wire::Written;
-use crate::BrokerError;
+use crate::{BrokerError, SLICE_BYTES};
 
-/// How many messages, and how many bytes of them, are under way at a time: each such slice has a deadline.
+/// How many messages are under way at a time: each such slice has a deadline.
 const SLICE: usize = 500;
-const SLICE_BYTES: usize = 8 << 20;
 
 /// From how many bytes on a message is large: the least that a server is likely to be set to refuse.
 const LARGE: usize = 128 << 10;

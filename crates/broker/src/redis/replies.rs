@@ -21,9 +21,9 @@ use super::results::rights_pass;
 use super::script::Call;
 use super::whereabouts::Whereabouts;
 use crate::seldom::Fault;
-use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore};
+use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore, slices};
 
-/// How many answers one call sends at most; the server serves others in between.
+/// How many answers one call sends at most, of a few MiB; the server serves others in between.
 const SLICE: usize = 500;
 
 /// How long the server holds a question for the next answer.
@@ -142,7 +142,7 @@ impl ResultStore for RedisReplies {
     }
 
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
-        for slice in results.chunks(SLICE) {
+        for slice in slices(results, SLICE, |result| result.body.len().div_ceil(3) * 4) {
             self.send(slice).await?;
         }
         Ok(())

@@ -16,12 +16,12 @@ use super::link::Link;
 use super::script::Call;
 use super::whereabouts::Whereabouts;
 use crate::error::Cause;
-use crate::{BrokerError, KeptResult, ResultStore};
+use crate::{BrokerError, KeptResult, ResultStore, slices};
 
 /// What every key begins with, behind the prefix of the app.
 const KEY: &str = "celery-task-meta-";
 
-/// How many results one call writes or reads at most; the server serves others in between.
+/// How many results one call writes or reads at most, of a few MiB when it writes; the server serves others in between.
 const SLICE: usize = 500;
 
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("put_results.lua")));
@@ -105,7 +105,7 @@ impl fmt::Debug for RedisResults {
 #[async_trait]
 impl ResultStore for RedisResults {
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError> {
-        for slice in results.chunks(SLICE) {
+        for slice in slices(results, SLICE, |result| result.body.len()) {
             let mut call = Call::of(&PUT);
             for result in slice {
                 // What is kept for less than a millisecond is kept for one, since 0 is for ever.

@@ -1,9 +1,13 @@
 //! Results under Celery's keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_broker::{KeptResult, RedisOptions, RedisResults, ResultStore};
+use celeriac_broker::{
+    KeptResult, RedisOptions, RedisReplies, RedisResults, ReplyOptions, ResultStore, SLICE_BYTES,
+};
 use celeriac_peers::Redis;
+use celeriac_protocol::ReplyTo;
 use tokio::sync::mpsc;
 
 use super::support::{Corner, job};
@@ -58,6 +62,42 @@ async fn forgotten_success_makes_room_for_the_result_of_the_next_run() {
     results.put(&["a", "b"].map(|id| kept(id, "next"))).await.unwrap();
     let found = results.get(&[job("a"), job("b")]).await.unwrap();
     assert_eq!(found, [Some(b"next".to_vec()), Some(SUCCESS.into())]);
+}
+
+/// Counts the calls of scripts since this was last asked.
+async fn calls(on: &Corner) -> usize {
+    let stats: String = on.say("INFO", &["commandstats"]).await;
+    on.say::<String>("CONFIG", &["RESETSTAT"]).await;
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls=")).unwrap_or("0");
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn large_results_and_answers_go_in_several_calls() {
+    let server = Redis::start().unwrap();
+    let on = Corner::at(RedisOptions::at(server.url(0))).await;
+    let options = RedisOptions::at(server.url(0));
+    let clock = Arc::new(on.clock.clone());
+    let replies = RedisReplies::open(&options, ReplyOptions::default(), clock).await.unwrap();
+    let reply_to = Some(ReplyTo { queue: "client".to_owned(), correlation: None });
+    let stores: [Box<dyn ResultStore>; 2] = [Box::new(open(&on, "").await), Box::new(replies)];
+    for store in stores {
+        let of = |size: usize, ids: &[&str]| -> Vec<KeptResult> {
+            let large = |id: &&str| KeptResult { reply_to: reply_to.clone(), ..kept(id, &"x".repeat(size)) };
+            ids.iter().map(large).collect()
+        };
+        // The first call tells the server the script.
+        store.put(&of(1, &["a"])).await.unwrap();
+        calls(&on).await;
+        store.put(&of(1, &["a", "b", "c"])).await.unwrap();
+        assert_eq!(calls(&on).await, 1);
+        store.put(&of(SLICE_BYTES / 3, &["a", "b", "c", "d"])).await.unwrap();
+        assert_eq!(calls(&on).await, 2);
+        store.put(&of(SLICE_BYTES, &["a", "b"])).await.unwrap();
+        assert_eq!(calls(&on).await, 2);
+    }
+    assert_eq!(on.say::<i64>("STRLEN", &["celery-task-meta-b"]).await, SLICE_BYTES as i64);
+    assert_eq!(on.say::<i64>("LLEN", &["client"]).await, 10);
 }
 
 #[tokio::test]

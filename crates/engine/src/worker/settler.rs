@@ -4,11 +4,10 @@
 //! record is awaited first, so a crash in between leaves the message unacknowledged and the step
 //! runs again. What leaves no record is only acknowledged.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use celeriac_broker::{BrokerError, LeaseTag, Settled};
+use celeriac_broker::{BrokerError, LeaseTag, Settled, slices};
 use celeriac_db::{DbError, DbTx};
 use celeriac_protocol::{Address, Envelope, JobEvent, JobId, What, error_text};
 use tokio::sync::mpsc;
@@ -16,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Part};
 use self::news::Newsroom;
+use self::patience::Patience;
 use self::refused::Refused;
 use super::executor::Finished;
 use super::{Checkpoints, Shared};
@@ -24,6 +24,7 @@ use crate::{RecordError, Recorder};
 mod batch;
 mod follow;
 mod news;
+mod patience;
 mod refused;
 
 /// How many outcomes wait to be recorded at most. When the record can't be written, jobs stay in
@@ -32,12 +33,6 @@ const MAX_UNSETTLED: usize = 256;
 
 /// How many outcomes are settled in one go.
 const MAX_BATCH: usize = 256;
-
-/// How long to wait before trying again when nothing can be written, at first and at most.
-const RETRY_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
-
-/// How many tries a stopping worker still makes.
-const LAST_TRIES: u32 = 5;
 
 /// The settler's end of the line to it.
 pub(super) type Inbox = mpsc::Receiver<Finished>;
@@ -68,8 +63,9 @@ pub(super) async fn run(shared: Arc<Shared>, mut inbox: Inbox, last_call: Cancel
                     break;
                 }
                 gather(&mut inbox, &mut batch).await;
-                let found = settle(&shared, std::mem::take(&mut batch), &last_call).await;
-                refused.add(&shared, found).await;
+                let finished = std::mem::take(&mut batch);
+                let settling = settle(&shared, finished, Some(&mut inbox), &last_call).await;
+                refused.add(&shared, settling.refused, settling.written > 0).await;
             }
             () = refused.due(shared.clock()) => refused.try_again(&shared).await,
         }
@@ -89,32 +85,64 @@ async fn gather(inbox: &mut Inbox, batch: &mut Vec<Finished>) {
 
 /// Settles a batch here and now; what the record refuses is not tried again.
 pub(super) async fn settle_at_once(shared: &Arc<Shared>, finished: Vec<Finished>) {
-    for (part, error) in settle(shared, finished, &CancellationToken::new()).await {
+    let last_call = CancellationToken::new();
+    for (part, error) in settle(shared, finished, None, &last_call).await.refused {
         refused::give_up(shared, &part, &error).await;
     }
 }
 
+/// What came of settling a batch.
+struct Settling {
+    /// Outcomes that can't be written by themselves; they are still held.
+    refused: Vec<(Part, SettleError)>,
+    /// How many parts were written.
+    written: u32,
+}
+
+/// A part that is to be written, and how many others had been when it was put behind them.
+struct Pending {
+    part: Part,
+    behind: Option<u32>,
+}
+
 /// Settles a batch, trying again for as long as trying can help: until `last_call`, and a little after.
 ///
-/// What can't be written together is written in halves, so that one outcome that can't be written
-/// at all takes no other with it. Returns those that are refused by themselves; they are still held.
+/// What can't be written together is written in halves, so that one outcome that can't be written at all takes no other
+/// with it. Of an outcome that fails in ways that pass, nobody can tell whether the server is away or the outcome too
+/// large for one deadline: it waits behind the others, or behind the next one of `inbox`, and once that was written
+/// it is refused.
 async fn settle(
     shared: &Arc<Shared>,
     finished: Vec<Finished>,
+    mut inbox: Option<&mut Inbox>,
     last_call: &CancellationToken,
-) -> Vec<(Part, SettleError)> {
+) -> Settling {
     let mut tags: HashSet<LeaseTag> = finished.iter().map(|one| one.tag).collect();
     shared.reach(Checkpoints::SETTLING);
-    let (mut parts, mut refused) = (vec![Part::whole(Batch::of(shared, finished))], Vec::new());
-    while let Some(part) = parts.pop() {
-        match write_patiently(shared, &part, last_call).await {
-            Ok(()) => {}
-            Err(_) if part.len() > 1 => parts.extend(part.halves()),
-            Err(error) if error.is_retryable() => {
+    let (mut patience, mut refused) = (Patience::until(last_call), Vec::new());
+    let mut parts = VecDeque::from([Pending::of(shared, finished)]);
+    while let Some(Pending { part, behind }) = parts.pop_front() {
+        let Err(error) = write_patiently(shared, &part, &mut patience).await else { continue };
+        match verdict(&part, &error, behind, &patience) {
+            Verdict::Leave => {
                 let (jobs, error) = (part.job_ids(), error_text(&error));
                 tracing::error!(worker = %shared.name, ?jobs, error, "outcome could not be recorded before the worker stopped; its lease will bring the job back");
             }
-            Err(error) => {
+            Verdict::Halve => {
+                for half in part.halves().into_iter().rev() {
+                    parts.push_front(Pending { part: half, behind: None });
+                }
+            }
+            Verdict::Wait => {
+                if parts.is_empty()
+                    && let Some(next) = inbox.as_mut().and_then(|inbox| inbox.try_recv().ok())
+                {
+                    tags.insert(next.tag);
+                    parts.push_front(Pending::of(shared, vec![next]));
+                }
+                parts.push_back(Pending { part, behind: Some(patience.written()) });
+            }
+            Verdict::Refuse => {
                 for tag in part.tags() {
                     tags.remove(&tag);
                 }
@@ -123,33 +151,66 @@ async fn settle(
         }
     }
     shared.held.release(tags);
-    refused
+    Settling { refused, written: patience.written() }
 }
 
-/// Writes a part, or returns why trying again would not help.
+impl Pending {
+    fn of(shared: &Shared, finished: Vec<Finished>) -> Self {
+        Self { part: Part::whole(Batch::of(shared, finished)), behind: None }
+    }
+}
+
+/// What is done with a part that could not be written.
+enum Verdict {
+    Leave,
+    Halve,
+    Wait,
+    Refuse,
+}
+
+fn verdict(part: &Part, error: &SettleError, behind: Option<u32>, patience: &Patience<'_>) -> Verdict {
+    let passes = error.is_retryable();
+    if passes && patience.is_over() {
+        Verdict::Leave
+    } else if part.len() > 1 {
+        Verdict::Halve
+    } else if passes && behind.is_none_or(|written| written == patience.written()) {
+        Verdict::Wait
+    } else {
+        Verdict::Refuse
+    }
+}
+
+/// Writes a part, or returns why it should not be tried again as it is.
 async fn write_patiently(
     shared: &Arc<Shared>,
     part: &Part,
-    last_call: &CancellationToken,
+    patience: &mut Patience<'_>,
 ) -> Result<(), SettleError> {
-    let (mut pause, longest) = RETRY_PAUSE;
-    let mut last_tries = 0;
+    let mut tries = 0;
     loop {
         let error = match write(shared, part).await {
             Ok(written) => {
                 shared.reach(Checkpoints::WRITTEN);
                 tell(shared, part, &written);
+                patience.note_written();
                 return Ok(());
             }
             Err(error) => error,
         };
-        last_tries += u32::from(last_call.is_cancelled());
-        if !error.is_retryable() || last_tries > LAST_TRIES {
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        tries += 1;
+        let pause = patience.note_failed();
+        if patience.is_over() {
             return Err(error);
         }
         tracing::warn!(worker = %shared.name, outcomes = part.len(), error = error_text(&error), "outcomes could not be recorded, trying again");
         shared.clock().sleep(pause).await;
-        pause = (pause * 2).min(longest);
+        if patience.is_enough(tries) {
+            return Err(error);
+        }
     }
 }
 
@@ -204,7 +265,7 @@ async fn publish_following(shared: &Shared, part: &Part) -> Result<Vec<JobEvent>
     let (to_queues, to_exchanges): (Vec<_>, Vec<_>) =
         following.partition(|envelope| Address::is_queue(&envelope.queue));
     let mut refused = Vec::new();
-    for chunk in to_queues.chunks(MAX_BATCH) {
+    for chunk in slices(&to_queues, MAX_BATCH, size_of) {
         match shared.client.broker().publish(chunk.to_vec()).await {
             Err(error) if error.is_refusal() => {
                 // What the server has taken all the same is not sent twice.
@@ -218,6 +279,11 @@ async fn publish_following(shared: &Shared, part: &Part) -> Result<Vec<JobEvent>
     // An exchange may have no queue, which is no reason to send the others twice.
     refused.extend(publish_each(shared, &to_exchanges).await?);
     Ok(refused)
+}
+
+/// Counts about how many bytes a message has on its way.
+fn size_of(envelope: &Envelope) -> usize {
+    envelope.content.body.len() + envelope.content.headers.len()
 }
 
 /// Publishes messages one by one and returns what is told of those that are refused.

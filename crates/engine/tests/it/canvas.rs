@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_broker::{
     Broker, BrokerAdmin, BrokerError, Capabilities, FetchRequest, Fetched, LeaseTag, MemoryBroker, Notifier,
-    Publication, Renewal, Settled, Settlement,
+    Publication, Renewal, SLICE_BYTES, Settled, Settlement,
 };
 use celeriac_engine::testing::TestKit;
 use celeriac_engine::{
@@ -148,7 +148,8 @@ async fn a_message_is_never_begun_where_what_follows_can_not_be_sent() {
     assert_eq!(rest.status, JobStatus::Failed);
 }
 
-/// A queue in memory that has exchanges, to which no queue is bound.
+/// A queue in memory that has exchanges, to which no queue is bound, and a deadline that is too short for more than so
+/// many bytes together.
 struct Unbound(Arc<MemoryBroker>);
 
 #[async_trait::async_trait]
@@ -160,6 +161,10 @@ impl Broker for Unbound {
     async fn publish(&self, envelopes: Vec<Envelope>) -> Result<Vec<Publication>, BrokerError> {
         if envelopes.iter().any(|envelope| !Address::is_queue(&envelope.queue)) {
             return Err(BrokerError::Refused { product: "a test", source: "no queue is bound".into() });
+        }
+        let bytes: usize = envelopes.iter().map(|envelope| envelope.content.body.len()).sum();
+        if envelopes.len() > 1 && bytes > SLICE_BYTES {
+            return Err(BrokerError::Unavailable { product: "a test", source: "it takes too long".into() });
         }
         self.0.publish(envelopes).await
     }
@@ -231,6 +236,17 @@ async fn a_job_succeeds_though_what_follows_is_refused_and_the_rest_is_told() {
     }
     assert!(broker.waiting().is_empty());
     assert!(broker.admin().dead_letters(None, 10).await.unwrap().letters.is_empty());
+}
+
+#[tokio::test]
+async fn followers_too_large_for_one_deadline_are_published_in_parts() {
+    let note = "x".repeat(SLICE_BYTES / 3);
+    let link = |number| step("math.add", &format!(r#"[10, "{note}"]"#), &format!("link-{number}"));
+    let links: Vec<String> = (1..=3).map(link).collect();
+    let (client, _) = run_unbound(&format!(r#"{{"callbacks": [{}]}}"#, links.join(", ")), "link-3").await;
+    for job in ["link-1", "link-2", "link-3"] {
+        assert_eq!(client.handle(id(job)).wait(SOON).await.unwrap(), 13);
+    }
 }
 
 #[tokio::test]

@@ -193,6 +193,92 @@ async fn a_job_whose_outcome_the_record_refuses_runs_once_and_ends_as_a_dead_let
     bench.stop().await;
 }
 
+/// What a server says that is away, or that has got too much for its deadline.
+fn too_late() -> RecordError {
+    RecordError::Database(DbError::TransactionLost { label: "record" })
+}
+
+fn is_success(event: &JobEvent) -> bool {
+    matches!(event.what, What::Succeeded { .. })
+}
+
+/// A record in memory that takes one success at a time.
+#[derive(Default)]
+struct Narrow {
+    kept: MemoryRecorder,
+    refused: Arc<AtomicU32>,
+}
+
+#[async_trait::async_trait]
+impl Recorder for Narrow {
+    async fn record(&self, events: &[JobEvent]) -> Result<(), RecordError> {
+        if events.iter().filter(|event| is_success(event)).count() > 1 {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(too_late());
+        }
+        self.kept.record(events).await
+    }
+
+    async fn generations(&self, ids: &[JobId]) -> Result<HashMap<JobId, u32>, RecordError> {
+        self.kept.generations(ids).await
+    }
+
+    async fn snapshot(&self, id: &JobId) -> Result<Option<JobSnapshot>, RecordError> {
+        self.kept.snapshot(id).await
+    }
+}
+
+#[tokio::test]
+async fn outcomes_too_large_together_for_one_deadline_are_written_in_parts() {
+    let recorder = Narrow::default();
+    let refused = Arc::clone(&recorder.refused);
+    let bench = Bench::start_on(4, Arc::new(recorder));
+    let jobs = bench.client.enqueue_many((0..4).map(|_| gate())).await.unwrap();
+    bench.gate.entered(4).await;
+    bench.gate.open.add_permits(4);
+    for job in &jobs {
+        bench
+            .advance_until(Duration::from_millis(50), async || {
+                job.status().await.unwrap().unwrap().status == JobStatus::Completed
+            })
+            .await;
+    }
+    assert!(refused.load(Ordering::SeqCst) > 0, "they ended together");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn an_outcome_too_large_for_one_deadline_keeps_no_other_back_and_ends_as_a_dead_letter() {
+    let cursed = JobId::parse("cursed").unwrap();
+    let id = cursed.clone();
+    let bench =
+        Bench::start_on(2, refusing(move |event| (event.job.id == id && is_success(event)).then(too_late)));
+    bench.gate.open.add_permits(1_000);
+    bench.client.enqueue(gate().id(cursed.clone())).await.unwrap();
+    bench.gate.entered(1).await;
+    let is_dead = async || bench.broker.admin().dead_letter(&cursed).await.unwrap().is_some();
+    // While nothing else is written, the record may be away: nothing is given up.
+    for _ in 0..100 {
+        bench.clock.advance(Duration::from_secs(1));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(!is_dead().await);
+    bench
+        .advance_until(Duration::from_secs(1), async || {
+            let other = bench.client.enqueue(gate()).await.unwrap();
+            bench
+                .advance_until(Duration::from_millis(50), async || {
+                    other.status().await.unwrap().unwrap().status == JobStatus::Completed
+                })
+                .await;
+            is_dead().await
+        })
+        .await;
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn no_more_jobs_run_or_are_held_than_there_are_slots() {
     let bench = Bench::start(3);

@@ -6,7 +6,8 @@ use celeriac_protocol::{Clock, JobEvent, error_text};
 
 use super::super::Shared;
 use super::super::held::News;
-use super::{RETRY_PAUSE, recorded};
+use super::patience::RETRY_PAUSE;
+use super::recorded;
 use crate::RecordError;
 
 /// How often it is told that jobs have begun. What begins and ends in between is told once.

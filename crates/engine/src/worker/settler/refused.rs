@@ -1,5 +1,5 @@
-//! Outcomes of which the record does not want to know: tried again a few times, then their messages
-//! go to the dead letters, so that no job runs again and again for the sake of its record.
+//! Outcomes of which the record does not want to know, or which are too large for it: tried again a few times, then
+//! their messages go to the dead letters, so that no job runs again and again for the sake of its record.
 
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ const REASON: &str = "unrecorded";
 #[derive(Default)]
 pub(super) struct Refused {
     waiting: Vec<Outcome>,
+    /// Whether anything else was written since these were last tried.
+    others_written: bool,
 }
 
 struct Outcome {
@@ -34,8 +36,14 @@ struct Outcome {
 }
 
 impl Refused {
-    /// Takes in outcomes that were refused for the first time.
-    pub(super) async fn add(&mut self, shared: &Arc<Shared>, refused: Vec<(Part, SettleError)>) {
+    /// Takes in outcomes that were refused for the first time, and whether others were written meanwhile.
+    pub(super) async fn add(
+        &mut self,
+        shared: &Arc<Shared>,
+        refused: Vec<(Part, SettleError)>,
+        others_written: bool,
+    ) {
+        self.others_written |= others_written;
         for (part, error) in refused {
             let again_at = shared.clock().now() + PAUSE.0;
             self.put(shared, Outcome { part, error, refusals: 1, pause: PAUSE.0, again_at }).await;
@@ -59,6 +67,7 @@ impl Refused {
         for outcome in due {
             self.try_one(shared, outcome).await;
         }
+        self.others_written = false;
     }
 
     /// Gives up what is left.
@@ -76,7 +85,7 @@ impl Refused {
             }
             Err(error) => {
                 // What keeps everything from being written says nothing against this outcome.
-                outcome.refusals += u32::from(!error.is_retryable());
+                outcome.refusals += u32::from(!error.is_retryable() || self.others_written);
                 outcome.error = error;
                 outcome.pause = (outcome.pause * 2).min(PAUSE.1);
                 outcome.again_at = shared.clock().now() + outcome.pause;
@@ -91,7 +100,7 @@ impl Refused {
             return give_up(shared, &outcome.part, &outcome.error).await;
         }
         let (jobs, error) = (outcome.part.job_ids(), error_text(&outcome.error));
-        tracing::warn!(worker = %shared.name, ?jobs, error, refusals = outcome.refusals, "outcome was refused by the record, trying again");
+        tracing::warn!(worker = %shared.name, ?jobs, error, refusals = outcome.refusals, "outcome can't be recorded by itself, trying again");
         self.waiting.push(outcome);
     }
 }
