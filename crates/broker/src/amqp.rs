@@ -98,7 +98,7 @@ impl AmqpBroker {
     /// [`BrokerError::Unavailable`]: it does not answer.
     pub async fn open(options: AmqpOptions, clock: Arc<dyn Clock>) -> Result<Self, BrokerError> {
         options.validate()?;
-        let places = options.places()?;
+        let places = options.places().await?;
         let link = |what: &str| {
             let name = format!("celeriac {} {what}", std::process::id());
             Arc::new(Link::new(places.clone(), name, options.deadline))

@@ -51,7 +51,39 @@ pub enum BrokerError {
 /// What a client library says, whose types are no part of ours.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// The server that answers is not the one that is meant, or does not let us in.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct NotLetIn {
+    /// What is wrong.
+    pub(crate) what: String,
+    /// What to do about it.
+    pub(crate) advice: String,
+    /// What the client library says.
+    #[source]
+    pub(crate) source: Cause,
+}
+
+impl NotLetIn {
+    /// Says what is wrong and what to do about it.
+    pub(crate) fn new(what: impl Into<String>, advice: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self { what: what.into(), advice: advice.into(), source: source.into() }
+    }
+}
+
 impl BrokerError {
+    /// Returns what to do about it, where the server is not the one that is meant, or does not let us in.
+    pub fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Database { .. } => None,
+            Self::Unavailable { source, .. }
+            | Self::Refused { source, .. }
+            | Self::NotTaken { source, .. } => {
+                source.downcast_ref::<NotLetIn>().map(|not_let_in| not_let_in.advice.as_str())
+            }
+        }
+    }
+
     /// Says whether the same call may succeed later without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -29,6 +29,7 @@ mod ear;
 mod link;
 mod notify;
 mod options;
+mod refusal;
 mod replies;
 mod results;
 mod script;
@@ -77,7 +78,7 @@ impl RedisBroker {
         options.validate()?;
         let info = options.connection()?;
         let channel = format!("{}/{}.celeriac", options.key_prefix, info.redis_settings().db());
-        let whereabouts = Whereabouts::of(&options)?;
+        let whereabouts = Whereabouts::of(&options).await?;
         let sender = format!("{:016x}", rand::random::<u64>());
         let settings = Settings::of(&options, &channel, &sender).to_json();
         let link = Arc::new(Link::new(whereabouts.clone(), options.deadline));

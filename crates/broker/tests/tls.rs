@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use celeriac_broker::{
-    AmqpBroker, AmqpOptions, Broker, BrokerError, FetchRequest, RedisBroker, RedisOptions,
+    AmqpBroker, AmqpOptions, Broker, BrokerError, FetchRequest, RedisBroker, RedisOptions, RedisResults,
 };
 use celeriac_peers::{RabbitMq, Redis, TlsFiles};
 use celeriac_protocol::{Clock, Content, Envelope, JobId, Timestamp, WhenReached, error_text};
@@ -27,9 +27,17 @@ impl Papers {
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         papers.write("authority", &authority.pem());
-        for name in ["server", "client"] {
+        for (name, host) in [
+            ("server", "127.0.0.1"),
+            ("client", "127.0.0.1"),
+            ("expired", "127.0.0.1"),
+            ("other", "elsewhere.test"),
+        ] {
             let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+            let mut params = CertificateParams::new([host.to_owned()]).unwrap();
+            if name == "expired" {
+                params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            }
             // One of the same name as its authority would look like an authority.
             params.distinguished_name.push(rcgen::DnType::CommonName, name);
             papers.write(name, &params.signed_by(&key, &authority).unwrap().pem());
@@ -104,6 +112,14 @@ async fn rabbitmq(url: &str) -> Result<AmqpBroker, BrokerError> {
     AmqpBroker::open(options, Arc::new(RealClock)).await
 }
 
+/// Expects that it is said what is wrong and what to do about it, and that nobody waits for it to pass.
+fn check(error: &BrokerError, what: &str, advice: &str) {
+    let text = error_text(error);
+    assert!(text.contains(what), "{text}");
+    assert!(error.advice().is_some_and(|said| said.contains(advice)), "{:?}", error.advice());
+    assert!(!error.is_retryable(), "{text}");
+}
+
 #[tokio::test]
 async fn redis_under_an_authority_of_its_own_is_trusted_by_celerys_parameters() {
     let (papers, server) = (Papers::issue(), Redis::start().unwrap());
@@ -117,9 +133,19 @@ async fn redis_under_an_authority_of_its_own_is_trusted_by_celerys_parameters() 
     // The certificate is not looked at where the URL says so.
     carry(&redis(&format!("{url}/2?ssl_cert_reqs=none&{}", papers.said(&ours))).await.unwrap()).await;
     let error = redis(&format!("{url}/3?{}", papers.said(&ours))).await.unwrap_err();
-    assert!(error_text(&error).contains("UnknownIssuer"), "{}", error_text(&error));
+    check(&error, "its issuer is not trusted here", "ssl_ca_certs");
+    let results = RedisResults::open(&RedisOptions::at(format!("{url}/3?{}", papers.said(&ours)))).await;
+    check(&results.unwrap_err(), "its issuer is not trusted here", "ssl_ca_certs");
     // Who shows no certificate is not let in; the server's word for it may be overtaken by the end of the connection.
     redis(&format!("{url}/3?{}", papers.said(&whole[2..]))).await.unwrap_err();
+    for (name, reason) in [("expired", "it has expired"), ("other", "it is for another name")] {
+        let (certificate, key) = (papers.path(name), papers.path(&format!("{name}-key")));
+        let files = TlsFiles { authority: &authority, certificate: &certificate, key: &key };
+        let url = format!("{}/3?{}", server.speak_tls(files).unwrap(), papers.said(&whole));
+        check(&redis(&url).await.unwrap_err(), reason, "look at the name in the URL");
+        let results = RedisResults::open(&RedisOptions::at(&url)).await;
+        check(&results.unwrap_err(), reason, "look at the name in the URL");
+    }
 }
 
 #[tokio::test]
@@ -134,7 +160,9 @@ async fn rabbitmq_under_an_authority_of_its_own_is_trusted_by_its_parameters() {
     let whole = [&ours[..], &[("cacertfile", "authority")]].concat();
     carry(&rabbitmq(&format!("{url}?{}", papers.said(&whole))).await.unwrap()).await;
     let error = rabbitmq(&format!("{url}?{}", papers.said(&ours))).await.unwrap_err();
-    assert!(error_text(&error).contains("UnknownIssuer"), "{}", error_text(&error));
+    check(&error, "its issuer is not trusted here", "cacertfile");
+    let plain = rabbitmq(&url.replace("amqps://", "amqp://")).await.unwrap_err();
+    check(&plain, "speaks TLS alone", "write amqps://");
     rabbitmq(&format!("{url}?{}", papers.said(&whole[2..]))).await.unwrap_err();
     let error = rabbitmq(&format!("{url}?verify=verify_none")).await.unwrap_err();
     assert!(error_text(&error).contains("cacertfile"), "{}", error_text(&error));

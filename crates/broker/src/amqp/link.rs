@@ -14,7 +14,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::PRODUCT;
 use super::options::Place;
-use crate::BrokerError;
+use crate::error::NotLetIn;
+use crate::{BrokerError, tls};
 
 /// How long one attempt to connect may take; a call that has more time tries again.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -35,7 +36,7 @@ pub(super) struct Link {
     /// Connected by whoever needs it first, while the others wait for that.
     current: tokio::sync::Mutex<Option<Arc<Line>>>,
     lines: AtomicU64,
-    last_failure: Mutex<Option<lapin::Error>>,
+    last_failure: Mutex<Option<BrokerError>>,
 }
 
 /// One connection, and what was told to the server on it.
@@ -139,7 +140,7 @@ impl Link {
                 return Err(unavailable(Blocked));
             }
             let failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Err(failure.map_or_else(|| unavailable(Late(self.deadline)), failed));
+            return Err(failure.unwrap_or_else(|| unavailable(Late(self.deadline))));
         };
         done
     }
@@ -171,7 +172,7 @@ impl Link {
                         self.turn.store(turn, Ordering::Relaxed);
                         return Ok(Arc::clone(current.insert(self.number(connection))));
                     }
-                    Err(error) if !is_passing(&error) => return Err(not_let_in(place, error)),
+                    Err(error) if !comes_by_waiting(&error) => return Err(told(place, error)),
                     Err(error) => self.note(place, error),
                 }
             }
@@ -183,7 +184,7 @@ impl Link {
     fn note(&self, place: &Place, error: lapin::Error) {
         let host = &place.uri.authority.host;
         tracing::debug!(%error, host, "RabbitMQ is not to be reached, trying again");
-        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(told(place, error));
     }
 
     async fn connect(&self, place: &Place) -> lapin::Result<Connection> {
@@ -210,36 +211,65 @@ impl Link {
     }
 }
 
-/// Says what is to be mended where the server does not let us in.
-fn not_let_in(place: &Place, error: lapin::Error) -> BrokerError {
+/// Says what is to be mended where the server that answers is not the one that is meant, or does not let us in.
+fn told(place: &Place, error: lapin::Error) -> BrokerError {
+    let comes_by_waiting = comes_by_waiting(&error);
     let (user, vhost) = (&place.uri.authority.userinfo.username, &place.uri.vhost);
-    let what = match code(&error) {
-        Some(403) => format!("user \"{user}\" is unknown there, or the password is wrong"),
-        Some(530) => {
-            format!("virtual host \"{vhost}\" is not there, or user \"{user}\" may not use it")
+    let not_let_in = match (tls::fault_of(&error), code(&error), error.kind()) {
+        (Some(fault), ..) => fault.told(&tls::RABBITMQ, ["amqp://", "amqps://"], error),
+        (_, Some(403), _) => NotLetIn::new(
+            format!("user \"{user}\" is unknown there, or the password is wrong"),
+            "look at user and password in the URL; `guest` is let in from the server's own machine alone",
+            error,
+        ),
+        (_, Some(530), _) => NotLetIn::new(
+            format!("virtual host \"{vhost}\" is not there, or user \"{user}\" may not use it"),
+            "make it by `rabbitmqctl add_vhost`, or give the user rights there by `rabbitmqctl set_permissions`",
+            error,
+        ),
+        (_, _, kind) if is_foreign(kind) => {
+            let what = "what answers there is no RabbitMQ, or one that speaks TLS alone";
+            NotLetIn::new(what, ELSEWHERE, error)
+        }
+        (_, _, ErrorKind::IOError(io)) if io.kind() == std::io::ErrorKind::TimedOut => {
+            let what = format!("nothing there has spoken AMQP within {CONNECT:?}");
+            NotLetIn::new(what, ELSEWHERE, error)
         }
         _ => return failed(error),
     };
-    BrokerError::Refused { product: PRODUCT, source: Box::new(NotLetIn { what, source: error }) }
+    if comes_by_waiting { unavailable(not_let_in) } else { refused(not_let_in) }
 }
 
-/// The server does not let us in.
-#[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-struct NotLetIn {
-    what: String,
-    #[source]
-    source: lapin::Error,
+/// What to look at where something else answers.
+const ELSEWHERE: &str =
+    "look at host and port in the URL (Redis' port is 6379), and write amqps:// where it is TLS";
+
+/// Says whether one that is no RabbitMQ answers so.
+fn is_foreign(kind: &ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ParsingError(_) | ErrorKind::InvalidProtocolVersion(_))
+}
+
+/// Says whether a connection that failed may come about later without anybody changing anything.
+fn comes_by_waiting(error: &lapin::Error) -> bool {
+    is_passing(error) && !is_foreign(error.kind()) && tls::fault_of(error).is_none()
 }
 
 /// Turns what the client library says into ours.
 pub(super) fn failed(error: lapin::Error) -> BrokerError {
-    if is_passing(&error) {
-        unavailable(error)
-    } else {
-        BrokerError::Refused { product: PRODUCT, source: error.into() }
+    if code(&error) == Some(403) {
+        let what = match error.kind() {
+            ErrorKind::ProtocolError(error) => error.get_message().to_string(),
+            _ => error.to_string(),
+        };
+        let what = what.trim_start_matches("ACCESS_REFUSED - ").to_owned();
+        return refused(NotLetIn::new(what, RIGHTS, error));
     }
+    if is_passing(&error) { unavailable(error) } else { refused(error) }
 }
+
+/// What to do where a user may not do what he is to do.
+const RIGHTS: &str =
+    "give the user the rights to configure, write and read there by `rabbitmqctl set_permissions`";
 
 pub(super) fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> BrokerError {
     BrokerError::Unavailable { product: PRODUCT, source: Box::new(cause) }

@@ -7,9 +7,10 @@ use celeriac_protocol::MAX_PRIORITY;
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 
+use super::link::refused;
 use super::{Binding, PRODUCT};
 use crate::BrokerError;
-use crate::tls::{self, Tls};
+use crate::tls::{self, Papers, Tls};
 
 /// Says where RabbitMQ is and how the queues are declared there. The defaults are Celery's.
 #[derive(Clone)]
@@ -76,7 +77,10 @@ impl AmqpOptions {
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
     pub fn validate(&self) -> Result<(), BrokerError> {
-        self.places()?;
+        for url in self.urls() {
+            uri(url)?;
+            tls_of(url)?;
+        }
         let wrong = if self.max_priority.is_some() && self.quorum {
             "a quorum queue has no highest priority"
         } else if self.max_priority == Some(0) {
@@ -95,12 +99,16 @@ impl AmqpOptions {
         Err(BrokerError::Refused { product: PRODUCT, source: wrong.into() })
     }
 
-    /// Reads where the servers are and how one is let in there.
+    /// Reads where the servers are and how one is let in there, and the files that the URLs name.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: a URL is none that is understood, or a file that it names can't be read.
-    pub(super) fn places(&self) -> Result<Vec<Place>, BrokerError> {
-        self.urls().map(place).collect()
+    pub(super) async fn places(&self) -> Result<Vec<Place>, BrokerError> {
+        let mut places = Vec::new();
+        for url in self.urls() {
+            places.push(place(url).await?);
+        }
+        Ok(places)
     }
 
     /// Parts a list as Celery's client library does.
@@ -114,18 +122,23 @@ impl AmqpOptions {
 /// How many servers one URL may name.
 const MOST_PLACES: usize = 32;
 
-/// Reads where one server is.
-fn place(url: &str) -> Result<Place, BrokerError> {
-    let refused = |source| BrokerError::Refused { product: PRODUCT, source };
-    let uri = uri(url)?;
-    let Tls { authorities, identity, is_unverified } = Tls::of(url, &tls::RABBITMQ).map_err(refused)?;
-    if is_unverified {
-        let why = "certificates are always looked at; name the authority of this one by cacertfile in place of verify";
-        return Err(refused(why.into()));
-    }
-    let cert_chain = authorities.map(String::from_utf8).transpose().map_err(|error| refused(error.into()))?;
+/// Reads where one server is, and the files that its URL names.
+async fn place(url: &str) -> Result<Place, BrokerError> {
+    let (uri, tls) = (uri(url)?, tls_of(url)?);
+    let Papers { authorities, identity } = tls.read().await.map_err(refused)?;
+    let cert_chain = authorities.map(String::from_utf8).transpose().map_err(refused)?;
     let identity = identity.map(|(pem, key)| OwnedIdentity::PKCS8 { pem, key });
     Ok(Place { uri, tls: OwnedTLSConfig { identity, cert_chain } })
+}
+
+/// Reads what the URL of one server says of TLS.
+fn tls_of(url: &str) -> Result<Tls, BrokerError> {
+    let tls = Tls::of(url, &tls::RABBITMQ).map_err(refused)?;
+    if tls.is_unverified {
+        let why = "certificates are always looked at; name the authority of this one by cacertfile in place of verify";
+        return Err(refused(why));
+    }
+    Ok(tls)
 }
 
 /// Reads the URL of one server.
@@ -167,15 +180,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn list_names_several_servers_in_their_order() {
-        let hosts = |url: &str| -> Result<Vec<String>, BrokerError> {
-            let places = AmqpOptions::at(url).places()?;
+    #[tokio::test]
+    async fn list_names_several_servers_in_their_order() {
+        let hosts = async |url: &str| -> Result<Vec<String>, BrokerError> {
+            let places = AmqpOptions::at(url).places().await?;
             Ok(places.into_iter().map(|place| place.uri.authority.host).collect())
         };
-        assert_eq!(hosts("amqp://a").unwrap(), ["a"]);
-        assert_eq!(hosts("amqp://a:1//;pyamqp://b/shop; amqp://c;").unwrap(), ["a", "b", "c"]);
-        assert!(hosts("amqp://a;redis://b").is_err());
+        assert_eq!(hosts("amqp://a").await.unwrap(), ["a"]);
+        assert_eq!(hosts("amqp://a:1//;pyamqp://b/shop; amqp://c;").await.unwrap(), ["a", "b", "c"]);
+        assert!(hosts("amqp://a;redis://b").await.is_err());
         assert!(AmqpOptions::at(["amqp://a"; 33].join(";")).validate().is_err());
     }
 

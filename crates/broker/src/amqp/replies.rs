@@ -13,11 +13,12 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::task::JoinSet;
 
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, code, failed, refused};
+use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, failed, refused};
 use super::options::AmqpOptions;
 use super::publish::{NotTaken, Outgoing, confirmed, slices};
 use super::topology::declare_replies;
 use super::wire::short;
+use crate::error::NotLetIn;
 use crate::seldom::Fault;
 use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore};
 
@@ -56,7 +57,7 @@ impl AmqpReplies {
     ) -> Result<Self, BrokerError> {
         amqp.validate()?;
         let name = format!("celeriac {} answers", std::process::id());
-        let link = Arc::new(Link::new(amqp.places()?, name, amqp.deadline));
+        let link = Arc::new(Link::new(amqp.places().await?, name, amqp.deadline));
         link.in_time(link.line()).await?;
         let answers = Arc::new(Answers::new(Arc::clone(&clock)));
         Ok(Self { link, options, answers, hearing: JoinSet::new(), clock })
@@ -176,9 +177,7 @@ fn passing(error: BrokerError) -> BrokerError {
 /// That the server does not let us publish passes, too; what is wrong with a message does not.
 fn rights_pass(error: BrokerError) -> BrokerError {
     match error {
-        BrokerError::Refused { source, .. }
-            if source.downcast_ref::<lapin::Error>().and_then(code) == Some(403) =>
-        {
+        BrokerError::Refused { source, .. } if source.is::<NotLetIn>() => {
             BrokerError::Unavailable { product: super::PRODUCT, source }
         }
         other => other,

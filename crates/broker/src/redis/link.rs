@@ -8,8 +8,8 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
 
-use super::PRODUCT;
 use super::whereabouts::Whereabouts;
+use super::{PRODUCT, refusal};
 use crate::BrokerError;
 
 /// The pause after the first attempt that failed, and the longest one; each is twice the one before.
@@ -100,7 +100,7 @@ impl Link {
                     *current = Some(numbered.clone());
                     return Ok(numbered);
                 }
-                Err(error) if !is_passing(&error) => return Err(error),
+                Err(error) if refusal::of(&error).is_some() || !is_passing(&error) => return Err(error),
                 Err(error) => {
                     tracing::debug!(%error, "Redis is not to be reached, trying again");
                     *last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -121,7 +121,9 @@ impl Link {
 
 /// Turns what the client library says into ours.
 pub(super) fn failed(error: RedisError) -> BrokerError {
-    if is_passing(&error) {
+    if let Some(not_let_in) = refusal::of(&error) {
+        BrokerError::Refused { product: PRODUCT, source: not_let_in.into() }
+    } else if is_passing(&error) {
         unavailable(error)
     } else {
         BrokerError::Refused { product: PRODUCT, source: error.into() }

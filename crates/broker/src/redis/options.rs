@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use celeriac_protocol::MAX_PRIORITY;
 use redis::{ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
+use url::Url;
 
 use super::PRODUCT;
 use super::whereabouts::Whereabouts;
@@ -16,7 +17,8 @@ use crate::tls::{self, Tls};
 pub struct RedisOptions {
     /// `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS with the system's certificate
     /// authorities, or those of the file that `?ssl_ca_certs=PATH` names, as in Celery (`ssl_certfile` and
-    /// `ssl_keyfile` for a certificate of our own, `ssl_cert_reqs=none` for looking at none); `redis+socket:///path?virtual_host=db` for a Unix socket;
+    /// `ssl_keyfile` for a certificate of our own, `ssl_cert_reqs=none` for looking at none, which is not said by
+    /// `#insecure`); `redis+socket:///path?virtual_host=db` for a Unix socket;
     /// `sentinel://host:port;sentinel://host:port/db` for where sentinels say that the master is. User,
     /// password and database that stand in one of these are the master's; the sentinels ask for none.
     pub url: String,
@@ -78,7 +80,7 @@ impl RedisOptions {
     /// # Errors
     /// [`BrokerError::Refused`] with what is wrong.
     pub fn validate(&self) -> Result<(), BrokerError> {
-        Whereabouts::of(self)?;
+        Whereabouts::check(self)?;
         let steps = &self.priority_steps;
         let wrong = if steps.first() != Some(&0) || !steps.is_sorted_by(|one, next| one < next) {
             "priority steps begin at 0 and go up"
@@ -111,6 +113,10 @@ impl RedisOptions {
     pub(super) fn connection(&self) -> Result<ConnectionInfo, BrokerError> {
         let refused =
             |source: redis::RedisError| BrokerError::Refused { product: PRODUCT, source: source.into() };
+        if parts(&self.url).any(|part| Url::parse(part).is_ok_and(|url| url.fragment().is_some())) {
+            let source = "`#` begins nothing in its URL: a certificate that is not to be looked at is said by `?ssl_cert_reqs=none` (not `#insecure`), and a `#` of the password is written %23";
+            return Err(BrokerError::Refused { product: PRODUCT, source: source.into() });
+        }
         let parts = parts(&self.url).map(|part| as_the_client_knows_it(part).into_connection_info());
         let parts: Vec<ConnectionInfo> = parts.collect::<Result<_, _>>().map_err(refused)?;
         let says_more = |info: &&ConnectionInfo| {
@@ -127,7 +133,7 @@ impl RedisOptions {
     /// Reads what the URL says of TLS.
     ///
     /// # Errors
-    /// [`BrokerError::Refused`]: a file that it names can't be read.
+    /// [`BrokerError::Refused`]: a certificate is named without its key.
     pub(super) fn tls(&self) -> Result<Tls, BrokerError> {
         Tls::of(&self.url, &tls::REDIS).map_err(|source| BrokerError::Refused { product: PRODUCT, source })
     }
@@ -228,6 +234,17 @@ mod tests {
         }
         for url in ["amqp://host", "redis://host/x", "nonsense"] {
             assert!(RedisOptions::at(url).connection().is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_another_library_takes_for_an_insecure_url_is_refused_in_our_words() {
+        for url in ["rediss://host/0#insecure", "redis://host/0#more", "sentinel://a;sentinel://b#insecure"] {
+            let error = RedisOptions::at(url).connection().unwrap_err();
+            assert!(
+                celeriac_protocol::error_text(&error).contains("`?ssl_cert_reqs=none`"),
+                "{url}: {error:?}"
+            );
         }
     }
 }

@@ -58,7 +58,7 @@ impl RedisReplies {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BrokerError> {
         redis.validate()?;
-        let whereabouts = Whereabouts::of(redis)?;
+        let whereabouts = Whereabouts::of(redis).await?;
         let link = Link::new(whereabouts.clone(), redis.deadline);
         link.ask(async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await?;
         let (prefix, deadline) = (redis.key_prefix.clone(), redis.deadline);

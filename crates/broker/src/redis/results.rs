@@ -15,7 +15,7 @@ use super::answer::list;
 use super::link::Link;
 use super::script::Call;
 use super::whereabouts::Whereabouts;
-use crate::error::Cause;
+use crate::error::{Cause, NotLetIn};
 use crate::{BrokerError, KeptResult, ResultStore, slices};
 
 /// What every key begins with, behind the prefix of the app.
@@ -42,7 +42,7 @@ impl RedisResults {
     /// [`BrokerError::Unavailable`]: it does not answer.
     pub async fn open(options: &RedisOptions) -> Result<Self, BrokerError> {
         options.validate()?;
-        let link = Link::new(Whereabouts::of(options)?, options.deadline);
+        let link = Link::new(Whereabouts::of(options).await?, options.deadline);
         link.ask(async |mut connection| redis::cmd("PING").query_async(&mut connection).await).await?;
         Ok(Self { link, prefix: marked(&options.key_prefix) })
     }
@@ -79,6 +79,9 @@ const ABOUT_RIGHTS: [&str; 3] = ["NOAUTH", "WRONGPASS", "NOPERM"];
 const ABOUT_RIGHTS_OF_SCRIPTS: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
 
 fn is_about_rights(source: &Cause) -> bool {
+    if source.is::<NotLetIn>() {
+        return true;
+    }
     let Some(error) = source.downcast_ref::<RedisError>() else { return false };
     let is_of_a_kind =
         matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm));

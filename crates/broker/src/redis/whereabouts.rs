@@ -1,5 +1,6 @@
 //! Where the server is now: at its address, or where its sentinels say that the master is.
 
+use std::fmt;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -12,7 +13,7 @@ use super::PRODUCT;
 use super::link::failed;
 use super::options::{RedisOptions, SENTINEL};
 use crate::BrokerError;
-use crate::tls::Tls;
+use crate::tls::{self, Papers};
 
 /// How long one attempt to connect may take; a call that has more time tries again.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -37,19 +38,29 @@ pub(super) enum Whereabouts {
 }
 
 impl Whereabouts {
-    /// Reads them out of the options.
+    /// Looks whether the options say where the server is; nothing is read or asked for that.
     ///
     /// # Errors
     /// [`BrokerError::Refused`]: the URL is none that is understood, or sentinels are asked for no name.
-    pub(super) fn of(options: &RedisOptions) -> Result<Self, BrokerError> {
+    pub(super) fn check(options: &RedisOptions) -> Result<(), BrokerError> {
+        let node = options.connection()?;
+        if options.url.starts_with(SENTINEL) {
+            return master(options).map(drop);
+        }
+        options.tls()?;
+        Client::open(node).map(drop).map_err(failed)
+    }
+
+    /// Reads them out of the options, and the files that the URL names.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`]: as [`Self::check`], or a file can't be read.
+    pub(super) async fn of(options: &RedisOptions) -> Result<Self, BrokerError> {
         let node = options.connection()?;
         if !options.url.starts_with(SENTINEL) {
-            return Ok(Self::Fixed(client(node, options)?));
+            return Ok(Self::Fixed(client(node, options).await?));
         }
-        let Some(master) = options.master_name.clone().filter(|name| !name.is_empty()) else {
-            let source = "the sentinels must be told which master is meant (`master_name`)".into();
-            return Err(BrokerError::Refused { product: PRODUCT, source });
-        };
+        let master = master(options)?;
         let sentinels = options.sentinels().into_iter().map(Client::open).collect::<RedisResult<_>>();
         Ok(Self::Watched {
             sentinels: sentinels.map_err(failed)?,
@@ -77,19 +88,45 @@ impl Whereabouts {
     }
 }
 
+impl fmt::Display for Whereabouts {
+    /// Names the server, without what lets us in.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(client) => client.get_connection_info().addr().fmt(f),
+            Self::Watched { sentinels, master, .. } => {
+                write!(f, "master \"{master}\" of the sentinels at ")?;
+                for (number, sentinel) in sentinels.iter().enumerate() {
+                    let comma = if number == 0 { "" } else { ", " };
+                    write!(f, "{comma}{}", sentinel.get_connection_info().addr())?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Returns what the sentinels call the master.
+fn master(options: &RedisOptions) -> Result<String, BrokerError> {
+    options.master_name.clone().filter(|name| !name.is_empty()).ok_or_else(|| {
+        let source = "the sentinels must be told which master is meant (`master_name`)".into();
+        BrokerError::Refused { product: PRODUCT, source }
+    })
+}
+
 /// Makes a client with what the URL says of TLS.
-fn client(node: ConnectionInfo, options: &RedisOptions) -> Result<Client, BrokerError> {
+async fn client(node: ConnectionInfo, options: &RedisOptions) -> Result<Client, BrokerError> {
     let ConnectionAddr::TcpTls { host, port, .. } = node.addr() else {
         return Client::open(node).map_err(failed);
     };
-    let Tls { authorities, identity, is_unverified } = options.tls()?;
-    if is_unverified {
-        tracing::warn!(
-            "the certificate of {PRODUCT} is not looked at, as its URL says: whoever is in between can read and write"
-        );
+    let tls = options.tls()?;
+    let papers = tls.read().await;
+    let Papers { authorities, identity } =
+        papers.map_err(|source| BrokerError::Refused { product: PRODUCT, source })?;
+    let insecure = tls.is_unverified;
+    if insecure {
+        tls::warn_unverified(PRODUCT, &node.addr().to_string());
     }
-    let addr =
-        ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: is_unverified, tls_params: None };
+    let addr = ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure, tls_params: None };
     let client_tls = identity.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });
     let certificates = TlsCertificates { client_tls, root_cert: authorities };
     Client::build_with_tls(node.set_addr(addr), certificates).map_err(failed)

@@ -109,14 +109,15 @@ fn code_of_server(fault: ServerFault) -> Code {
 
 impl From<BrokerError> for CliError {
     fn from(error: BrokerError) -> Self {
-        match error {
-            BrokerError::Database { action, source } => Self::from(source).while_asked_to(action),
-            BrokerError::Unavailable { .. } => {
-                Self::failed_to(Code::BrokerUnreachable, "use the queue").caused_by(&error)
-            }
-            BrokerError::Refused { .. } | BrokerError::NotTaken { .. } => {
-                Self::failed_to(Code::BrokerRefused, "use the queue").caused_by(&error)
-            }
+        let code = match error {
+            BrokerError::Database { action, source } => return Self::from(source).while_asked_to(action),
+            BrokerError::Unavailable { .. } => Code::BrokerUnreachable,
+            BrokerError::Refused { .. } | BrokerError::NotTaken { .. } => Code::BrokerRefused,
+        };
+        let told = Self::failed_to(code, "use the queue").caused_by(&error);
+        match error.advice() {
+            Some(advice) => told.hint(advice.to_owned()),
+            None => told,
         }
     }
 }
