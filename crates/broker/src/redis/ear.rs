@@ -9,11 +9,12 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use celeriac_protocol::error_text;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisResult, Value};
 use tokio::sync::{broadcast, watch};
 
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE};
+use super::link::{FIRST_PAUSE, LONGEST_PAUSE, failed};
 use super::whereabouts::Whereabouts;
 use crate::Notice;
 
@@ -76,23 +77,39 @@ impl Ear {
     }
 
     /// Hears until it is dropped, and connects again whenever it has to.
-    pub(super) async fn hear(&self, hearing: Hearing) {
-        let mut hearing = Some(hearing);
+    pub(super) async fn hear(&self, mut hearing: Hearing) {
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Some(hearing) = hearing.take() {
-                let (error, has_heard) = self.hear_on(hearing).await;
-                if has_heard {
-                    pause = FIRST_PAUSE;
-                }
-                tracing::debug!(error, "the connection for wake-ups has ended, connecting again");
+            let (error, has_heard) = self.hear_on(hearing).await;
+            if has_heard {
+                pause = FIRST_PAUSE;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            hearing = self.open().await.ok();
-            if hearing.is_some() {
-                // Whatever was said meanwhile was not heard.
-                self.wake_all();
+            tracing::debug!(error, "the connection for wake-ups has ended, connecting again");
+            hearing = self.open_again(&mut pause).await;
+            // Whatever was said meanwhile was not heard.
+            self.wake_all();
+        }
+    }
+
+    /// Connects, however long that takes. Where it fails this is said once, and once when it is over.
+    async fn open_again(&self, pause: &mut Duration) -> Hearing {
+        let (server, mut is_told) = (&self.whereabouts, false);
+        loop {
+            tokio::time::sleep(*pause).await;
+            *pause = (*pause * 2).min(LONGEST_PAUSE);
+            match self.open().await {
+                Ok(hearing) => {
+                    if is_told {
+                        tracing::info!(%server, "Redis is back, wake-ups are heard again");
+                    }
+                    return hearing;
+                }
+                Err(error) if !is_told => {
+                    is_told = true;
+                    let error = error_text(&failed(error));
+                    tracing::warn!(%server, error, "Redis is not to be reached, trying again until it is");
+                }
+                Err(error) => tracing::debug!(%server, %error, "Redis is still not to be reached"),
             }
         }
     }

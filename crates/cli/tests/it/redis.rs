@@ -206,13 +206,18 @@ fn worker_goes_on_when_the_server_comes_back() {
     let bed = bed_at(&server.url(0));
     let line = bed.line();
     let (running, before) = (bed.enqueue(&["hold", line.address()]), bed.enqueue(&["greet", "Ada"]));
-    let worker = bed.worker(&["-c", "1"]);
+    let mut worker = bed.worker(&["-c", "1"]);
     let call = line.called();
     bed.until_running(&running);
     server.kill();
+    let place = server.url(0).trim_start_matches("redis://").trim_end_matches("/0").to_owned();
+    let warning = worker.hear("Redis is not to be reached");
+    assert!(warning.contains("WARN") && warning.contains(&place), "{warning}");
     call.answer("through it all");
     bed.run(&["queues", "--set", "broker.deadline=300ms"]).refused(4);
     server.restart().unwrap();
+    let news = worker.hear("Redis is back");
+    assert!(news.contains("INFO") && news.contains(&place), "{news}");
     let after = bed.enqueue(&["greet", "Bob"]);
     for (id, answer) in
         [(running, "\"through it all\"\n"), (before, "\"Hello, Ada!\"\n"), (after, "\"Hello, Bob!\"\n")]
