@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use celeriac_broker::Broker;
 use celeriac_control::{AppParts, LoopMakers, StateMakers};
 use celeriac_db::Database;
 use celeriac_protocol::Clock;
@@ -22,25 +23,37 @@ pub(crate) struct Context {
     pub(crate) loaded: Loaded,
     /// The clock.
     pub(crate) clock: Arc<dyn Clock>,
-    /// The databases that were opened, to be closed when the command has ended.
+    /// What was opened, to be closed when the command has ended.
     pub(crate) opened: Opened,
 }
 
-/// Remembers databases that were opened. Cloning is cheap and shares them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Opened(Arc<Mutex<Vec<Database>>>);
+/// Remembers databases and queues that were opened. Cloning is cheap and shares them.
+#[derive(Clone, Default)]
+pub(crate) struct Opened {
+    databases: Arc<Mutex<Vec<Database>>>,
+    brokers: Arc<Mutex<Vec<Arc<dyn Broker>>>>,
+}
 
 impl Opened {
     /// Remembers one.
     pub(crate) fn add(&self, database: &Database) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(database.clone());
+        self.databases.lock().unwrap_or_else(PoisonError::into_inner).push(database.clone());
     }
 
-    /// Closes all: writes that were handed in are finished, and the last process moves the
-    /// write-ahead log into the file.
+    /// Remembers a queue.
+    pub(crate) fn add_broker(&self, broker: &Arc<dyn Broker>) {
+        self.brokers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(broker));
+    }
+
+    /// Closes all: other processes are told what there is to tell, writes that were handed in are finished, and the last
+    /// process moves the write-ahead log into the file.
     pub(crate) async fn close(self) {
-        let opened = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for database in opened {
+        let brokers = std::mem::take(&mut *self.brokers.lock().unwrap_or_else(PoisonError::into_inner));
+        for broker in brokers {
+            broker.notifier().flush().await;
+        }
+        let databases = std::mem::take(&mut *self.databases.lock().unwrap_or_else(PoisonError::into_inner));
+        for database in databases {
             database.close().await;
         }
     }

@@ -100,6 +100,7 @@ impl Context {
             events: EventHub::default(),
             origin: origin(),
         };
+        self.opened.add_broker(&parts.broker);
         let outbox = match parts.broker.sql() {
             Some(_) => None,
             None => Some(sql::broker(database.clone(), Arc::clone(&self.clock))),

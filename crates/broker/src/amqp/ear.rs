@@ -99,6 +99,7 @@ pub(super) async fn speak(core: Arc<Core>, mut unsent: mpsc::Receiver<Vec<u8>>) 
         if let Err(error) = core.publisher.publish(&told).await {
             tracing::debug!(%error, "notices did not reach the other processes");
         }
+        core.hub.unsent.note_gone(told.len());
     }
 }
 

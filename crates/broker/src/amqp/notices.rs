@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use async_trait::async_trait;
 use celeriac_protocol::{JobId, Timestamp};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::notifier::Unsent;
 use crate::{Notice, Notices, Notifier};
 
 /// How many notices a listener may fall behind before it is told that it lagged.
@@ -94,14 +96,14 @@ pub(super) struct Hub {
     /// What our own notices begin with; those are not heard a second time.
     sender: String,
     pub(super) local: broadcast::Sender<Notice>,
-    unsent: mpsc::Sender<Vec<u8>>,
+    pub(super) unsent: Unsent<Vec<u8>>,
     asked: Mutex<HashMap<String, oneshot::Sender<()>>>,
 }
 
 impl Hub {
     /// Makes it; what is to be sent comes out of the other end.
     pub(super) fn new() -> (Self, mpsc::Receiver<Vec<u8>>) {
-        let (unsent, line) = mpsc::channel(UNSENT);
+        let (unsent, line) = Unsent::new(UNSENT);
         let sender = format!("{:016x}", rand::random::<u64>());
         let (local, asked) = (broadcast::channel(NOTICES).0, Mutex::default());
         (Self { sender, local, unsent, asked }, line)
@@ -130,7 +132,7 @@ impl Hub {
 
     /// Says a word to the others, some time soon.
     pub(super) fn say(&self, word: &Word) {
-        self.unsent.try_send(self.sealed(&word.to_text())).ok();
+        self.unsent.put(self.sealed(&word.to_text()));
     }
 
     /// Makes a question that can be answered.
@@ -154,14 +156,19 @@ impl Hub {
     }
 }
 
+#[async_trait]
 impl Notifier for Hub {
     fn notify(&self, notice: Notice) {
-        self.unsent.try_send(self.sealed(&notice.to_text())).ok();
+        self.unsent.put(self.sealed(&notice.to_text()));
         self.tell_here(notice);
     }
 
     fn listen(&self) -> Notices {
         self.local.subscribe()
+    }
+
+    async fn flush(&self) {
+        self.unsent.flush().await;
     }
 }
 

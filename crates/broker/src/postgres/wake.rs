@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use celeriac_db::Database;
 use celeriac_db::postgres::{Listener, Server};
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use super::statement::{Values, Via, column};
+use crate::notifier::Unsent;
 use crate::{BrokerError, Notice, Notices, Notifier};
 
 /// How many notices a listener may fall behind before it is told that it lagged.
@@ -54,7 +56,7 @@ const QUEUES: &str = "WITH RECURSIVE queues AS ( \
 #[derive(Debug)]
 pub(super) struct ServerNotifier {
     local: broadcast::Sender<Notice>,
-    outbox: mpsc::Sender<Notice>,
+    outbox: Arc<Unsent<Notice>>,
     line: Arc<Line>,
     /// What sends, and what listens once somebody does; ended when this is dropped.
     tasks: Mutex<(JoinSet<()>, bool)>,
@@ -72,11 +74,12 @@ struct Line {
 impl ServerNotifier {
     /// Makes the notifier of the queue in `db`; nobody listens yet.
     pub(super) fn new(db: Database) -> Self {
-        let (local, (outbox, inbox)) = (broadcast::channel(NOTICES).0, mpsc::channel(OUTBOX));
+        let (local, (outbox, inbox)) = (broadcast::channel(NOTICES).0, Unsent::new(OUTBOX));
+        let outbox = Arc::new(outbox);
         let sender = format!("{:016x}", rand::random::<u64>());
         let line = Arc::new(Line { db, local: local.clone(), sender });
         let mut tasks = JoinSet::new();
-        tasks.spawn(Arc::clone(&line).tell(inbox));
+        tasks.spawn(Arc::clone(&line).tell(inbox, Arc::clone(&outbox)));
         Self { local, outbox, line, tasks: Mutex::new((tasks, false)) }
     }
 
@@ -97,10 +100,11 @@ impl ServerNotifier {
     }
 }
 
+#[async_trait]
 impl Notifier for ServerNotifier {
     fn notify(&self, notice: Notice) {
         // Others look by themselves after a while where there is no room for more.
-        self.outbox.try_send(notice.clone()).ok();
+        self.outbox.put(notice.clone());
         // Nobody listening in this process is no fault.
         self.local.send(notice).ok();
     }
@@ -110,20 +114,27 @@ impl Notifier for ServerNotifier {
         self.begin(None);
         notices
     }
+
+    async fn flush(&self) {
+        self.outbox.flush().await;
+    }
 }
 
 impl Line {
     /// Sends what waits, all of it at a time.
-    async fn tell(self: Arc<Self>, mut inbox: mpsc::Receiver<Notice>) {
+    async fn tell(self: Arc<Self>, mut inbox: mpsc::Receiver<Notice>, outbox: Arc<Unsent<Notice>>) {
         let mut channel = None;
         while let Some(first) = inbox.recv().await {
+            let mut taken = 1;
             let mut texts: BTreeSet<String> = self.encode(&first).into_iter().collect();
             while let Ok(next) = inbox.try_recv() {
+                taken += 1;
                 texts.extend(self.encode(&next));
             }
             if let Err(error) = self.send(&mut channel, texts.into_iter().collect()).await {
                 tracing::debug!(error = %error, "no wake-up sent to other processes, they poll");
             }
+            outbox.note_gone(taken);
             tokio::time::sleep(REST).await;
         }
     }

@@ -8,7 +8,7 @@ use super::answer::{Fields, list};
 use super::{RedisBroker, publication, script, wire};
 use crate::{
     BrokerAdmin, BrokerError, Cancellation, Danger, DeadLetter, DeadLetterPage, Found, MessageState, Notice,
-    Notifier, Publication, QueueDepth,
+    Publication, QueueDepth,
 };
 
 /// How many messages of a list one call looks through for a job; the server serves others in between.
@@ -108,7 +108,7 @@ impl BrokerAdmin for RedisBroker {
             return Ok(Cancellation::NotFound);
         };
         if let MessageState::Held { .. } = found.state {
-            self.notifier.notify(Notice::Cancel(id.clone()));
+            self.notifier.tell_here(Notice::Cancel(id.clone()));
             return Ok(Cancellation::Requested);
         }
         Ok(Cancellation::Removed(Box::new(found)))

@@ -58,9 +58,13 @@ end
 
 local tag, holds = tag_of(id)
 if holds then
-    if cancels and not known.c then
-        known.c = reason
-        note(id, known, cfg.keep)
+    if cancels then
+        if not known.c then
+            known.c = reason
+            note(id, known, cfg.keep)
+        end
+        -- Here and not later: whoever cancels may be gone before it has said so.
+        redis.call('PUBLISH', cfg.channel, cfg.sender .. 'c' .. id)
     end
     return { 'held', message_under(tag, holds), holds[2], holds[HOLDS_D], holds[HOLDS_A], end_of(tag, holds), holds[5] }
 end

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use redis::Value;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinSet;
 
 use super::ear::{Ear, Hearing};
 use super::link::Link;
+use crate::notifier::Unsent;
 use crate::{Notice, Notices, Notifier};
 
 /// How many notices a listener may fall behind before it is told that it lagged.
@@ -20,7 +22,7 @@ const UNSENT: usize = 256;
 #[derive(Debug)]
 pub(super) struct RedisNotifier {
     local: broadcast::Sender<Notice>,
-    unsent: mpsc::Sender<Notice>,
+    unsent: Arc<Unsent<Notice>>,
     /// Hears and speaks as long as the notifier lives.
     _work: JoinSet<()>,
 }
@@ -28,11 +30,12 @@ pub(super) struct RedisNotifier {
 impl RedisNotifier {
     /// Begins to hear on `hearing` and to speak through `link`.
     pub(super) fn start(ear: Arc<Ear>, hearing: Hearing, link: Arc<Link>) -> Self {
-        let (unsent, line) = mpsc::channel(UNSENT);
+        let (unsent, line) = Unsent::new(UNSENT);
+        let unsent = Arc::new(unsent);
         let mut work = JoinSet::new();
         let local = ear.local.clone();
         let (channel, sender) = (ear.channel.clone(), ear.sender.clone());
-        work.spawn(speak(line, link, channel, sender));
+        work.spawn(speak(line, Arc::clone(&unsent), link, channel, sender));
         work.spawn(async move { ear.hear(hearing).await });
         Self { local, unsent, _work: work }
     }
@@ -44,18 +47,29 @@ impl RedisNotifier {
     }
 }
 
+#[async_trait]
 impl Notifier for RedisNotifier {
     fn notify(&self, notice: Notice) {
-        self.unsent.try_send(notice.clone()).ok();
+        self.unsent.put(notice.clone());
         self.tell_here(notice);
     }
 
     fn listen(&self) -> Notices {
         self.local.subscribe()
     }
+
+    async fn flush(&self) {
+        self.unsent.flush().await;
+    }
 }
 
-async fn speak(mut line: mpsc::Receiver<Notice>, link: Arc<Link>, channel: String, sender: String) {
+async fn speak(
+    mut line: mpsc::Receiver<Notice>,
+    unsent: Arc<Unsent<Notice>>,
+    link: Arc<Link>,
+    channel: String,
+    sender: String,
+) {
     while let Some(notice) = line.recv().await {
         let text = format!("{sender}{}", notice.to_text());
         let told = link.ask(async |mut connection| {
@@ -65,5 +79,6 @@ async fn speak(mut line: mpsc::Receiver<Notice>, link: Arc<Link>, channel: Strin
         if let Err(error) = told.await {
             tracing::debug!(%error, "a notice did not reach the other processes");
         }
+        unsent.note_gone(1);
     }
 }

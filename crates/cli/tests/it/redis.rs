@@ -234,6 +234,22 @@ fn worker_goes_on_when_the_server_comes_back() {
 }
 
 #[test]
+fn running_job_is_told_at_once_that_it_was_cancelled() {
+    let bed = bed();
+    let line = bed.line();
+    let id = bed.enqueue(&["hold", line.address()]);
+    // Without a word from the one who cancels the worker would hear of it when it renews the lease: in five minutes.
+    let worker = bed.worker(&["-c", "1", "--set", "worker.lease=15m"]);
+    let job = line.called();
+    bed.until_running(&id);
+    bed.ok(&["jobs", "cancel", &id]);
+    job.hung_up();
+    bed.run(&["jobs", "wait", &id, "--timeout", "20s"]);
+    assert_eq!(bed.job(&id)["status"], "cancelled");
+    worker.stop();
+}
+
+#[test]
 fn killed_workers_job_is_taken_up_when_its_lease_ends() {
     let bed = bed();
     let line = bed.line();
