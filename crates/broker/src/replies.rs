@@ -8,6 +8,8 @@ use celeriac_protocol::{Clock, JobId, Serializer, TaskResult, TaskState, Timesta
 
 use crate::seldom::Counted;
 
+pub(crate) mod ear;
+
 /// How results are sent to whoever waits for them, and how they are waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplyOptions {

@@ -26,11 +26,20 @@ pub trait ResultStore: Send + Sync + 'static {
     /// Keeps results, in the given order. A job that is known to have ended well keeps that result.
     async fn put(&self, results: &[KeptResult]) -> Result<(), BrokerError>;
 
-    /// Returns what is kept of each of these jobs, in the given order.
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError>;
+    /// Returns what is kept of each of these jobs, in the given order; where results are sent, what has come of them. A
+    /// store that keeps them says by itself what there is.
+    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
+        Ok(self.answers().map_or_else(|| vec![None; ids.len()], |answers| answers.get(ids)))
+    }
 
-    /// Forgets what is kept of these jobs, so that another run of each may leave its own.
-    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError>;
+    /// Forgets what is kept of these jobs, so that another run of each may leave its own; where results are sent, what has
+    /// come of them.
+    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
+        if let Some(answers) = self.answers() {
+            answers.forget(ids);
+        }
+        Ok(())
+    }
 }
 
 /// A result to be kept.

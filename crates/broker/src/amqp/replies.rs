@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_protocol::{Clock, JobId, error_text};
+use celeriac_protocol::{Clock, error_text};
 use futures_util::StreamExt as _;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Consumer};
 use tokio::task::JoinSet;
 
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link, failed, refused};
+use super::link::{Link, failed, refused};
 use super::options::AmqpOptions;
 use super::publish::{NotTaken, Outgoing, confirmed, slices};
 use super::topology::declare_replies;
 use super::wire::short;
 use crate::error::NotLetIn;
-use crate::seldom::Fault;
+use crate::replies::ear::{AnswerEar, Hearing, hear_on};
 use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore};
 
 /// Gone when the server goes, and written to disk.
@@ -70,10 +70,9 @@ impl AmqpReplies {
     /// The server can't be reached, or does not let us.
     pub async fn listening_on(mut self, queue: &str) -> Result<Self, BrokerError> {
         let (link, answers) = (Arc::clone(&self.link), Arc::clone(&self.answers));
-        let clock = Arc::clone(&self.clock);
-        let ear = AnswerEar { queue: queue.to_owned(), options: self.options, link, answers, clock };
-        let first = self.link.in_time(ear.open()).await?;
-        self.hearing.spawn(ear.hear(first));
+        let mut ear = QueueEar { queue: queue.to_owned(), options: self.options, link, answers, first: None };
+        ear.first = Some(self.link.in_time(ear.open()).await?);
+        self.hearing.spawn(hear_on(ear, Arc::clone(&self.clock)));
         Ok(self)
     }
 
@@ -213,15 +212,6 @@ impl ResultStore for AmqpReplies {
         }
         Ok(())
     }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        Ok(self.answers.get(ids))
-    }
-
-    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.answers.forget(ids);
-        Ok(())
-    }
 }
 
 impl fmt::Debug for AmqpReplies {
@@ -231,58 +221,48 @@ impl fmt::Debug for AmqpReplies {
 }
 
 /// Is responsible for hearing what is sent to one queue.
-struct AnswerEar {
+struct QueueEar {
     queue: String,
     options: ReplyOptions,
     link: Arc<Link>,
     answers: Arc<Answers>,
-    clock: Arc<dyn Clock>,
+    /// The channel that hears from the beginning.
+    first: Option<Open>,
 }
 
 /// A channel that hears; it is closed when it is dropped.
-struct Hearing {
+struct Open {
     consumer: Consumer,
     _channel: Channel,
 }
 
-impl AnswerEar {
+#[async_trait]
+impl AnswerEar for QueueEar {
+    /// What is sent while there is no connection is lost, as it is to Celery's clients: the queue went with it.
+    async fn hear(&mut self, hearing: &mut Hearing) -> Result<(), BrokerError> {
+        let mut open = match self.first.take() {
+            Some(first) => first,
+            None => self.link.in_time(self.open()).await?,
+        };
+        hearing.note_open();
+        while let Some(Ok(delivery)) = open.consumer.next().await {
+            hearing.note_heard();
+            self.take_in(&delivery.properties, delivery.data);
+        }
+        Ok(())
+    }
+}
+
+impl QueueEar {
     /// Declares the queue and begins to hear.
-    async fn open(&self) -> Result<Hearing, BrokerError> {
+    async fn open(&self) -> Result<Open, BrokerError> {
         let line = self.link.line().await?;
         let channel = line.channel().await?;
         declare_replies(&channel, &self.queue, self.options.expires).await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let queue = short("queue", &self.queue).map_err(refused)?;
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default());
-        Ok(Hearing { consumer: consumer.await.map_err(failed)?, _channel: channel })
-    }
-
-    /// Hears until it is dropped, and connects again whenever it has to. What was sent meanwhile is lost, as it is to
-    /// Celery's clients: the queue went with the connection.
-    async fn hear(self, first: Hearing) {
-        let mut hearing = Some(first);
-        let (mut pause, mut fault) = (FIRST_PAUSE, Fault::default());
-        loop {
-            if let Some(mut hearing) = hearing.take() {
-                while let Some(Ok(delivery)) = hearing.consumer.next().await {
-                    pause = FIRST_PAUSE;
-                    self.take_in(&delivery.properties, delivery.data);
-                }
-                tracing::debug!(queue = self.queue, "the channel for answers has ended, opening another");
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            hearing = match self.link.in_time(self.open()).await {
-                Ok(hearing) => {
-                    fault.mend();
-                    Some(hearing)
-                }
-                Err(error) => {
-                    fault.tell(&error, self.clock.now(), "answers are not heard, connecting again");
-                    None
-                }
-            };
-        }
+        Ok(Open { consumer: consumer.await.map_err(failed)?, _channel: channel })
     }
 
     fn take_in(&self, properties: &BasicProperties, body: Vec<u8>) {

@@ -1,6 +1,5 @@
 //! Results in the lists in which their clients wait: Celery's `rpc://` with Redis as its transport.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -8,19 +7,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use celeriac_protocol::{Clock, JobId, error_text};
-use redis::{AsyncConnectionConfig, RedisResult, Script, Value};
+use celeriac_protocol::{Clock, error_text};
+use redis::{AsyncConnectionConfig, Script, Value};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::RedisOptions;
 use super::answer::Fields;
-use super::link::{FIRST_PAUSE, LONGEST_PAUSE, Link};
+use super::link::{Link, failed};
 use super::results::rights_pass;
 use super::script::Call;
 use super::whereabouts::Whereabouts;
-use crate::seldom::Fault;
+use crate::replies::ear::{AnswerEar, Hearing, hear_on};
 use crate::{Answers, BrokerError, KeptResult, ReplyOptions, ResultStore, slices};
 
 /// How many answers one call sends at most, of a few MiB; the server serves others in between.
@@ -69,14 +68,13 @@ impl RedisReplies {
     /// Hears, too, what is sent to `queue`, which nobody else listens to: what asks for answers names it.
     #[must_use]
     pub fn listening_on(mut self, queue: &str) -> Self {
-        let ear = AnswerEar {
+        let ear = ListEar {
             key: format!("{}{queue}", self.prefix),
             answers: Arc::clone(&self.answers),
             whereabouts: self.whereabouts.clone(),
             deadline: self.deadline,
-            clock: Arc::clone(&self.clock),
         };
-        self.hearing.spawn(ear.hear());
+        self.hearing.spawn(hear_on(ear, Arc::clone(&self.clock)));
         self
     }
 
@@ -147,15 +145,6 @@ impl ResultStore for RedisReplies {
         }
         Ok(())
     }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        Ok(self.answers.get(ids))
-    }
-
-    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.answers.forget(ids);
-        Ok(())
-    }
 }
 
 impl fmt::Debug for RedisReplies {
@@ -165,41 +154,33 @@ impl fmt::Debug for RedisReplies {
 }
 
 /// Is responsible for hearing what is sent to one list.
-struct AnswerEar {
+struct ListEar {
     key: String,
     answers: Arc<Answers>,
     whereabouts: Whereabouts,
     deadline: Duration,
-    clock: Arc<dyn Clock>,
 }
 
-impl AnswerEar {
-    /// Hears until it is dropped, and connects again whenever it has to: what was sent meanwhile waits in the list.
-    async fn hear(self) {
-        let (mut pause, mut fault) = (FIRST_PAUSE, Fault::default());
-        loop {
-            let Err(error) = self.hear_on(&mut pause, &mut fault).await;
-            fault.tell(&error, self.clock.now(), "answers are not heard, connecting again");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
-
-    async fn hear_on(&self, pause: &mut Duration, fault: &mut Fault) -> RedisResult<Infallible> {
-        let config = AsyncConnectionConfig::new();
-        let mut connection = self.whereabouts.connect(config, self.deadline + ASK).await?;
+#[async_trait]
+impl AnswerEar for ListEar {
+    /// What is sent while there is no connection waits in the list.
+    async fn hear(&mut self, hearing: &mut Hearing) -> Result<(), BrokerError> {
+        let connecting = self.whereabouts.connect(AsyncConnectionConfig::new(), self.deadline + ASK);
+        let mut connection = connecting.await.map_err(failed)?;
         let mut next = redis::cmd("BRPOP");
         next.arg(&self.key).arg(ASK.as_secs());
         loop {
-            let answer = next.query_async::<Option<(Value, Vec<u8>)>>(&mut connection).await?;
-            *pause = FIRST_PAUSE;
-            fault.mend();
+            let answer =
+                next.query_async::<Option<(Value, Vec<u8>)>>(&mut connection).await.map_err(failed)?;
+            hearing.note_heard();
             if let Some((_, message)) = answer {
                 self.take_in(&message);
             }
         }
     }
+}
 
+impl ListEar {
     fn take_in(&self, message: &[u8]) {
         let read = serde_json::from_slice::<Message>(message).map_err(|error| error.to_string());
         let read = read.and_then(|message| match message.properties.body_encoding.as_deref() {

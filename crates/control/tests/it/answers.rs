@@ -51,15 +51,6 @@ impl ResultStore for Mail {
         }
         Ok(())
     }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<Vec<u8>>>, BrokerError> {
-        Ok(self.come.get(ids))
-    }
-
-    async fn forget(&self, ids: &[JobId]) -> Result<(), BrokerError> {
-        self.come.forget(ids);
-        Ok(())
-    }
 }
 
 struct House {
