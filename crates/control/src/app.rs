@@ -1,13 +1,14 @@
 //! What a user's binary is made of: its tasks, what they may use, and its tables.
 
 use std::any::type_name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 
 use celeriac_db::MigrationSet;
 use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
+use celeriac_store::query::schedules::ScheduleEntry;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -52,16 +53,20 @@ pub struct App {
     states: Vec<StateMaker>,
     migrations: Vec<MigrationSet>,
     workflows: WorkflowMakers,
+    schedules: Vec<DeclareSchedules>,
     loops: Vec<LoopMaker>,
 }
+
+/// Returns entries of the schedule, as the app's tasks want them.
+type DeclareSchedules = Box<dyn FnOnce(&Registry) -> Vec<ScheduleEntry> + Send>;
 
 impl App {
     /// Begins an app; `name` is what its command line, logs and workers are called by.
     pub fn new(name: impl Into<String>) -> Self {
         let tasks = Registry::builder();
         let (states, migrations, loops) = (Vec::new(), Vec::new(), Vec::new());
-        let workflows = WorkflowMakers::default();
-        Self { name: name.into(), version: None, tasks, states, migrations, workflows, loops }
+        let (workflows, schedules) = (WorkflowMakers::default(), Vec::new());
+        Self { name: name.into(), version: None, tasks, states, migrations, workflows, schedules, loops }
     }
 
     /// Names the version that the command line reports, usually `env!("CARGO_PKG_VERSION")`.
@@ -137,6 +142,22 @@ impl App {
         self
     }
 
+    /// Declares an entry of the schedule. It is joined with the database when a worker or a scheduler starts: what an
+    /// operator has edited there stays.
+    pub fn schedule(self, entry: ScheduleEntry) -> Self {
+        self.schedules_with(move |_| vec![entry])
+    }
+
+    /// Declares the entries of the schedule that `make` derives from the app's tasks, all of them; it reads nothing
+    /// else, so that the same tasks give the same entries.
+    pub fn schedules_with(
+        mut self,
+        make: impl FnOnce(&Registry) -> Vec<ScheduleEntry> + Send + 'static,
+    ) -> Self {
+        self.schedules.push(Box::new(make));
+        self
+    }
+
     /// Adds a line of migrations of the app's own tables. It is made after the platform's, in the
     /// order in which lines are added.
     pub fn migrations(mut self, set: MigrationSet) -> Self {
@@ -178,16 +199,17 @@ impl App {
     /// Checks that its parts fit together, and takes it apart for whoever runs it.
     ///
     /// # Errors
-    /// [`AppError`]: two tasks of one name, two lines of migrations of one owner, two workflows of one
-    /// name, a workflow whose name or settings can't be.
+    /// [`AppError`]: two tasks of one name, two lines of migrations of one owner, two workflows or
+    /// schedules of one name, a workflow whose name or settings can't be.
     pub fn build(self) -> Result<AppParts, AppError> {
-        let Self { name, version, tasks, states, migrations, workflows, loops } = self;
+        let Self { name, version, tasks, states, migrations, workflows, schedules, loops } = self;
         check_owners(&migrations)?;
         workflows.check()?;
         let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
         let registry = if workflows.is_empty() { tasks } else { runs(tasks) }.build()?;
+        let schedules = declared(schedules, &registry)?;
         let (states, loops) = (StateMakers { makers: states, workflows }, LoopMakers(loops));
-        Ok(AppParts { name, version, registry, migrations, states, loops })
+        Ok(AppParts { name, version, registry, migrations, states, schedules, loops })
     }
 
     fn made<T: Send + Sync + 'static>(
@@ -229,6 +251,8 @@ pub struct AppParts {
     pub migrations: Vec<MigrationSet>,
     /// What makes the values that its tasks reach.
     pub states: StateMakers,
+    /// The entries of the schedule that it declares, for [`Schedules::merge_declared`](crate::Schedules::merge_declared).
+    pub schedules: Vec<ScheduleEntry>,
     /// What makes its loops.
     pub loops: LoopMakers,
 }
@@ -372,9 +396,25 @@ pub enum AppError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// Two entries of the schedule have one name.
+    #[error("declare schedule \"{name}\": it was declared twice")]
+    DuplicateSchedule {
+        /// The name.
+        name: String,
+    },
     /// Two loops have one name.
     #[error("add loops")]
     DuplicateLoop(#[from] DuplicateLoop),
+}
+
+/// Makes the entries that are declared, and refuses a name that is used twice.
+fn declared(makers: Vec<DeclareSchedules>, registry: &Registry) -> Result<Vec<ScheduleEntry>, AppError> {
+    let entries: Vec<ScheduleEntry> = makers.into_iter().flat_map(|make| make(registry)).collect();
+    let mut names = BTreeSet::new();
+    match entries.iter().find(|entry| !names.insert(&entry.name)) {
+        Some(twice) => Err(AppError::DuplicateSchedule { name: twice.name.clone() }),
+        None => Ok(entries),
+    }
 }
 
 fn check_owners(sets: &[MigrationSet]) -> Result<(), AppError> {

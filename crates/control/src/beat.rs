@@ -14,11 +14,16 @@ use crate::r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 
 mod cancel;
 mod decide;
+mod entries;
 mod fire;
 mod message;
 mod plan;
 mod watch;
 
+pub use entries::{
+    Backfilled, DeclaredDifference, Difference, FieldDifference, FieldFault, ManualRun, MergeStep,
+    ScheduleDetails, Schedules, SchedulesError,
+};
 pub use fire::BeatError;
 pub use watch::BeatClock;
 

@@ -13,7 +13,10 @@ mod results;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
-pub use beat::{BEAT, Beat, BeatClock, BeatError, BeatSettings};
+pub use beat::{
+    BEAT, Backfilled, Beat, BeatClock, BeatError, BeatSettings, DeclaredDifference, Difference,
+    FieldDifference, FieldFault, ManualRun, MergeStep, ScheduleDetails, Schedules, SchedulesError,
+};
 pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};

@@ -190,6 +190,14 @@ impl Client {
         Ok(ids.into_iter().map(|id| self.handle(id)).collect())
     }
 
+    /// Says whether a message can be made of a call, and sent where it says.
+    ///
+    /// # Errors
+    /// What stands in the way; see [`EnqueueError`].
+    pub fn check(&self, call: Call) -> Result<(), EnqueueError> {
+        self.prepare_one(call).map(drop)
+    }
+
     /// Does what [`send_many_in`](Self::send_many_in) does, but a call that no message can be made of fails alone.
     /// Returns what came of each, in the given order.
     ///

@@ -1,8 +1,12 @@
 //! From an entry of the schedule to the message of its job.
 
+use std::collections::BTreeMap;
+
 use celeriac_engine::Call;
 use celeriac_protocol::{Arguments, JobId, RawValue, Timestamp};
 use celeriac_store::query::schedules::{ScheduleEntry, ScheduleRecord};
+
+use super::plan::Fault;
 
 /// The header by which Celery's tools know where a job comes from.
 const PERIODIC_TASK_NAME: &str = "periodic_task_name";
@@ -49,8 +53,9 @@ pub(super) fn call(
     now: Timestamp,
 ) -> Result<Call, String> {
     let entry = &record.entry;
-    let mut call = Call::new(&*entry.task, arguments(entry)?).id(id).scheduled(&*entry.name, due_at);
-    call = call.headers(headers(entry)?);
+    let arguments = arguments(entry).map_err(|fault| fault.to_string())?;
+    let mut call = Call::new(&*entry.task, arguments).id(id).scheduled(&*entry.name, due_at);
+    call = call.headers(headers(entry).map_err(|fault| fault.to_string())?);
     if let Some(queue) = &entry.queue {
         call = call.queue(&**queue);
     }
@@ -68,7 +73,7 @@ pub(super) fn call(
 ///
 /// # Errors
 /// They are no JSON, or not an array and an object.
-pub(super) fn arguments(entry: &ScheduleEntry) -> Result<Arguments, String> {
+pub(super) fn arguments(entry: &ScheduleEntry) -> Result<Arguments, Fault> {
     let positional = json("args", &entry.args, '[', "array")?;
     let named = json("kwargs", &entry.kwargs, '{', "object")?;
     Ok(Arguments { positional, named })
@@ -78,22 +83,27 @@ pub(super) fn arguments(entry: &ScheduleEntry) -> Result<Arguments, String> {
 ///
 /// # Errors
 /// They are no JSON object, or one of them is not for an entry to set.
-pub(super) fn headers(entry: &ScheduleEntry) -> Result<Vec<(String, Box<RawValue>)>, String> {
+pub(super) fn headers(entry: &ScheduleEntry) -> Result<Vec<(String, Box<RawValue>)>, Fault> {
+    let fault = |reason| Fault { field: "headers", reason };
     let object = json("headers", &entry.headers, '{', "object")?;
-    let headers: std::collections::BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(object.get()).map_err(|error| format!("headers: {error}"))?;
+    let headers: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_str(object.get()).map_err(|error| fault(error.to_string()))?;
     if let Some(name) = headers.keys().find(|name| RESERVED.contains(&name.as_str())) {
-        return Err(format!("headers: \"{name}\" is set by the platform"));
+        return Err(fault(format!("\"{name}\" is set by the platform")));
     }
-    let name = serde_json::value::to_raw_value(&entry.name).map_err(|error| error.to_string())?;
-    let yes = RawValue::from_string("true".to_owned()).map_err(|error| error.to_string())?;
+    let name = serde_json::value::to_raw_value(&entry.name).map_err(|error| fault(error.to_string()))?;
+    let yes = RawValue::from_string("true".to_owned()).map_err(|error| fault(error.to_string()))?;
     let own = [(PERIODIC_TASK_NAME.to_owned(), name), (CELERY_BEAT_TASK.to_owned(), yes)];
     Ok(headers.into_iter().chain(own).collect())
 }
 
-fn json(field: &str, text: &str, begins: char, what: &str) -> Result<Box<RawValue>, String> {
-    let raw = RawValue::from_string(text.to_owned()).map_err(|error| format!("{field}: {error}"))?;
-    if raw.get().starts_with(begins) { Ok(raw) } else { Err(format!("{field}: they are no JSON {what}")) }
+fn json(field: &'static str, text: &str, begins: char, what: &str) -> Result<Box<RawValue>, Fault> {
+    let raw = RawValue::from_string(text.to_owned());
+    let raw = raw.map_err(|error| Fault { field, reason: format!("it can't be read as JSON: {error}") })?;
+    if raw.get().starts_with(begins) {
+        return Ok(raw);
+    }
+    Err(Fault { field, reason: format!("it is no JSON {what}") })
 }
 
 #[cfg(test)]
@@ -104,14 +114,17 @@ mod tests {
         let mut entry = ScheduleEntry::new("a", "work", "every 5m");
         change(&mut entry);
         let found = arguments(&entry).map(drop).and_then(|()| headers(&entry).map(drop));
-        assert_eq!(found.unwrap_err(), expected);
+        assert_eq!(found.unwrap_err().to_string(), expected);
     }
 
     #[test]
     fn what_can_be_no_message_is_said_with_its_field() {
-        check(|entry| entry.args = "{}".into(), "args: they are no JSON array");
-        check(|entry| entry.kwargs = "[]".into(), "kwargs: they are no JSON object");
-        check(|entry| entry.args = "[1".into(), "args: EOF while parsing a list at line 1 column 2");
+        check(|entry| entry.args = "{}".into(), "args: it is no JSON array");
+        check(|entry| entry.kwargs = "[]".into(), "kwargs: it is no JSON object");
+        check(
+            |entry| entry.args = "[1".into(),
+            "args: it can't be read as JSON: EOF while parsing a list at line 1 column 2",
+        );
         check(|entry| entry.headers = r#"{"id": "x"}"#.into(), "headers: \"id\" is set by the platform");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_protocol::Timestamp;
 use celeriac_protocol::schedule::{
-    self, Calendar, ClockStep, Count, Life, Policy, Schedule, Skipped, Timetable, Zone, due_times,
+    self, Calendar, ClockStep, Count, Due, Life, Policy, Schedule, Skipped, Timetable, Zone, due_times,
 };
 use celeriac_store::query::schedules::{
     CatchUp, Firing, FiringOutcome, ScheduleEntry, ScheduleRecord, ScheduleState,
@@ -106,15 +106,10 @@ pub(super) fn plan(
 }
 
 /// Returns the first due time behind an instant that an entry's start and end allow.
-#[expect(dead_code, reason = "entries are edited by it")]
-pub(super) fn next_after(
-    timetable: &Timetable,
-    entry: &ScheduleEntry,
-    after: Timestamp,
-) -> Option<Timestamp> {
+pub(super) fn next_after(timetable: &Timetable, entry: &ScheduleEntry, after: Timestamp) -> Option<Due> {
     let before_start = entry.start_at.map(|start| start - Duration::from_micros(1));
     let next = timetable.next_after(before_start.map_or(after, |start| after.max(start)))?;
-    Some(next.at).filter(|next| ending(entry).0.is_none_or(|end| *next <= end))
+    Some(next).filter(|next| ending(entry).0.is_none_or(|end| next.at <= end))
 }
 
 fn policy(entry: &ScheduleEntry, grace: Duration) -> Policy {

@@ -1,5 +1,7 @@
 //! The schedule: what is due is enqueued, once, by however many schedulers.
 
+mod declared;
+mod editing;
 mod faults;
 mod firing;
 mod house;

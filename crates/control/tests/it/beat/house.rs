@@ -35,19 +35,30 @@ pub(super) struct House {
 
 /// One scheduler as another process would have it, on the same clock.
 pub(super) async fn scheduler(database: Database, clock: &ManualClock) -> (Arc<dyn Broker>, Client, Beat) {
+    let registry = Registry::builder().task::<work>().build().unwrap();
+    let (broker, client) = client(database.clone(), clock, registry).await;
+    // The test's clock is not the server's.
+    let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
+    let beat = Beat::new(&Environment::new(database, client.clone()), settings).unwrap();
+    (broker, client, beat)
+}
+
+/// A client of a newer version of the app, which has no task.
+pub(super) async fn client_without_tasks(house: &House) -> (Arc<dyn Broker>, Client) {
+    client(house.db.database().clone(), &house.clock, Registry::default()).await
+}
+
+async fn client(database: Database, clock: &ManualClock, registry: Registry) -> (Arc<dyn Broker>, Client) {
     let broker = sql::open(database.clone(), Arc::new(clock.clone())).await.unwrap();
     let client = Client::new(ClientParts {
         broker: Arc::clone(&broker),
         recorder: Arc::new(StoreRecorder::new(database.clone())),
         clock: Arc::new(clock.clone()),
-        registry: Registry::builder().task::<work>().build().unwrap(),
+        registry,
         events: EventHub::default(),
         origin: "test".to_owned(),
     });
-    // The test's clock is not the server's.
-    let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
-    let beat = Beat::new(&Environment::new(database, client.clone()), settings).unwrap();
-    (broker, client, beat)
+    (broker, client)
 }
 
 impl House {

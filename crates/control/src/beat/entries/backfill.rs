@@ -1,0 +1,90 @@
+//! Jobs of due times that have come to nothing.
+
+use std::collections::HashSet;
+
+use celeriac_db::DbTx;
+use celeriac_protocol::Timestamp;
+use celeriac_store::query::schedules::{self, FiringOutcome, MAX_CATCH_UP, ScheduleRecord, ScheduleState};
+
+use super::{Schedules, SchedulesError, readable};
+
+/// How many due times are looked at in one go.
+const LOOKED_AT: usize = 5_000;
+
+/// How many firings there may be among them; those that were asked for out of turn lie between.
+const MAX_FIRINGS: u64 = 50_000;
+
+/// What a backfill came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backfilled {
+    /// Due times whose jobs were enqueued, oldest first.
+    pub enqueued: Vec<Timestamp>,
+    /// Due times that had jobs already.
+    pub had_jobs: u64,
+    /// Where to go on; `None` where every due time has been looked at.
+    pub next: Option<Timestamp>,
+}
+
+impl Schedules {
+    /// Enqueues the jobs of an entry's due times from one instant up to and with another that have none: they were
+    /// missed, skipped, or lie before the entry was made. At most `limit` (and never more than a thousand) are enqueued at
+    /// once; nothing that is yet to come is. Each job has the id that it would have had in time.
+    ///
+    /// # Errors
+    /// [`SchedulesError::NotFound`], [`SchedulesError::Invalid`]; what the queue and the database say.
+    pub async fn backfill(
+        &self,
+        name: &str,
+        from: Timestamp,
+        to: Timestamp,
+        limit: u32,
+    ) -> Result<Backfilled, SchedulesError> {
+        let (this, name) = (self.clone(), name.to_owned());
+        let backfill = async move |tx: &DbTx| {
+            let (record, state) = this.lock(tx, &name).await?;
+            let now = this.now();
+            let filled =
+                this.fill(tx, &record, (from, to.min(now)), limit.clamp(1, MAX_CATCH_UP), now).await?;
+            if !filled.enqueued.is_empty() {
+                let total_run_count = state.total_run_count + filled.enqueued.len() as u64;
+                let state = ScheduleState { last_run_at: Some(now), total_run_count, ..state };
+                schedules::save_state(tx, record.id, &state).await?;
+            }
+            Ok(filled)
+        };
+        self.database.write("backfill schedule", backfill).await
+    }
+
+    async fn fill(
+        &self,
+        tx: &DbTx,
+        record: &ScheduleRecord,
+        (from, to): (Timestamp, Timestamp),
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Backfilled, SchedulesError> {
+        let timetable = readable(&record.entry, record.created_at)?;
+        let first = timetable.next_after(Timestamp::from_micros(from.as_micros().saturating_sub(1)));
+        let due = std::iter::successors(first, |due| timetable.next_after(due.at));
+        let due = due.map(|due| due.at).take_while(|at| *at <= to);
+        let mut due: Vec<Timestamp> = due.take(LOOKED_AT + 1).collect();
+        let mut next = if due.len() > LOOKED_AT { due.pop() } else { None };
+        let have = with_jobs(tx, record.id, &due).await?;
+        let mut without: Vec<Timestamp> = due.into_iter().filter(|at| !have.contains(at)).collect();
+        if without.len() > limit as usize {
+            next = without.get(limit as usize).copied();
+            without.truncate(limit as usize);
+        }
+        self.enqueue(tx, record, &without, FiringOutcome::Backfill, now).await?;
+        Ok(Backfilled { enqueued: without, had_jobs: have.len() as u64, next })
+    }
+}
+
+/// Returns those of some due times that have jobs.
+async fn with_jobs(tx: &DbTx, id: i64, due: &[Timestamp]) -> Result<HashSet<Timestamp>, SchedulesError> {
+    let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(HashSet::new()) };
+    let firings = schedules::firings_between(tx, id, *first, *last, MAX_FIRINGS).await?;
+    let due: HashSet<&Timestamp> = due.iter().collect();
+    let have = firings.into_iter().filter(|firing| firing.outcome.has_job() && due.contains(&firing.due_at));
+    Ok(have.map(|firing| firing.due_at).collect())
+}
