@@ -68,8 +68,8 @@ pub enum Schedule {
 impl Schedule {
     /// Returns the first due time later than an instant, or nothing where there is none in sight.
     ///
-    /// A crontab looks 41 years ahead, and the sun a year. What it costs stands with each kind: below a microsecond or
-    /// two for an interval and most crontabs, some ten for the sun.
+    /// A crontab looks 41 years ahead, and the sun a year. What it costs stands with each kind: below a microsecond for
+    /// an interval and most crontabs, two for a rare one, some twenty for the sun.
     pub fn next_after(&self, instant: Timestamp) -> Option<Due> {
         let due = match self {
             Self::Crontab(crontab) => crontab.next_after(instant),

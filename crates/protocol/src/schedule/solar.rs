@@ -20,7 +20,7 @@ mod sun;
 /// A day without the event, as in summer and winter beyond the polar circles, has no due time; the next day that has it
 /// is looked for within a year.
 ///
-/// The next time costs some ten microseconds, and in a polar night some hundred.
+/// The next time costs some twenty microseconds, and in a polar night a hundred.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Solar {
     event: SolarEvent,
