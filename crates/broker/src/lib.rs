@@ -35,7 +35,7 @@ pub use memory::MemoryBroker;
 pub use notifier::{Notice, Notices, Notifier};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBroker;
-pub use redis::{RedisBroker, RedisOptions, RedisReplies, RedisResults};
+pub use redis::{RedbeatEntry, RedisBroker, RedisOptions, RedisReplies, RedisResults, read_redbeat};
 pub use replies::{Answer, Answers, ReplyOptions};
 pub use results::{KeptResult, ResultStore};
 pub use slices::{SLICE_BYTES, slices};

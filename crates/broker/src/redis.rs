@@ -29,6 +29,7 @@ mod ear;
 mod link;
 mod notify;
 mod options;
+mod redbeat;
 mod refusal;
 mod replies;
 mod results;
@@ -37,6 +38,7 @@ mod whereabouts;
 mod wire;
 
 pub use self::options::RedisOptions;
+pub use self::redbeat::{RedbeatEntry, read_redbeat};
 pub use self::replies::RedisReplies;
 pub use self::results::RedisResults;
 

@@ -33,6 +33,7 @@ mod suite {
 #[path = "redis"]
 mod own {
     mod peer;
+    mod redbeat;
     mod results;
     mod sentinel;
     mod server;
