@@ -2,6 +2,7 @@
 
 mod app;
 mod beat;
+pub mod celery_beat;
 mod driver;
 mod environment;
 mod r#loop;

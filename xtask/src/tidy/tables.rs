@@ -23,7 +23,14 @@ const OWNERS: &[(&str, &str)] = &[
 ];
 
 /// Tables of Celery's, which have its names, and the crate that alone uses them.
-const OF_CELERY: &[(&str, &str)] = &[("celery_taskmeta", "broker")];
+const OF_CELERY: &[(&str, &str)] = &[
+    ("celery_taskmeta", "broker"),
+    ("celery_periodictask", "control"),
+    ("celery_intervalschedule", "control"),
+    ("celery_crontabschedule", "control"),
+    ("celery_solarschedule", "control"),
+    ("celery_clockedschedule", "control"),
+];
 
 /// Words of a statement after which a table's name stands.
 const BEFORE_A_TABLE: &[&str] = &["from", "into", "update", "join", "table"];

@@ -7,6 +7,8 @@ mod app;
 #[cfg(test)]
 mod beat;
 #[cfg(test)]
+mod celery_beat;
+#[cfg(test)]
 mod driver;
 #[cfg(test)]
 mod housekeeping;
