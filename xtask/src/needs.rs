@@ -61,6 +61,9 @@ pub(crate) const CELERIES: [(&str, &[&str]); 2] = [
             "backports.zstd",
             "SQLAlchemy",
             "psycopg2-binary",
+            "django-celery-beat==2.9.0",
+            "sqlalchemy-celery-beat==0.9.1",
+            "celery-redbeat==2.4.2",
         ],
     ),
     (
@@ -73,6 +76,12 @@ pub(crate) const CELERIES: [(&str, &[&str]); 2] = [
             "PyYAML",
             "zstandard",
             "SQLAlchemy",
+            "psycopg2-binary",
+            // Older ones, with tables as they were. The schedules of the sun are computed by ephem.
+            "django-celery-beat==2.5.0",
+            "sqlalchemy-celery-beat==0.4.7",
+            "celery-redbeat==2.1.1",
+            "ephem",
         ],
     ),
 ];

@@ -25,6 +25,7 @@ mod jobs;
 mod migrate;
 mod names;
 mod queues;
+mod schedule;
 mod tasks;
 mod version;
 mod worker;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Dead(dead::DeadArgs),
     /// Count what waits in the queues; pause, resume or empty one
     Queues(queues::QueuesArgs),
+    /// Say what is enqueued at its times, and what a time means
+    Schedule(schedule::ScheduleArgs),
     /// List the tasks of this app, or describe one
     Tasks(tasks::TasksArgs),
     /// List the workflows of this app; check, reset or run one
@@ -111,6 +114,7 @@ impl Command {
             Self::Jobs(args) => jobs::run(&context, args).await,
             Self::Dead(args) => dead::run(&context, args).await,
             Self::Queues(args) => queues::run(&context, args).await,
+            Self::Schedule(args) => schedule::run(&context, args).await,
             Self::Tasks(args) => tasks::run(&context, &args),
             Self::Workflow(args) => workflow::run(context, args).await,
             Self::Migrate(args) => migrate::run(&context, args).await,

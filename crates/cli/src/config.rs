@@ -43,6 +43,7 @@ pub(crate) use origin::Origin;
 pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
 pub(crate) use results::{ResultsSection, ResultsUrl};
+pub(crate) use secret::without_password;
 use size::Size;
 pub(crate) use tasks::{TasksSection, compression_of, serializer_of};
 pub(crate) use worker::WorkerSection;

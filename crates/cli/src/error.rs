@@ -129,6 +129,8 @@ codes! {
     UnknownDeadLetter "unknown_dead_letter" User NotFound Some("list what there is with `dead list`");
     /// There is no such queue.
     UnknownQueue "unknown_queue" User NotFound Some("list what there is with `queues`");
+    /// No schedules of Celery's are where they were looked for.
+    SchedulesMissing "schedules_missing" User NotFound Some("look at --from, --schema and --kind");
     /// There is no such migration.
     UnknownMigration "unknown_migration" User NotFound Some("list what there is with `migrate status`");
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use celeriac_broker::BrokerError;
+use celeriac_control::celery_beat::{ImportError, TablesError};
 use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
 use celeriac_db::{DbError, ServerFault, StorageFault};
@@ -118,6 +119,33 @@ impl From<BrokerError> for CliError {
         match error.advice() {
             Some(advice) => told.hint(advice.to_owned()),
             None => told,
+        }
+    }
+}
+
+impl From<TablesError> for CliError {
+    fn from(error: TablesError) -> Self {
+        match error {
+            TablesError::Database { table, source } => {
+                Self::from(source).while_asked_to(&format!("read table {table}"))
+            }
+            TablesError::NotFound { .. } => {
+                Self::failed_to(Code::SchedulesMissing, "find schedules").because(error)
+            }
+            TablesError::Several { .. } => Self::failed_to(Code::Usage, "tell which schedules are meant")
+                .because(error)
+                .hint("say it with --kind and --schema"),
+            TablesError::TooMany { .. } => Self::failed_to(Code::Usage, "read schedules").because(error),
+        }
+    }
+}
+
+impl From<ImportError> for CliError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Store(source) => source.into(),
+            ImportError::Database(source) => source.into(),
+            ImportError::Stamp { .. } => Self::failed_to(Code::Internal, &error).after(&error),
         }
     }
 }

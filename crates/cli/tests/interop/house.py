@@ -17,6 +17,7 @@ if os.environ["BROKER"].startswith("redis"):
 app.conf.update(
     accept_content=os.environ.get("ACCEPT", "json").split(","),
     broker_connection_retry_on_startup=True,
+    include=[name for name in os.environ.get("TASKS", "").split(",") if name],
     result_compression=os.environ.get("RESULT_COMPRESSION") or None,
     result_extended=True,
     result_serializer=os.environ.get("RESULT_SERIALIZER", "json"),

@@ -97,6 +97,11 @@ impl House {
         ]
     }
 
+    /// Returns where the queues are.
+    pub(crate) fn broker(&self) -> &str {
+        &self.broker
+    }
+
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }

@@ -4,11 +4,15 @@
 //! `cargo xtask test interop` makes a virtual environment for each version of Celery and runs these.
 
 #[cfg(test)]
+mod beat;
+#[cfg(test)]
 mod both;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
 mod rpc;
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod to_ours;
 #[cfg(test)]
@@ -84,6 +88,29 @@ mod redis {
 mod tables {
     lines!(@ Redis to_ours "5.7" celery_5_7 results_are_kept_in_tables_of_celery);
     lines!(@ Redis to_python "5.7" celery_5_7 results_of_python_are_read_from_its_tables);
+}
+
+/// Schedules that Celery's packages have stored, the newest of each beside Celery 5.7 and older ones beside 5.3.
+#[cfg(test)]
+mod redis_schedules {
+    lines! {
+        Redis;
+        beat:
+            each_kind_of_django_is_fired_once_and_run_by_python
+            each_kind_of_sqlalchemy_is_fired_once_and_run_by_python
+            each_kind_of_redbeat_is_fired_once_and_run_by_python;
+        schedules:
+            schedules_of_django_are_imported
+            times_without_a_zone_are_read_in_the_one_that_is_named
+            schedules_of_sqlalchemy_are_imported
+            schedules_of_redbeat_are_imported;
+    }
+}
+
+/// Schemas came with later versions of sqlalchemy-celery-beat.
+#[cfg(test)]
+mod schedules_in_schemas {
+    lines!(@ Redis schedules "5.7" celery_5_7 schedules_in_a_schema_of_their_own_are_found);
 }
 
 /// RabbitMQ has the queues, and Redis the results.

@@ -26,6 +26,8 @@ const COMMANDS: &[&str] = &[
     "queues pause",
     "queues resume",
     "queues purge",
+    "schedule",
+    "schedule import",
     "tasks",
     "workflow",
     "workflow list",
