@@ -23,7 +23,7 @@ pub struct Policy {
     pub window: Option<Duration>,
     /// Whether several that are to fire at once become the last of them.
     pub coalesce: bool,
-    /// By how much at most a firing is put off, so that not all come at once; see [`jitter`].
+    /// By how much at most a firing is put off, so that not all come at once; see [`jitter()`].
     pub jitter: Duration,
 }
 
