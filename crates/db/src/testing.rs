@@ -77,6 +77,17 @@ impl TestDatabase {
         self.database.path().display().to_string()
     }
 
+    /// Returns the schema of the server that is this test's own; none in a file.
+    ///
+    /// What asks the server's catalog sees the schemas of all tests that go on.
+    pub fn schema(&self) -> Option<&str> {
+        #[cfg(feature = "postgres")]
+        if let Some(options) = &self.server {
+            return options.url.split_once("search_path]=").map(|(_, schema)| schema);
+        }
+        None
+    }
+
     /// Returns the database, to be cloned.
     pub fn database(&self) -> &Database {
         &self.database

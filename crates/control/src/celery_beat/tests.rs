@@ -275,7 +275,7 @@ async fn tables_of_an_old_version_are_read_without_the_columns_that_came_later()
         fill(tx, "celery_interval_schedule", &["id", "every", "period"], &["5", "2", "hours"]).await
     });
     filled.await.unwrap();
-    let tables = Tables::read(database.reader(), None, None).await.unwrap();
+    let tables = Tables::read(database.reader(), None, database.schema()).await.unwrap();
     assert_eq!(tables.package, Package::SqlAlchemy);
     let found = tables.definitions(&TimeZone::UTC);
     let old = found[0].as_ref().unwrap();
@@ -291,16 +291,16 @@ async fn tables_of_an_old_version_are_read_without_the_columns_that_came_later()
 #[tokio::test]
 async fn tables_that_are_not_there_or_there_twice_are_told_by_name() {
     let database = TestDatabase::open().await.unwrap();
-    let none = Tables::read(database.reader(), None, None).await.unwrap_err().to_string();
+    let none = Tables::read(database.reader(), None, database.schema()).await.unwrap_err().to_string();
     assert!(none.contains("django-celery-beat") && none.contains("sqlalchemy-celery-beat"), "{none}");
     let filled = database.write("fill", async |tx| {
         fill(tx, "celery_periodictask", &["id", "name"], &["1", "a"]).await?;
         fill(tx, "django_celery_beat_periodictask", &["id", "name"], &["1", "a"]).await
     });
     filled.await.unwrap();
-    let several = Tables::read(database.reader(), None, None).await.unwrap_err();
+    let several = Tables::read(database.reader(), None, database.schema()).await.unwrap_err();
     assert!(matches!(&several, TablesError::Several { found } if found.len() == 2), "{several}");
-    let django = Tables::read(database.reader(), Some(Package::Django), None).await.unwrap();
+    let django = Tables::read(database.reader(), Some(Package::Django), database.schema()).await.unwrap();
     let left_out = django.definitions(&TimeZone::UTC).remove(0).unwrap_err();
     assert_eq!(left_out.reason, "it names no task");
 }
