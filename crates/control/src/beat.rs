@@ -20,6 +20,7 @@ mod message;
 mod plan;
 mod watch;
 
+pub(crate) use entries::own_faults;
 pub use entries::{
     Backfilled, DeclaredDifference, Difference, FieldDifference, FieldFault, ManualRun, MergeStep,
     ScheduleDetails, Schedules, SchedulesError,

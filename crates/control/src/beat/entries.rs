@@ -26,6 +26,7 @@ pub use backfill::Backfilled;
 pub use declared::{DeclaredDifference, Difference, FieldDifference, MergeStep};
 pub use run_now::ManualRun;
 pub use validate::FieldFault;
+pub(crate) use validate::own_faults;
 
 /// How many firings an entry is shown with.
 const SHOWN_FIRINGS: u64 = 20;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use celeriac_protocol::schedule::{Clocked, Crontab, Dialect, Schedule, Solar, SolarEvent, Zone};
 use celeriac_protocol::{Address, MAX_PRIORITY, RawValue, Timestamp};
-use celeriac_store::query::schedules::{MAX_NAME_CHARS, ScheduleEntry};
+use celeriac_store::query::schedules::ScheduleEntry;
 use jiff::civil::Time;
 
 use super::definition::{Definition, Fields, LeftOut, Timing};
+use crate::beat::own_faults;
 
 /// What the definitions don't say themselves.
 #[derive(Clone, Debug)]
@@ -117,6 +118,7 @@ impl Converter<'_> {
         self.send_to(&mut entry);
         self.switch_off_what_is_over(&mut entry);
         self.tell_what_else(&due, entry.enabled);
+        self.refuse_faults(&entry)?;
         let next_due_at = self.next_due(&due).filter(|_| entry.enabled);
         let Self { changes, .. } = self;
         let (last_run_at, total_run_count) = (definition.last_run_at, definition.total_run_count);
@@ -133,11 +135,14 @@ impl Converter<'_> {
                         records by their retention; where only Python's workers keep results in a database, add it by hand"
                 .to_owned());
         }
-        let chars = self.definition.name.chars().count();
-        if chars > MAX_NAME_CHARS {
-            return Err(format!("its name has {chars} characters, and {MAX_NAME_CHARS} are allowed"));
-        }
         Ok(())
+    }
+
+    /// Refuses what nobody may add here, by the same rules.
+    fn refuse_faults(&self, entry: &ScheduleEntry) -> Result<(), String> {
+        let faults = own_faults(entry, self.rules.now);
+        let listed = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        if faults.is_empty() { Ok(()) } else { Err(listed) }
     }
 
     /// Returns the headers without those that the scheduler sets itself.
@@ -293,9 +298,10 @@ impl Converter<'_> {
         let definition = self.definition;
         let now = self.rules.now;
         let ran = definition.total_run_count > 0;
-        let over = match (&definition.timing, definition.expires_at) {
-            (_, Some(expires_at)) if expires_at <= now => format!("it expired at {expires_at}"),
-            (Timing::Clocked { at }, _) if *at <= now && !ran => {
+        let over = match (&definition.timing, definition.expires_at, definition.end_at) {
+            (_, Some(expires_at), _) if expires_at <= now => format!("it expired at {expires_at}"),
+            (_, _, Some(end_at)) if end_at <= now => format!("its rule ended at {end_at}"),
+            (Timing::Clocked { at }, ..) if *at <= now && !ran => {
                 format!("it was due at {at} and has not run; that is not made up for")
             }
             _ if entry.one_off && ran => "it was to run once, and has run".to_owned(),

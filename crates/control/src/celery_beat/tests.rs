@@ -176,6 +176,8 @@ fn what_is_over_is_switched_off_and_what_was_missed_is_told() {
     check(&done, &rules, "at 2026-01-01T10:00 UTC", false, &[("enabled", "and has run")]);
     let expired = Definition { expires_at: Some(past), ..plain(every(HOUR)) };
     check(&expired, &rules, "every 1h", false, &[("enabled", "it expired at 2026-01-01")]);
+    let ended = Definition { end_at: Some(past), ..plain(every(HOUR)) };
+    check(&ended, &rules, "every 1h", false, &[("enabled", "its rule ended at 2026-01-01")]);
     let once = Definition { one_off: true, total_run_count: 1, ..plain(every(HOUR)) };
     check(&once, &rules, "every 1h", false, &[("enabled", "to run once")]);
     let ahead = plain(Timing::Clocked { at: at("2027-01-01T10:00:00Z") });
@@ -232,7 +234,10 @@ fn what_has_no_place_here_is_left_out() {
     };
     check(plain(every(250)), "every 250 microseconds");
     check(Definition { task: "celery.backend_cleanup".to_owned(), ..plain(every(HOUR)) }, "results.expires");
-    check(Definition { name: "ä".repeat(201), ..plain(every(HOUR)) }, "201 characters");
+    check(Definition { name: "ä".repeat(201), ..plain(every(HOUR)) }, "name: it has 201 characters");
+    let headers = RawValue::from_string(r#"{"id": "x"}"#.to_owned()).unwrap();
+    check(Definition { headers, ..plain(every(HOUR)) }, "headers: \"id\" is set by the platform");
+    check(Definition { description: "x".repeat(20_000), ..plain(every(HOUR)) }, "description: it is longer");
     let moon = Timing::Solar { event: "moonrise".to_owned(), latitude: 0.0, longitude: 0.0 };
     check(plain(moon), "moonrise");
     let off_the_globe = Timing::Solar { event: "sunset".to_owned(), latitude: 91.0, longitude: 0.0 };

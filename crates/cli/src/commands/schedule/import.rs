@@ -330,8 +330,8 @@ fn switch_off(package: Package) -> &'static str {
              session.commit()"
         }
         Package::Redbeat => {
-            "  from redbeat import RedBeatSchedulerEntry as Entry\n  \
-             for key in redis.zrange('redbeat::schedule', 0, -1):\n  \
+            "  from redbeat.schedulers import RedBeatSchedulerEntry as Entry, get_redis\n  \
+             for key in get_redis(app).zrange('redbeat::schedule', 0, -1):\n  \
              \u{20}   entry = Entry.from_key(key, app=app); entry.enabled = False; entry.save()"
         }
     }

@@ -56,6 +56,15 @@ impl From<Fault> for FieldFault {
 
 /// Returns everything that is wrong with an entry.
 pub(super) fn faults(client: &Client, entry: &ScheduleEntry, now: Timestamp) -> Vec<FieldFault> {
+    found(Some(client), entry, now)
+}
+
+/// Returns what is wrong with an entry in itself, whatever the transport and the tasks that are known.
+pub(crate) fn own_faults(entry: &ScheduleEntry, now: Timestamp) -> Vec<FieldFault> {
+    found(None, entry, now)
+}
+
+fn found(client: Option<&Client>, entry: &ScheduleEntry, now: Timestamp) -> Vec<FieldFault> {
     let mut faults = Faults(Vec::new());
     faults.texts(entry);
     faults.message(client, entry);
@@ -101,7 +110,7 @@ impl Faults {
         self.add_if(text.chars().any(char::is_control), field, "it has a control character");
     }
 
-    fn message(&mut self, client: &Client, entry: &ScheduleEntry) {
+    fn message(&mut self, client: Option<&Client>, entry: &ScheduleEntry) {
         for (field, text) in [("args", &entry.args), ("kwargs", &entry.kwargs), ("headers", &entry.headers)] {
             self.add_if(text.len() > MAX_JSON, field, &format!("it is longer than {MAX_JSON} bytes"));
         }
@@ -116,13 +125,14 @@ impl Faults {
         if let Err(fault) = headers(entry) {
             self.0.push(fault.into());
         }
-        match arguments(entry) {
-            Ok(arguments) => {
+        match (arguments(entry), client) {
+            (Ok(arguments), Some(client)) => {
                 let call = Call::new(&*entry.task, arguments);
                 let call = entry.queue.iter().fold(call, |call, queue| call.queue(&**queue));
                 self.call(client, call, entry.overlap);
             }
-            Err(fault) => self.0.push(fault.into()),
+            (Ok(_), None) => {}
+            (Err(fault), _) => self.0.push(fault.into()),
         }
     }
 
