@@ -21,7 +21,7 @@ pub use beat::{
 pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
-pub use pruner::{Pruner, PrunerSettings};
+pub use pruner::{LAST_FIRINGS, Pruner, PrunerSettings};
 pub use recorder::StoreRecorder;
 pub use relay::Relay;
 pub use rescuer::{Rescuer, RescuerSettings};

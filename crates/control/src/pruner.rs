@@ -1,17 +1,19 @@
-//! Removes the records of jobs whose time is over.
+//! Removes the records of jobs, and of what came of due times, whose time is over.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use celeriac_db::Database;
+use celeriac_db::{Database, DbTx};
 use celeriac_protocol::Timestamp;
 use celeriac_store::StoreError;
 use celeriac_store::query::jobs::{self, Cutoffs};
+use celeriac_store::query::schedules::{FiringCursor, prune_firings};
 
 use crate::r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 
-/// How long the records of finished jobs are kept, by how they ended; `None` is for ever.
+/// How long the records of finished jobs are kept, by how they ended, and of what came of due times; `None` is for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunerSettings {
     /// For completed jobs.
@@ -20,6 +22,8 @@ pub struct PrunerSettings {
     pub keep_failed: Option<Duration>,
     /// For cancelled jobs.
     pub keep_cancelled: Option<Duration>,
+    /// For what came of the due times of schedules; the last [`LAST_FIRINGS`] of each stay all the same.
+    pub keep_firings: Option<Duration>,
     /// How often it looks.
     pub period: Duration,
     /// How many rows it looks at, and removes at most, in one go: others write in between.
@@ -31,6 +35,9 @@ pub struct PrunerSettings {
 /// Thirty days, as the platform's `cleanup_old_jobs` has always kept them.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// How many firings of each entry are kept however old they are: a rare entry has something to show.
+pub const LAST_FIRINGS: u64 = 30;
+
 /// The most rows that one batch may have: more would keep everybody else from writing for long.
 const MAX_BATCH: u64 = 10_000;
 
@@ -41,6 +48,7 @@ impl Default for PrunerSettings {
             keep_completed: Some(MONTH),
             keep_failed: Some(MONTH),
             keep_cancelled: Some(MONTH),
+            keep_firings: Some(MONTH),
             period: Duration::from_secs(3_600),
             batch: 500,
             batches_per_pass: 200,
@@ -78,7 +86,7 @@ impl PrunerSettings {
     }
 }
 
-/// Is responsible for removing the records of jobs whose time is over.
+/// Is responsible for removing the records of jobs, and of what came of due times, whose time is over.
 ///
 /// It walks over the rows from the oldest, in small batches, each removed in a write of its own.
 /// Where one pass does not get to the end, the next goes on from there.
@@ -88,6 +96,16 @@ pub struct Pruner {
     settings: PrunerSettings,
     /// The row behind which the next pass goes on; 0 is the beginning.
     reached: AtomicI64,
+    /// The firing behind which the next pass goes on.
+    reached_firing: Mutex<Option<FiringCursor>>,
+}
+
+/// What a walk over rows came to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Walk {
+    removed: u64,
+    /// Whether it did not get to the end.
+    more: bool,
 }
 
 impl Pruner {
@@ -97,7 +115,47 @@ impl Pruner {
     /// A setting that can't be.
     pub fn new(database: Database, settings: PrunerSettings) -> Result<Self, LoopSettingsError> {
         settings.validate()?;
-        Ok(Self { database, settings, reached: AtomicI64::new(0) })
+        Ok(Self { database, settings, reached: AtomicI64::new(0), reached_firing: Mutex::default() })
+    }
+
+    async fn prune_jobs(&self, ctx: &LoopCtx) -> Result<Walk, StoreError> {
+        let cutoffs = self.settings.cutoffs(ctx.now());
+        let mut removed = 0;
+        for _ in 0..self.settings.batches_per_pass {
+            let after = self.reached.load(Ordering::Relaxed);
+            let found = jobs::expired(self.database.reader(), &cutoffs, after, self.settings.batch).await?;
+            removed += self.remove(found.seqs, cutoffs).await?;
+            self.reached.store(found.next.unwrap_or(0), Ordering::Relaxed);
+            if found.next.is_none() {
+                self.database.write("prune counts", jobs::drop_empty_counts).await?;
+                return Ok(Walk { removed, more: false });
+            }
+            if ctx.is_stopping() {
+                break;
+            }
+        }
+        Ok(Walk { removed, more: true })
+    }
+
+    async fn prune_firings(&self, ctx: &LoopCtx) -> Result<Walk, StoreError> {
+        let Some(keep) = self.settings.keep_firings else { return Ok(Walk::default()) };
+        let (before, batch) = (ctx.now() - keep, self.settings.batch);
+        let reached = || self.reached_firing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut removed = 0;
+        for _ in 0..self.settings.batches_per_pass {
+            let after = *reached();
+            let prune = async move |tx: &DbTx| prune_firings(tx, before, after, batch, LAST_FIRINGS).await;
+            let step = self.database.write("prune firings", prune).await?;
+            removed += step.removed;
+            *reached() = step.next;
+            if step.next.is_none() {
+                return Ok(Walk { removed, more: false });
+            }
+            if ctx.is_stopping() {
+                break;
+            }
+        }
+        Ok(Walk { removed, more: true })
     }
 
     async fn remove(&self, seqs: Vec<i64>, cutoffs: Cutoffs) -> Result<u64, StoreError> {
@@ -123,21 +181,10 @@ impl Loop for Pruner {
     }
 
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        let cutoffs = self.settings.cutoffs(ctx.now());
-        let mut removed = 0;
-        for _ in 0..self.settings.batches_per_pass {
-            let after = self.reached.load(Ordering::Relaxed);
-            let found = jobs::expired(self.database.reader(), &cutoffs, after, self.settings.batch).await?;
-            removed += self.remove(found.seqs, cutoffs).await?;
-            self.reached.store(found.next.unwrap_or(0), Ordering::Relaxed);
-            if found.next.is_none() {
-                self.database.write("prune counts", jobs::drop_empty_counts).await?;
-                return Ok(PassReport::default().with("removed", removed));
-            }
-            if ctx.is_stopping() {
-                break;
-            }
-        }
-        Ok(PassReport::default().with("removed", removed).more(true))
+        let jobs = self.prune_jobs(ctx).await?;
+        let firings = self.prune_firings(ctx).await?;
+        let report = PassReport::default().with("removed", jobs.removed);
+        let report = if firings.removed > 0 { report.with("firings", firings.removed) } else { report };
+        Ok(report.more(jobs.more || firings.more))
     }
 }

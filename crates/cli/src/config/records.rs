@@ -17,6 +17,7 @@ pub(crate) struct RecordsSection {
     pub(crate) keep_completed: Keep,
     pub(crate) keep_failed: Keep,
     pub(crate) keep_cancelled: Keep,
+    pub(crate) keep_firings: Keep,
     pub(crate) prune_every: Period,
 }
 
@@ -27,6 +28,7 @@ impl Default for RecordsSection {
             keep_completed: Keep(defaults.keep_completed),
             keep_failed: Keep(defaults.keep_failed),
             keep_cancelled: Keep(defaults.keep_cancelled),
+            keep_firings: Keep(defaults.keep_firings),
             prune_every: Period(defaults.period),
         }
     }
@@ -39,6 +41,7 @@ impl RecordsSection {
             keep_completed: self.keep_completed.0,
             keep_failed: self.keep_failed.0,
             keep_cancelled: self.keep_cancelled.0,
+            keep_firings: self.keep_firings.0,
             period: self.prune_every.0,
             ..PrunerSettings::default()
         }

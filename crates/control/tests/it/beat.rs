@@ -5,5 +5,6 @@ mod editing;
 mod faults;
 mod firing;
 mod house;
+mod outbox;
 mod policies;
 mod race;
