@@ -31,6 +31,8 @@ Usage: cargo xtask COMMAND
                               --broker redis|postgres|amqp, --restarts N
   soak rows [OPTIONS]         kill processes that move rows through a workflow, and look at every row:
                               --broker postgres|redis|sqlite, --rows N, --kills N
+  soak beat [OPTIONS]         kill and stop schedulers, restart their servers, and look for every due time:
+                              --broker postgres|redis|amqp, --entries N, --seconds N, --speed N, --seed N
   soak site [OPTIONS]         kill the demonstration over a folder of HTML, and look for every page
                               it and `bench collect` take --dir DIR, or the documentation tree
                               that --install fetches

@@ -152,6 +152,15 @@ impl Ground {
         !matches!(self.server, Server::None)
     }
 
+    /// Lets a server beside the database hold its breath: connections stay open, and nobody answers.
+    pub(crate) fn freeze(&self) {
+        match &self.server {
+            Server::None | Server::Postgres(_) => {}
+            Server::Redis(redis) => redis.freeze(),
+            Server::RabbitMq(server) => server.freeze(),
+        }
+    }
+
     /// Kills the server as a crash would.
     pub(crate) fn kill(&mut self) {
         match &mut self.server {

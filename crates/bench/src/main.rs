@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod bare;
+mod beat;
 mod collect;
 mod ground;
 mod kill;
@@ -41,6 +42,8 @@ enum Command {
     Restart(restart::Options),
     /// Kills processes that move the rows of a table and counts what is lost or stored twice.
     Rows(rows::Options),
+    /// Kills, stops and restarts schedulers and their servers, and looks for every due time.
+    Beat(beat::Options),
     /// Kills the demonstration over a folder of HTML and counts what is lost or fetched twice.
     Site(site::Options),
     /// The site of `collect`.
@@ -52,6 +55,9 @@ enum Command {
     /// The processes of `rows`.
     #[command(hide = true)]
     Mover(rows::worker::Options),
+    /// The schedulers of `beat`.
+    #[command(hide = true)]
+    Scheduler(beat::scheduler::Options),
     /// The second process of the others.
     #[command(hide = true)]
     Worker(worker::Options),
@@ -74,6 +80,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         match command {
             Command::Queue(options) => queue::run(options).await,
             Command::Versus(options) => versus::run(options).await,
+            Command::Beat(options) => beat::run(options).await,
+            Command::Scheduler(options) => beat::scheduler::run(options).await,
             Command::Collect(options) => collect::run(options).await,
             Command::Site(options) => site::run(options).await,
             Command::Serve(options) => collect::site::run(options).await,

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -139,6 +140,16 @@ impl Second {
         }
         self.child.wait()?;
         Ok(last)
+    }
+
+    /// Lets it stand still, with SIGSTOP.
+    pub(crate) fn freeze(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::STOP)?)
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze), with SIGCONT.
+    pub(crate) fn thaw(&self) -> anyhow::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), Signal::CONT)?)
     }
 
     /// Kills it with SIGKILL and waits until it is gone.

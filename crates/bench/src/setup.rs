@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use celeriac_broker::{AmqpBroker, AmqpOptions, Broker, RedisBroker, RedisOptions, sql};
 use celeriac_broker::{PostgresBroker, SqliteBroker};
@@ -39,17 +40,21 @@ pub(crate) struct Place {
     /// Where it is noted which messages are taken and let go.
     #[arg(long)]
     pub(crate) marks: Option<PathBuf>,
+    /// How long a transaction of a server may take, where that is not as long as by default. One that stands still is
+    /// cut off a second after that.
+    #[arg(long)]
+    pub(crate) deadline_ms: Option<u64>,
 }
 
 impl Place {
     /// Names a file that holds both.
     pub(crate) fn file(path: &Path, power: bool) -> Self {
-        Self { db: path.display().to_string(), queue: None, power, marks: None }
+        Self { db: path.display().to_string(), queue: None, power, marks: None, deadline_ms: None }
     }
 
     /// Names a database of a PostgreSQL server that holds both.
     pub(crate) fn server(url: String) -> Self {
-        Self { db: url, queue: None, power: false, marks: None }
+        Self { db: url, queue: None, power: false, marks: None, deadline_ms: None }
     }
 
     /// Writes it as the second process is told.
@@ -60,6 +65,9 @@ impl Place {
         if let Some(marks) = &self.marks {
             arguments.extend(["--marks".to_owned(), marks.display().to_string()]);
         }
+        if let Some(deadline_ms) = self.deadline_ms {
+            arguments.extend(["--deadline-ms".to_owned(), deadline_ms.to_string()]);
+        }
         arguments
     }
 
@@ -69,7 +77,11 @@ impl Place {
 
     async fn open_database(&self) -> anyhow::Result<Database> {
         if self.is_on_server() {
-            return Ok(Database::open_postgres(PostgresOptions::at(&self.db)).await?);
+            let mut options = PostgresOptions::at(&self.db);
+            if let Some(deadline_ms) = self.deadline_ms {
+                options.write_deadline = Duration::from_millis(deadline_ms);
+            }
+            return Ok(Database::open_postgres(options).await?);
         }
         let durability = if self.power { Durability::Power } else { Durability::Process };
         Ok(Database::open(SqliteOptions { durability, ..SqliteOptions::at(&self.db) }).await?)
@@ -125,6 +137,13 @@ pub(crate) async fn open_for(
         _ => Arc::new(StoreRecorder::new(database.clone())),
     };
     let (events, origin) = (EventHub::default(), "bench".to_owned());
-    let client = Client::new(ClientParts { broker, recorder, clock, registry, events, origin });
+    // What is beside a database of a server has an outbox there; beside a file nothing is enqueued in transactions here.
+    let beside_server = place.queue.is_some() && place.is_on_server();
+    let outbox = beside_server.then(|| sql::broker(database.clone(), Arc::clone(&clock)));
+    let parts = ClientParts { broker, recorder, clock, registry, events, origin };
+    let client = match outbox {
+        Some(outbox) => Client::with_outbox(parts, outbox),
+        None => Client::new(parts),
+    };
     Ok((database, client))
 }

@@ -3,6 +3,7 @@
 //! Whoever changes an entry, its state or its firings locks its state first ([`take_due`], [`lock`]); so people's edits
 //! and the beat's passes follow one another for each entry, and never wait for other entries'.
 
+mod bulk;
 mod edit;
 mod entry;
 mod fire;
@@ -10,6 +11,7 @@ mod list;
 mod prune;
 mod rows;
 
+pub use bulk::add_many;
 pub use edit::{add, change, firings_between, lock, remove, save_state};
 pub use entry::{
     CatchUp, DEFAULT_CATCH_UP, Firing, FiringOutcome, MAX_CATCH_UP, MAX_NAME_CHARS, Origin, Overlap,

@@ -1,0 +1,98 @@
+//! What is there in the end: the rows of firings and jobs, and the messages of the queue.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use celeriac_broker::{FetchRequest, Settle, Settlement};
+use celeriac_db::Database;
+use celeriac_engine::Client;
+use celeriac_protocol::{TaskMessage, Timestamp};
+use celeriac_store::query::jobs::{self, JobFilter, MAX_PAGE};
+use celeriac_store::query::schedules::{Firing, firings_between};
+
+use super::entries::Entry;
+
+/// The queue of the task.
+const QUEUE: &str = "celery";
+
+/// How many messages are taken at a time, and for how long.
+const BATCH: usize = 500;
+const LEASE: Duration = Duration::from_secs(60);
+
+/// The most firings that are read of one entry; more than any window has.
+const MAX_FIRINGS: u64 = 1_000_000;
+
+/// What was found.
+pub(super) struct Found {
+    /// By entry, in the order of the entries.
+    pub(super) firings: Vec<Vec<Firing>>,
+    /// The ids of the jobs that are recorded.
+    pub(super) jobs: HashSet<String>,
+    /// The messages by their ids.
+    pub(super) messages: HashMap<String, Message>,
+}
+
+/// The messages of one id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    /// The entry that it says it comes from, and when that was due.
+    pub(super) schedule: Option<String>,
+    pub(super) due_at: Option<Timestamp>,
+    /// How many there are.
+    pub(super) count: u64,
+}
+
+impl Found {
+    /// Reads it all; takes the messages out of their queue.
+    pub(super) async fn read(
+        database: &Database,
+        client: &Client,
+        entries: &[Entry],
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            firings: firings(database, entries).await?,
+            jobs: jobs(database).await?,
+            messages: messages(client).await?,
+        })
+    }
+}
+
+async fn firings(database: &Database, entries: &[Entry]) -> anyhow::Result<Vec<Vec<Firing>>> {
+    let (first, last) = (Timestamp::EPOCH, Timestamp::from_micros(i64::MAX));
+    let mut firings = Vec::with_capacity(entries.len());
+    for entry in entries {
+        firings.push(firings_between(database.reader(), entry.id, first, last, MAX_FIRINGS).await?);
+    }
+    Ok(firings)
+}
+
+async fn jobs(database: &Database) -> anyhow::Result<HashSet<String>> {
+    let (mut ids, mut before) = (HashSet::new(), None);
+    loop {
+        let page = jobs::list(database.reader(), &JobFilter::default(), before, MAX_PAGE).await?;
+        ids.extend(page.jobs.into_iter().map(|job| job.id.to_string()));
+        match page.next {
+            Some(next) => before = Some(next),
+            None => return Ok(ids),
+        }
+    }
+}
+
+async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
+    let queues = [QUEUE.to_owned()];
+    let request = FetchRequest { queues: &queues, max: BATCH, lease: LEASE, holder: "checker" };
+    let mut messages: HashMap<String, Message> = HashMap::new();
+    loop {
+        let deliveries = client.broker().fetch(&request).await?.deliveries;
+        if deliveries.is_empty() {
+            return Ok(messages);
+        }
+        for delivery in &deliveries {
+            let header = TaskMessage::decode(&delivery.envelope)?.celeriac;
+            let new = Message { schedule: header.schedule, due_at: header.due_at, count: 0 };
+            messages.entry(delivery.envelope.id.to_string()).or_insert(new).count += 1;
+        }
+        let let_go = deliveries.into_iter().map(|delivery| Settlement { delivery, settle: Settle::Ack });
+        client.broker().settle(&let_go.collect::<Vec<_>>()).await?;
+    }
+}
