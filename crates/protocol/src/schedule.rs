@@ -25,9 +25,12 @@ mod due;
 mod error;
 mod interval;
 mod plan;
+mod rules;
 mod solar;
 mod suggest;
+mod switches;
 mod text;
+mod words;
 mod zone;
 
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub use plan::{
     jitter,
 };
 pub use solar::{Solar, SolarEvent};
+pub use switches::{MAX_TOUCHED, Switching};
 pub use zone::Zone;
 
 use crate::Timestamp;

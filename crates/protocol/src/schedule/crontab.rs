@@ -7,6 +7,7 @@ use super::{ScheduleError, Zone};
 
 mod field;
 mod fire;
+mod rules;
 mod switches;
 mod wall;
 mod words;

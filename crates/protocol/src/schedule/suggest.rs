@@ -14,10 +14,9 @@ pub(super) fn nearest<W: AsRef<str>>(given: &str, known: impl IntoIterator<Item 
 fn likeness(given: &str, known: &str) -> f64 {
     let known = known.to_lowercase();
     // Who leaves out the continent means the city.
-    if known.rsplit('/').next() == Some(given) {
-        return 1.0;
-    }
-    strsim::normalized_damerau_levenshtein(given, &known)
+    let city = known.rsplit('/').next().unwrap_or(&known);
+    let edits = |known: &str| strsim::normalized_damerau_levenshtein(given, known);
+    edits(&known).max(edits(city) * 0.99)
 }
 
 /// Writes a suggestion behind an error, or nothing.
@@ -37,6 +36,7 @@ mod tests {
         };
         check("mnoday", Some("monday"));
         check("berlin", Some("Europe/Berlin"));
+        check("berln", Some("Europe/Berlin"));
         check("Europe/Dubln", Some("Europe/Dublin"));
         check("xyzzy", None);
     }
