@@ -5,7 +5,8 @@ pub use celeriac_cli::{Code, Exit, Kind, main};
 
 pub use async_trait::async_trait;
 pub use celeriac_control::{
-    App, AppError, AppParts, Environment, Loop, LoopCtx, LoopError, PassReport, StateMakers, workflow,
+    App, AppError, AppParts, CatchUp, Environment, Loop, LoopCtx, LoopError, Overlap, PassReport,
+    ScheduleEntry, Schedules, StateMakers, workflow,
 };
 pub use celeriac_engine::{
     Backoff, Call, CancelOutcome, Client, ClientParts, Compression, Ctx, EnqueueError, EventHub, EventSink,

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::Output;
 
+mod beat;
 mod collect;
 mod collecting;
 mod completions;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Collect(collect::CollectArgs),
     /// Run jobs until stopped
     Worker(worker::WorkerArgs),
+    /// Enqueue what the schedule says is due, until stopped
+    Beat,
     /// Ask for a job, or for many
     Enqueue(enqueue::EnqueueArgs),
     /// List jobs, look into one, cancel, retry or wait for it
@@ -48,7 +51,7 @@ pub(crate) enum Command {
     Dead(dead::DeadArgs),
     /// Count what waits in the queues; pause, resume or empty one
     Queues(queues::QueuesArgs),
-    /// Say what is enqueued at its times, and what a time means
+    /// Look at what is enqueued at its times; add, change, switch and explain it
     Schedule(schedule::ScheduleArgs),
     /// List the tasks of this app, or describe one
     Tasks(tasks::TasksArgs),
@@ -77,7 +80,7 @@ impl Command {
 
     /// Says whether it runs until it is stopped.
     pub(crate) fn is_long(&self) -> bool {
-        matches!(self, Self::Worker(_) | Self::Demo(_) | Self::Collect(_))
+        matches!(self, Self::Worker(_) | Self::Beat | Self::Demo(_) | Self::Collect(_))
     }
 
     /// Says whether it needs the configuration, which must not be broken then.
@@ -91,7 +94,7 @@ impl Command {
 
     /// Says whether it tells a story in its log unless asked not to.
     pub(crate) fn is_chatty(&self) -> bool {
-        matches!(self, Self::Worker(_))
+        matches!(self, Self::Worker(_) | Self::Beat)
     }
 
     /// Runs a command that works whatever the configuration says.
@@ -110,7 +113,8 @@ impl Command {
             Self::Demo(args) => demo::run(context, args).await,
             Self::Collect(args) => collect::run(context, args).await,
             Self::Worker(_) => worker::run(context).await,
-            Self::Enqueue(args) => enqueue::run(context, args).await,
+            Self::Beat => beat::run(context).await,
+            Self::Enqueue(args) => Box::pin(enqueue::run(context, args)).await,
             Self::Jobs(args) => jobs::run(&context, args).await,
             Self::Dead(args) => dead::run(&context, args).await,
             Self::Queues(args) => queues::run(&context, args).await,

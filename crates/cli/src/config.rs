@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
+mod beat;
 mod broker;
 pub(crate) mod celery;
 mod collect;
@@ -26,12 +27,14 @@ mod records;
 mod redis;
 mod results;
 mod scheduler;
+mod schedules;
 pub(crate) mod secret;
 mod size;
 mod tasks;
 mod worker;
 mod workflow;
 
+pub(crate) use beat::BeatSection;
 pub(crate) use broker::{BrokerSection, BrokerUrl};
 pub(crate) use collect::CollectSection;
 pub(crate) use database::{DatabaseSection, DatabaseUrl, Opening};
@@ -43,6 +46,7 @@ pub(crate) use origin::Origin;
 pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
 pub(crate) use results::{ResultsSection, ResultsUrl};
+pub(crate) use schedules::DeclaredSchedule;
 pub(crate) use secret::without_password;
 use size::Size;
 pub(crate) use tasks::{TasksSection, compression_of, serializer_of};
@@ -59,6 +63,7 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseSection,
     pub(crate) broker: BrokerSection,
     pub(crate) worker: WorkerSection,
+    pub(crate) beat: BeatSection,
     pub(crate) tasks: TasksSection,
     pub(crate) records: RecordsSection,
     pub(crate) results: ResultsSection,
@@ -145,6 +150,7 @@ impl Config {
         self.database.validate()?;
         self.broker.validate()?;
         self.worker.validate()?;
+        self.beat.validate()?;
         self.tasks.validate()?;
         self.check_exchanges()?;
         self.records.validate()?;
@@ -208,6 +214,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded> {
     layers.check_keys()?;
     let mut config = layers.config().clone();
     config.validate().map_err(|invalid| layers.refuse(&invalid))?;
+    layers.schedules().iter().try_for_each(|declared| declared.entry(&config.beat.zone()).map(drop))?;
     warnings.extend(config.unused_parameters());
     if layers.is_default("worker.queues") && !layers.is_default("tasks.default_queue") {
         // As Celery's, a worker that is told no queue takes from the one of what names none.

@@ -115,6 +115,8 @@ codes! {
     InvalidArguments "invalid_arguments" User Usage None;
     /// A line of a bulk file can't be used.
     BulkLine "bulk_line" User Usage None;
+    /// The text says no times that a schedule could have.
+    InvalidSchedule "invalid_schedule" User Usage None;
     /// A file that was named can't be read.
     FileUnreadable "file_unreadable" User Usage None;
     /// The folder of a site can't be served.
@@ -131,6 +133,10 @@ codes! {
     UnknownQueue "unknown_queue" User NotFound Some("list what there is with `queues`");
     /// No schedules of Celery's are where they were looked for.
     SchedulesMissing "schedules_missing" User NotFound Some("look at --from, --schema and --kind");
+    /// There is no such schedule.
+    UnknownSchedule "unknown_schedule" User NotFound Some("list what there is with `schedule list`");
+    /// Another schedule has this name.
+    ScheduleExists "schedule_exists" User Usage Some("change it with `schedule edit`, or give the new one another name");
     /// There is no such migration.
     UnknownMigration "unknown_migration" User NotFound Some("list what there is with `migrate status`");
 

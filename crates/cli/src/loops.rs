@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
 use celeriac_control::{
-    Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader, ResultRecorder,
+    Beat, Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader, ResultRecorder,
 };
 use celeriac_engine::States;
 
@@ -20,9 +20,9 @@ pub(crate) fn driver(
     states: &States,
     own: LoopMakers,
 ) -> Result<Driver> {
-    let mut driver = starters(platform, states, WORKFLOW_QUEUE)?;
-    if let Some(notifier) = platform.client.outbox_notifier() {
-        driver = driver.woken_by(notifier.listen()).with(Relay::new(platform.client.clone()))?;
+    let mut driver = relaying(starters(platform, states, WORKFLOW_QUEUE)?, platform)?;
+    if config.beat.enabled {
+        driver = driver.with(Beat::new(&platform.environment(), config.beat.settings())?)?;
     }
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
@@ -35,6 +35,21 @@ pub(crate) fn driver(
         driver = driver.with(ResultReader::new(results.clone(), platform.client.clone()))?;
     }
     Ok(own.add_to(driver, &platform.environment())?)
+}
+
+/// Puts together the loops of a scheduler that runs no jobs: the beat, and the relay where the queue is in a server
+/// beside the database.
+pub(crate) fn scheduler(config: &Config, platform: &Platform) -> Result<Driver> {
+    let driver = Driver::new(platform.client.clock().clone());
+    let driver = driver.woken_by(platform.broker().notifier().listen());
+    let driver = relaying(driver, platform)?;
+    Ok(driver.with(Beat::new(&platform.environment(), config.beat.settings())?)?)
+}
+
+/// Adds the loop that hands on what transactions have enqueued, where that waits in the database.
+fn relaying(driver: Driver, platform: &Platform) -> Result<Driver> {
+    let Some(notifier) = platform.client.outbox_notifier() else { return Ok(driver) };
+    Ok(driver.woken_by(notifier.listen()).with(Relay::new(platform.client.clone()))?)
 }
 
 /// Puts together the loops that start the workflows' runs, in this queue, and no others.

@@ -96,6 +96,14 @@ impl Output {
         written(io::stdout().lock().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()))
     }
 
+    /// Prints text for people, broken between words where the terminal ends.
+    pub(crate) fn paragraph(&self, text: &str) -> Result {
+        if !self.stdout.terminal {
+            return self.line(text);
+        }
+        table::wrapped(text, self.width()).iter().try_for_each(|line| self.line(line))
+    }
+
     /// Prints one JSON object in one line.
     pub(crate) fn json(&self, view: &impl Serialize) -> Result {
         let text = serde_json::to_string(view).map_err(|error| {

@@ -26,3 +26,6 @@ pub use recorder::StoreRecorder;
 pub use relay::Relay;
 pub use rescuer::{Rescuer, RescuerSettings};
 pub use results::{ResultReader, ResultRecorder, ResultSettings};
+
+/// What an entry of the schedule says, for [`App::schedule`].
+pub use celeriac_store::query::schedules::{CatchUp, Overlap, ScheduleEntry};

@@ -28,9 +28,7 @@ mod plan;
 mod rules;
 mod solar;
 mod suggest;
-mod switches;
 mod text;
-mod words;
 mod zone;
 
 #[cfg(test)]
@@ -47,7 +45,6 @@ pub use plan::{
     jitter,
 };
 pub use solar::{Solar, SolarEvent};
-pub use switches::{MAX_TOUCHED, Switching};
 pub use zone::Zone;
 
 use crate::Timestamp;

@@ -14,6 +14,7 @@ mod finding;
 mod jobs;
 mod machine;
 mod outbox;
+mod schedules;
 
 use finding::{Finding, report};
 

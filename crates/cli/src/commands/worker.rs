@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::beat;
 use crate::arguments::flag;
 use crate::config::{Config, Flag, Period};
 use crate::context::Context;
@@ -76,6 +77,9 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let registry = tasks_of(&context)?;
     let options = options_of(&context, &registry);
     let states = platform.make_states(&mut context).await?;
+    if context.loaded.config.beat.enabled {
+        beat::merge_declared(&context, &platform).await?;
+    }
     let own_loops = context.take_loops();
     let driver = loops::driver(&context.loaded.config, &platform, &states, own_loops)?;
     let worker = Worker::new(platform.client.clone(), registry.clone(), states, options.clone())?;

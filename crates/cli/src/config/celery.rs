@@ -1,5 +1,7 @@
 //! Names that Celery's own command line and its users' projects give to settings in the environment.
 
+use celeriac_protocol::schedule::Zone;
+
 use super::ResultsUrl;
 use super::tasks::{compression_of, serializer_of};
 
@@ -27,6 +29,18 @@ pub(super) struct Partly {
 
 /// Variables that set one of our keys where their value means something here.
 pub(super) const PARTLY: &[Partly] = &[
+    Partly {
+        variable: "TIME_ZONE",
+        key: "beat.timezone",
+        understands: is_zone,
+        reason: "it names no time zone",
+    },
+    Partly {
+        variable: "CELERY_TIMEZONE",
+        key: "beat.timezone",
+        understands: is_zone,
+        reason: "it names no time zone",
+    },
     Partly {
         variable: "CELERY_RESULT_BACKEND",
         key: "results.url",
@@ -58,6 +72,11 @@ pub(super) const PARTLY: &[Partly] = &[
         reason: "results are compressed by gzip, bzip2, lzma or zstd",
     },
 ];
+
+/// Says whether the database of time zones knows a name.
+fn is_zone(name: &str) -> bool {
+    name.parse::<Zone>().is_ok()
+}
 
 fn is_serializer(name: &str) -> bool {
     serializer_of(name).is_ok()
@@ -119,7 +138,26 @@ pub(super) const IGNORED: &[Ignored] = &[
         reason: "`rediss://…?ssl_ca_certs=PATH` or `amqps://…?cacertfile=PATH` in `broker.url` asks for it",
         fits: &["0", "no", "false", "off"],
     },
-    Ignored { variable: "CELERY_TIMEZONE", reason: "times are written in UTC", fits: &["utc", "etc/utc"] },
+    Ignored {
+        variable: "CELERY_BEAT_DB_SCHEDULER_SYNC_EVERY_SECONDS",
+        reason: "what came of a due time is written together with its job",
+        fits: &[],
+    },
+    Ignored {
+        variable: "CELERY_BEAT_DB_SCHEDULER_MAX_INTERVAL_SECONDS",
+        reason: "due times are waited for, and a changed schedule wakes whoever waits",
+        fits: &[],
+    },
+    Ignored {
+        variable: "CELERY_BEAT_MAX_LOOP_INTERVAL",
+        reason: "due times are waited for, and a changed schedule wakes whoever waits",
+        fits: &[],
+    },
+    Ignored {
+        variable: "CELERY_BEAT_SCHEDULE",
+        reason: "`App::schedule` declares schedules, and `schedule add` adds them",
+        fits: &["{}"],
+    },
     Ignored {
         variable: "CELERY_ENABLE_UTC",
         reason: "times are written in UTC",

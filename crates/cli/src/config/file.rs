@@ -7,7 +7,8 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Given, Layers, Origin};
+use super::schedules::SECTION;
+use super::{DeclaredSchedule, Given, Layers, Origin};
 use crate::error::{CliError, Code, Result};
 
 /// The file that is looked for in the working folder.
@@ -52,6 +53,7 @@ pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result
             error.message()
         ))
     })?;
+    layers.declare(declared(table.get_ref(), path, text));
     let mut settings = Vec::new();
     collect("", table.get_ref(), &mut settings);
     // In the order in which they stand there, since so what is wrong with them is told.
@@ -72,10 +74,27 @@ fn collect(prefix: &str, table: &DeTable<'_>, settings: &mut Vec<(String, Value,
             format!("{prefix}.{}", name.get_ref())
         };
         match value.get_ref() {
+            // What it says is free, as arguments are; it is read by itself.
+            DeValue::Table(_) if prefix == SECTION => {}
             DeValue::Table(inner) => collect(&key, inner, settings),
             _ => settings.push((key, json_of(value), name.span().start)),
         }
     }
+}
+
+/// Returns the schedules that a table declares, each a section of its own.
+fn declared(table: &DeTable<'_>, path: &Path, text: &str) -> Vec<DeclaredSchedule> {
+    let mut found = Vec::new();
+    for (section, value) in table {
+        let DeValue::Table(schedules) = value.get_ref() else { continue };
+        for (name, value) in schedules.iter().filter(|_| &**section.get_ref() == SECTION) {
+            if let Value::Object(fields) = json_of(value) {
+                let line = line_of(text, name.span().start);
+                found.push(DeclaredSchedule::new(name.get_ref(), fields, path, line));
+            }
+        }
+    }
+    found
 }
 
 fn json_of(value: &Spanned<DeValue<'_>>) -> Value {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::environment::variable_of;
 use super::secret::without_password;
-use super::{Config, Invalid, Origin};
+use super::{Config, DeclaredSchedule, Invalid, Origin};
 use crate::error::{CliError, Code};
 use crate::suggest::{closest, did_you_mean, likest};
 
@@ -31,6 +31,8 @@ pub(crate) struct Layers {
     origins: BTreeMap<String, Origin>,
     /// What was said of keys that nobody knows; all of it is told together.
     unknown: Vec<CliError>,
+    /// Schedules that the file declares; they are no settings, and have no defaults.
+    schedules: Vec<DeclaredSchedule>,
 }
 
 /// One setting with its value and where that came from.
@@ -52,7 +54,17 @@ impl Layers {
         leaves("", &defaults, &mut |key, _| {
             origins.insert(key, Origin::Default);
         });
-        Self { tree: defaults.clone(), defaults, config, origins, unknown: Vec::new() }
+        Self { tree: defaults.clone(), defaults, config, origins, unknown: Vec::new(), schedules: Vec::new() }
+    }
+
+    /// Takes schedules that were declared.
+    pub(super) fn declare(&mut self, schedules: Vec<DeclaredSchedule>) {
+        self.schedules.extend(schedules);
+    }
+
+    /// Returns the schedules that were declared.
+    pub(crate) fn schedules(&self) -> &[DeclaredSchedule] {
+        &self.schedules
     }
 
     /// Returns the settings as they are now.

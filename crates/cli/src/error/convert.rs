@@ -5,9 +5,10 @@ use std::error::Error;
 use celeriac_broker::BrokerError;
 use celeriac_control::celery_beat::{ImportError, TablesError};
 use celeriac_control::workflow::WorkflowError;
-use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError};
+use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError, SchedulesError};
 use celeriac_db::{DbError, ServerFault, StorageFault};
 use celeriac_engine::{EnqueueError, RecordError, WaitError, WorkerError};
+use celeriac_protocol::schedule::ScheduleError;
 use celeriac_store::StoreError;
 
 use super::{CliError, Code};
@@ -140,6 +141,28 @@ impl From<TablesError> for CliError {
     }
 }
 
+impl From<SchedulesError> for CliError {
+    fn from(error: SchedulesError) -> Self {
+        let about = |code| Self::failed_to(code, &error).after(&error);
+        match error {
+            SchedulesError::NotFound { name } => {
+                Self::plain(Code::UnknownSchedule, format!("there is no schedule {name}"))
+            }
+            SchedulesError::NameTaken { .. } => about(Code::ScheduleExists),
+            SchedulesError::Invalid { name, faults } => {
+                let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                Self::failed_to(Code::InvalidSchedule, format_args!("use schedule {name}")).because(faults)
+            }
+            SchedulesError::Unusable { .. } => about(Code::InvalidSchedule),
+            SchedulesError::Unreadable(_) => about(Code::RecordCorrupt),
+            SchedulesError::Store(source) => source.into(),
+            SchedulesError::Enqueue(source) => source.into(),
+            SchedulesError::Database(source) => source.into(),
+            _ => about(Code::Internal),
+        }
+    }
+}
+
 impl From<ImportError> for CliError {
     fn from(error: ImportError) -> Self {
         match error {
@@ -147,6 +170,12 @@ impl From<ImportError> for CliError {
             ImportError::Database(source) => source.into(),
             ImportError::Stamp { .. } => Self::failed_to(Code::Internal, &error).after(&error),
         }
+    }
+}
+
+impl From<ScheduleError> for CliError {
+    fn from(error: ScheduleError) -> Self {
+        Self::failed_to(Code::InvalidSchedule, "read the schedule").caused_by(&error)
     }
 }
 

@@ -229,7 +229,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Breaks text between words, and within a word that is too long for a line of its own.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
         let line = lines.last_mut().expect("there is a line from the beginning");

@@ -62,7 +62,7 @@ fn all_is_well_on_a_healthy_database() {
     let bed = healthy();
     let (findings, code) = examine(&bed, &Case::default());
     assert!(findings.iter().all(|finding| finding["verdict"] == "ok"), "{findings:?}");
-    assert_eq!((findings.len(), code), (10, Some(0)));
+    assert_eq!((findings.len(), code), (11, Some(0)));
     assert!(bed.ok(&["doctor"]).ends_with("all is well\n"));
 }
 

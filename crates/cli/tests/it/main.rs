@@ -30,6 +30,8 @@ mod queues;
 #[cfg(test)]
 mod redis;
 #[cfg(test)]
+mod schedule;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;

@@ -6,8 +6,8 @@ use celeriac_broker::{MessageState, QueueDepth};
 use celeriac_protocol::{JobId, JobStatus, Timestamp};
 use celeriac_store::query::jobs::{self, JobFilter};
 
-use super::DoctorArgs;
 use super::finding::Finding;
+use super::{DoctorArgs, schedules};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ago, brief, counted, grouped};
@@ -44,6 +44,7 @@ pub(super) async fn check(
     findings.push(or_failed("dead", dead(platform).await));
     let lease = context.loaded.config.worker.lease.0;
     findings.push(or_failed("running", running(platform, now, lease).await));
+    findings.push(or_failed("schedules", schedules::check(platform, now).await));
 }
 
 /// Compares the clock with the newest record.

@@ -1,0 +1,105 @@
+//! `beat`: enqueues what the schedule says is due, until it is stopped; and what a worker does of that beside its jobs.
+
+use celeriac_control::{MergeStep, Schedules};
+use celeriac_store::query::schedules::ScheduleEntry;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use super::schedule::diff::step;
+use crate::context::Context;
+use crate::error::Result;
+use crate::exit::Exit;
+use crate::output::Paint;
+use crate::platform::{Platform, Use};
+use crate::shutdown::Shutdown;
+use crate::{loops, readiness};
+
+/// What the beat says of itself to programs. The field names are stable.
+#[derive(Serialize)]
+struct BeatView<'a> {
+    event: &'static str,
+    database: &'a str,
+    broker: String,
+}
+
+/// Runs the beat until a signal comes.
+pub(super) async fn run(context: Context) -> Result<Exit> {
+    let mut shutdown = Shutdown::listen()?;
+    let platform = context.open(Use::Hearing).await?;
+    merge_declared(&context, &platform).await?;
+    let driver = loops::scheduler(&context.loaded.config, &platform)?;
+    announce(&context, &platform, "started")?;
+    readiness::tell(readiness::READY);
+    let stop = CancellationToken::new();
+    let mut running = std::pin::pin!(driver.run(stop.clone()));
+    let exit = tokio::select! {
+        _ = &mut running => Exit::Done,
+        signal = shutdown.next() => {
+            context.output.note(format_args!("{signal}: finishing what is in hand; once more stops at once"));
+            readiness::tell(readiness::STOPPING);
+            stop.cancel();
+            tokio::select! {
+                _ = running => Exit::Done,
+                // What was in hand was in one transaction, of which nothing is kept.
+                _ = shutdown.next() => Exit::Interrupted,
+            }
+        }
+    };
+    announce(&context, &platform, "stopped")?;
+    Ok(exit)
+}
+
+/// Brings what the app and its configuration declare into the database, and tells what it did.
+pub(super) async fn merge_declared(context: &Context, platform: &Platform) -> Result {
+    let declared = context.declared_schedules()?;
+    let schedules = Schedules::new(&platform.environment());
+    for difference in schedules.merge_declared(&context.app.name, declared).await? {
+        let (word, reason) = step(&difference.step);
+        let (name, reason) = (difference.name, reason.unwrap_or_default());
+        match difference.step {
+            MergeStep::Keep => {
+                tracing::debug!(schedule = name, "declared schedule keeps what an operator has edited");
+            }
+            MergeStep::Refuse(_) | MergeStep::NameTaken => {
+                tracing::warn!(schedule = name, step = word, reason, "declared schedule is not in force");
+            }
+            _ => tracing::info!(schedule = name, step = word, reason, "declared schedule was merged"),
+        }
+    }
+    Ok(())
+}
+
+fn announce(context: &Context, platform: &Platform, event: &'static str) -> Result {
+    let (output, broker) = (&context.output, context.loaded.config.broker.url.shown());
+    let database = platform.database.name();
+    if output.is_json() {
+        return output.json(&BeatView { event, database, broker });
+    }
+    if event == "started" && output.stderr_is_terminal() {
+        let faint = |label: &str| output.paint_stderr(Paint::Faint, &format!("{label:<11}"));
+        let name = output.paint_stderr(Paint::Strong, &context.app.name);
+        output.note(format_args!(
+            "{name} beat\n  {} {broker}\n  {} {database}\nCtrl-C stops it.",
+            faint("broker"),
+            faint("database")
+        ));
+    }
+    Ok(())
+}
+
+impl Context {
+    /// Returns the entries that the app and its configuration declare; the configuration's have the last word.
+    ///
+    /// # Errors
+    /// What the configuration declares and can't be read.
+    pub(super) fn declared_schedules(&self) -> Result<Vec<ScheduleEntry>> {
+        let zone = self.loaded.config.beat.zone();
+        let own = self.loaded.layers.schedules().iter().map(|declared| declared.entry(&zone));
+        let own: Vec<ScheduleEntry> = own.collect::<Result<_>>()?;
+        let is_said_otherwise = |entry: &ScheduleEntry| own.iter().any(|said| said.name == entry.name);
+        let mut declared = self.app.schedules.clone();
+        declared.retain(|entry| !is_said_otherwise(entry));
+        declared.extend(own);
+        Ok(declared)
+    }
+}

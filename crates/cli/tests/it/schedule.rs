@@ -1,0 +1,5 @@
+//! Schedules: what they say, what they are changed to, and what comes of them.
+
+mod commands;
+mod explain;
+mod live;
