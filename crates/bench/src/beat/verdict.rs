@@ -204,3 +204,65 @@ impl Lateness {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use super::super::check::Message;
+    use super::super::entries::{Every, Window};
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_millis(seconds * 1_000)
+    }
+
+    fn job(due: i64) -> String {
+        format!("job-{due}")
+    }
+
+    /// An entry that was due at the seconds 1 to 3, and everything as it should be.
+    fn found() -> Found {
+        let firing = |due: i64| Firing {
+            job_id: Some(job(due)),
+            ..Firing::new(at(due), at(due), FiringOutcome::Fired)
+        };
+        let message = |due: i64| Message { schedule: Some("a".to_owned()), due_at: Some(at(due)), count: 1 };
+        Found {
+            firings: vec![(1..=3).map(firing).collect()],
+            jobs: (1..=3).map(job).collect::<HashSet<_>>(),
+            messages: (1..=3).map(|due| (job(due), message(due))).collect::<HashMap<_, _>>(),
+        }
+    }
+
+    fn judge(change: impl FnOnce(&mut Found)) -> Result<(), String> {
+        let entry = Entry { id: 1, name: "a".to_owned(), every: Every::Second };
+        let made = Made { entries: vec![entry], window: Window { start: at(0), end: at(3) } };
+        let mut found = found();
+        change(&mut found);
+        Verdict::of(&made, found).judge(Transport::Redis, &[]).map_err(|error| error.to_string())
+    }
+
+    fn check(change: impl FnOnce(&mut Found), fault: &str) {
+        assert_eq!(judge(change), Err(fault.to_owned()));
+    }
+
+    #[test]
+    fn each_way_of_going_wrong_is_found() {
+        assert_eq!(judge(|_| {}), Ok(()));
+        check(|found| drop(found.firings[0].pop()), "1 due times were not met");
+        check(|found| found.firings[0][1].due_at = at(9), "1 due times were not met");
+        check(
+            |found| found.firings[0][1].outcome = FiringOutcome::Missed,
+            "1 due times were given up, though all are to be made up for",
+        );
+        check(|found| found.firings[0][1].job_id = Some(job(1)), "1 firings share a job");
+        check(|found| found.jobs.clear(), "3 jobs have no record");
+        check(|found| found.jobs.extend([job(7)]), "1 jobs belong to no firing");
+        check(|found| drop(found.messages.remove(&job(2))), "1 jobs have no message");
+        let second = |found: &mut Found| found.messages.values_mut().for_each(|message| message.count += 1);
+        check(second, "3 second messages, 0 were in doubt");
+        let other = |found: &mut Found| found.messages.values_mut().for_each(|message| message.due_at = None);
+        check(other, "3 messages say something else than their firings");
+    }
+}
