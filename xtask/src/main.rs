@@ -25,6 +25,8 @@ Usage: cargo xtask COMMAND
                               --broker redis|amqp
   bench collect [OPTIONS]     collect a folder of HTML and a long sitemap from loopback
   bench plans [OPTIONS]       what each statement looks at on PostgreSQL with a million jobs: --rows N
+  bench schedule [--install]  ticks, start, lateness and memory of a large schedule, beside Celery's beat:
+                              --entries N, --broker sqlite|postgres, --seconds N
   soak kill [OPTIONS]         kill workers at named points of a job's path, and look for every job:
                               --broker sqlite|redis|postgres|amqp, --kills N, --at-once N
   soak restart [OPTIONS]      restart the queue's server under load, and look for every job:

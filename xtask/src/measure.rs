@@ -14,7 +14,7 @@ pub(crate) fn run(root: &Path, arguments: &[String]) -> anyhow::Result<bool> {
     if ["collect", "site"].contains(&kind) && !find_documentation(root, &mut arguments)? {
         return Ok(false);
     }
-    if kind == "versus" && !find_celery(root, &mut arguments)? {
+    if ["versus", "schedule"].contains(&kind) && !find_celery(root, &mut arguments)? {
         return Ok(false);
     }
     // Together, since each would otherwise be built with other features of what they share.

@@ -18,6 +18,7 @@ mod soak;
 mod verdict;
 
 pub(crate) use clock::ScaledClock;
+pub(crate) use entries::{record, write};
 
 use check::Found;
 use entries::{Made, Window};

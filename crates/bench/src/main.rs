@@ -19,6 +19,7 @@ mod queue;
 mod resp;
 mod restart;
 mod rows;
+mod schedule;
 mod setup;
 mod site;
 mod tasks;
@@ -44,6 +45,8 @@ enum Command {
     Rows(rows::Options),
     /// Kills, stops and restarts schedulers and their servers, and looks for every due time.
     Beat(beat::Options),
+    /// A large schedule, of which a hundredth is due within the minute, beside Celery's beat.
+    Schedule(schedule::Options),
     /// Kills the demonstration over a folder of HTML and counts what is lost or fetched twice.
     Site(site::Options),
     /// The site of `collect`.
@@ -55,7 +58,7 @@ enum Command {
     /// The processes of `rows`.
     #[command(hide = true)]
     Mover(rows::worker::Options),
-    /// The schedulers of `beat`.
+    /// The schedulers of `beat` and `schedule`.
     #[command(hide = true)]
     Scheduler(beat::scheduler::Options),
     /// The second process of the others.
@@ -81,6 +84,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             Command::Queue(options) => queue::run(options).await,
             Command::Versus(options) => versus::run(options).await,
             Command::Beat(options) => beat::run(options).await,
+            Command::Schedule(options) => schedule::run(options).await,
             Command::Scheduler(options) => beat::scheduler::run(options).await,
             Command::Collect(options) => collect::run(options).await,
             Command::Site(options) => site::run(options).await,

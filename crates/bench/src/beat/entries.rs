@@ -141,7 +141,7 @@ async fn end_some(database: &Database, some: &[Entry], end: Timestamp) -> Result
 }
 
 /// Makes an entry's record as if it had been added at an instant.
-pub(super) fn record(entry: ScheduleEntry, at: Timestamp) -> ScheduleRecord {
+pub(crate) fn record(entry: ScheduleEntry, at: Timestamp) -> ScheduleRecord {
     ScheduleRecord {
         id: 0,
         uid: JobId::fresh(at).to_string(),
@@ -157,7 +157,7 @@ pub(super) fn record(entry: ScheduleEntry, at: Timestamp) -> ScheduleRecord {
 }
 
 /// Writes entries and their states, and returns their numbers.
-pub(super) async fn write(
+pub(crate) async fn write(
     database: &Database,
     rows: Vec<(ScheduleRecord, ScheduleState)>,
 ) -> anyhow::Result<Vec<i64>> {
