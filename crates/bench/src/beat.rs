@@ -85,13 +85,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let entries = entries::make(&soak.database, options.entries, start).await?;
     let plan = Plan::new(options.seed, options.has_relay());
     let disturbances = soak.disturb(&options, plan).await?;
-    let end = Window::end_after(soak.clock.told() + entries::time_to_end(&entries) * options.speed);
-    entries::end(&soak.database, &entries, end).await?;
-    anyhow::ensure!(soak.clock.told() < end, "the schedule's end was told too late");
-    let window = Window { start, end };
-    soak.until_all_is_handed_on(window).await?;
+    let window = Window { start, end: soak.clock.told() };
+    soak.until_all_is_met(window).await?;
+    soak.dismiss().await?;
     let (place, clock) = (soak.place.clone(), soak.clock);
-    let ground = soak.end()?;
+    let ground = soak.end();
     // Nothing that anybody remembers is asked from here on.
     let (database, client) = setup::open_for(&place, Records::All, tasks::registry()).await?;
     let found = Found::read(&database, &client, &entries).await?;

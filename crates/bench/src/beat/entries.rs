@@ -1,24 +1,16 @@
 //! The entries, and when each is due: counted here by hand, and not by the arithmetic that is on trial.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use celeriac_db::{Database, DbTx};
 use celeriac_protocol::{JobId, Timestamp};
 use celeriac_store::StoreError;
 use celeriac_store::query::schedules::{
-    CatchUp, LockedEntry, MAX_CATCH_UP, Origin, Overlap, ScheduleEntry, ScheduleRecord, ScheduleState,
-    add_many, change, lock,
+    CatchUp, MAX_CATCH_UP, Origin, Overlap, ScheduleEntry, ScheduleRecord, ScheduleState, add_many,
 };
 
 /// How many entries are written in one transaction.
 const CHUNK: usize = 1_000;
-
-/// How many are edited in one: the beat passes over them meanwhile.
-const EDITED: usize = 5;
-
-/// How often an edit is tried that came upon entries which the beat did not let go of in time.
-const TRIES: usize = 5;
 
 /// From when, exclusive, until when, inclusive, the entries are due; by the schedule's clock.
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +46,6 @@ impl Window {
         Timestamp::from_millis((instant.as_millis() / 1_000 + 1) * 1_000)
     }
 
-    /// Returns the first whole minute behind an instant, so that all are due at the end.
-    pub(super) fn end_after(instant: Timestamp) -> Timestamp {
-        Timestamp::from_millis((instant.as_millis() / 60_000 + 1) * 60_000)
-    }
-
     /// Returns every due time.
     pub(super) fn due(self, every: Every) -> BTreeSet<Timestamp> {
         let step: i64 = match every {
@@ -80,7 +67,7 @@ impl Every {
     }
 }
 
-/// Adds so many entries of each kind, which run until [`end`] is called.
+/// Adds so many entries of each kind.
 pub(super) async fn make(database: &Database, each: usize, start: Timestamp) -> anyhow::Result<Vec<Entry>> {
     let of = |every: Every, number: usize| {
         let entry = ScheduleEntry {
@@ -108,36 +95,6 @@ pub(super) async fn make(database: &Database, each: usize, start: Timestamp) -> 
         }));
     }
     Ok(entries)
-}
-
-/// Returns how long it takes at most until all are told when to end.
-pub(super) fn time_to_end(entries: &[Entry]) -> Duration {
-    Duration::from_secs(5) + Duration::from_millis(10) * u32::try_from(entries.len()).unwrap_or(u32::MAX)
-}
-
-/// Tells entries that run when to end, as a person would by an edit.
-pub(super) async fn end(database: &Database, entries: &[Entry], end: Timestamp) -> anyhow::Result<()> {
-    for some in entries.chunks(EDITED) {
-        let mut tries = 1;
-        while let Err(error) = end_some(database, some, end).await {
-            anyhow::ensure!(tries < TRIES, "tell entries to end: {error:#}");
-            tries += 1;
-        }
-    }
-    Ok(())
-}
-
-async fn end_some(database: &Database, some: &[Entry], end: Timestamp) -> Result<(), StoreError> {
-    let names: Vec<String> = some.iter().map(|entry| entry.name.clone()).collect();
-    let edit = async move |tx: &DbTx| {
-        for name in &names {
-            let Some(LockedEntry { record: Ok(mut record), .. }) = lock(tx, name).await? else { continue };
-            record.entry.end_at = Some(end);
-            change(tx, &record).await?;
-        }
-        Ok(())
-    };
-    database.write::<_, StoreError, _>("end entries", edit).await
 }
 
 /// Makes an entry's record as if it had been added at an instant.

@@ -30,7 +30,7 @@ const BREATH: Duration = Duration::from_millis(300);
 /// How long a look at the outbox may fail, while its server is coming back.
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
-/// How long after the end of the window the last due time may be met, and the outbox be empty: what a killed relay
+/// How long after the end of the window its last due time may be met, and the outbox be empty: what a killed relay
 /// had in its hands waits a minute for another one.
 const LONGEST_MEETING: Duration = Duration::from_secs(60);
 const LONGEST_EMPTYING: Duration = Duration::from_secs(150);
@@ -188,34 +188,37 @@ impl Soak {
         }
     }
 
-    /// Waits until the last due time is met, which switches its entry off, and the outbox is empty.
-    pub(super) async fn until_all_is_handed_on(&self, window: Window) -> anyhow::Result<()> {
-        SystemClock.sleep_until(self.clock.real(window.end)).await;
+    /// Waits until every due time of the window is met.
+    pub(super) async fn until_all_is_met(&self, window: Window) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while next_wake(self.database.reader()).await?.is_some() {
-            anyhow::ensure!(
-                begun.elapsed() < LONGEST_MEETING,
-                "entries are due {LONGEST_MEETING:?} after the end"
-            );
+        while next_wake(self.database.reader()).await?.is_some_and(|next| next <= window.end) {
+            let waited = begun.elapsed();
+            anyhow::ensure!(waited < LONGEST_MEETING, "entries are due {waited:?} after the end");
             tokio::time::sleep(LOOK).await;
         }
+        Ok(())
+    }
+
+    /// Ends the schedulers in order, and hands on what they have left in the outbox.
+    pub(super) async fn dismiss(&mut self) -> anyhow::Result<()> {
+        std::mem::take(&mut self.crew).into_iter().try_for_each(|scheduler| scheduler.stop().map(drop))?;
         let begun = Instant::now();
         loop {
             let (waiting, held) = self.outbox().await?;
             if waiting + held == 0 {
                 return Ok(());
             }
-            anyhow::ensure!(
-                begun.elapsed() < LONGEST_EMPTYING,
-                "{waiting} wait in the outbox, {held} are held"
-            );
+            let waited = begun.elapsed();
+            anyhow::ensure!(waited < LONGEST_EMPTYING, "{waiting} wait in the outbox, {held} are held");
+            if let Err(error) = self.client.relay().await {
+                println!("the relay tries again: {error}");
+            }
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    /// Ends the schedulers in order, and returns the servers.
-    pub(super) fn end(self) -> anyhow::Result<(Ground, Option<Ground>)> {
-        self.crew.into_iter().try_for_each(|scheduler| scheduler.stop().map(drop))?;
-        Ok((self.ground, self.queue))
+    /// Returns the servers.
+    pub(super) fn end(self) -> (Ground, Option<Ground>) {
+        (self.ground, self.queue)
     }
 }

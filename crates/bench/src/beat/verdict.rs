@@ -7,7 +7,7 @@ use celeriac_protocol::Timestamp;
 use celeriac_store::query::schedules::{Firing, FiringOutcome};
 
 use super::check::Found;
-use super::entries::{Entry, Made};
+use super::entries::{Entry, Made, Window};
 use super::plan::{Disturbance, Kind};
 use super::{Options, Real, ScaledClock};
 use crate::ground::Transport;
@@ -52,7 +52,11 @@ impl Verdict {
         let mut verdict = Self::default();
         let mut taken = BTreeSet::new();
         for (entry, firings) in made.entries.iter().zip(std::mem::take(&mut found.firings)) {
-            let mut due = made.window.due(entry.every);
+            // Schedulers went on behind the window until they were told to stop: what they met there counts, too, and
+            // all before it.
+            let last = firings.iter().map(|firing| firing.due_at).max();
+            let window = Window { end: made.window.end.max(last.unwrap_or_default()), ..made.window };
+            let mut due = window.due(entry.every);
             verdict.due += due.len() as u64;
             for firing in firings {
                 verdict.look_at(entry, firing, &mut due, &mut found, &mut taken);
@@ -210,7 +214,7 @@ mod tests {
     use std::collections::{HashMap, HashSet};
 
     use super::super::check::Message;
-    use super::super::entries::{Every, Window};
+    use super::super::entries::Every;
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -251,7 +255,10 @@ mod tests {
     fn each_way_of_going_wrong_is_found() {
         assert_eq!(judge(|_| {}), Ok(()));
         check(|found| drop(found.firings[0].pop()), "1 due times were not met");
-        check(|found| found.firings[0][1].due_at = at(9), "1 due times were not met");
+        check(|found| found.firings[0][2].due_at = at(5), "2 due times were not met");
+        let half =
+            |found: &mut Found| found.firings[0].push(Firing::new(at(3), at(3), FiringOutcome::Failed));
+        check(half, "1 firings are of no due time, or came to nothing");
         check(
             |found| found.firings[0][1].outcome = FiringOutcome::Missed,
             "1 due times were given up, though all are to be made up for",
