@@ -2,21 +2,22 @@
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Notice, Notices};
 use celeriac_protocol::{Clock, Timestamp, error_text, panic_text};
 use futures_util::FutureExt;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
 
+mod seats;
 mod status;
 
+use seats::{Seat, Seats};
 pub use status::{LoopStatus, Pass};
 
 /// How long a pass may go on after it was told to stop, before it is dropped.
@@ -31,17 +32,10 @@ const SHORTEST_REST: Duration = Duration::from_millis(10);
 ///
 /// Each loop passes once when the driver starts, then whenever its period is over, something wakes
 /// it, or, after a moment, if its last pass said that work remains. A pass that fails or panics ends only that pass.
+/// Loops may come and go while it runs ([`Driver::handle`]).
 pub struct Driver {
-    clock: Arc<dyn Clock>,
-    seats: Vec<Arc<Seat>>,
+    seats: Arc<Seats>,
     notices: Vec<Notices>,
-}
-
-/// One loop and what is known of it.
-struct Seat {
-    work: Box<dyn Loop>,
-    wake: Notify,
-    status: Mutex<LoopStatus>,
 }
 
 /// Two loops have one name.
@@ -52,20 +46,19 @@ pub struct DuplicateLoop(pub &'static str);
 impl Driver {
     /// Makes a driver that has nothing to drive yet.
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, seats: Vec::new(), notices: Vec::new() }
+        Self { seats: Arc::new(Seats::new(clock)), notices: Vec::new() }
     }
 
     /// Adds a loop.
     ///
     /// # Errors
     /// There is one of this name.
-    pub fn with(mut self, work: impl Loop) -> Result<Self, DuplicateLoop> {
-        if self.seats.iter().any(|seat| seat.work.name() == work.name()) {
-            return Err(DuplicateLoop(work.name()));
+    pub fn with(self, work: impl Loop) -> Result<Self, DuplicateLoop> {
+        let name = work.name();
+        match self.seats.take(Seat::of(work)) {
+            Ok(()) => Ok(self),
+            Err(_) => Err(DuplicateLoop(name)),
         }
-        let status = Mutex::new(LoopStatus::of(&work));
-        self.seats.push(Arc::new(Seat { work: Box::new(work), wake: Notify::new(), status }));
-        Ok(self)
     }
 
     /// Lets other processes wake the loops, by [`Notice::Loop`]; one more line is listened to by each call.
@@ -75,28 +68,43 @@ impl Driver {
         self
     }
 
+    /// Returns what adds loops to this driver and removes them, also while it runs.
+    pub fn handle(&self) -> DriverHandle {
+        DriverHandle { seats: Arc::clone(&self.seats) }
+    }
+
     /// Returns what wakes the loops of this driver.
     pub fn activator(&self) -> Activator {
-        Activator { seats: self.seats.clone().into() }
+        Activator { seats: Arc::clone(&self.seats) }
     }
 
     /// Returns what shows how the loops of this driver stand.
     pub fn board(&self) -> LoopBoard {
-        LoopBoard { seats: self.seats.clone().into() }
+        LoopBoard { seats: Arc::clone(&self.seats) }
     }
 
     /// Runs the loops until `stop` is cancelled, then lets the passes that go on end.
     pub async fn run(self, stop: CancellationToken) {
         let activator = self.activator();
         let mut running = JoinSet::new();
-        for seat in self.seats {
-            running.spawn(turn(seat, LoopCtx::new(Arc::clone(&self.clock), stop.clone())));
-        }
         for notices in self.notices {
             running.spawn(listen(notices, activator.clone(), stop.clone()));
         }
-        stop.cancelled().await;
-        let patience = self.clock.sleep(STOP_PATIENCE);
+        let (seats, clock) = (self.seats, activator.seats.clock());
+        loop {
+            for seat in seats.not_driven() {
+                let left = seat.left.clone().drop_guard();
+                running.spawn(turn(seat, left, Arc::clone(clock), stop.child_token()));
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = seats.changed() => {}
+                // Loops that were removed.
+                Some(_) = running.join_next() => {}
+            }
+        }
+        let patience = clock.sleep(STOP_PATIENCE);
         tokio::select! {
             biased;
             () = async { while running.join_next().await.is_some() {} } => {}
@@ -108,75 +116,108 @@ impl Driver {
 
 impl fmt::Debug for Driver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Driver").field(&names(&self.seats)).finish()
+        f.debug_tuple("Driver").field(&self.seats.names()).finish()
+    }
+}
+
+/// Adds loops to a driver and removes them, before it runs and while it does. Cloning is cheap.
+#[derive(Clone)]
+pub struct DriverHandle {
+    seats: Arc<Seats>,
+}
+
+impl DriverHandle {
+    /// Adds a loop, in place of the one of its name if there is one, whose pass that goes on is waited for.
+    pub async fn add(&self, work: impl Loop) {
+        let mut seat = Seat::of(work);
+        while let Err(returned) = self.seats.take(seat) {
+            self.remove(returned.work.name()).await;
+            seat = returned;
+        }
+    }
+
+    /// Removes a loop and waits for its pass that goes on. `false`: there is none of this name.
+    pub async fn remove(&self, name: &str) -> bool {
+        let Some(seat) = self.seats.give_up(name) else { return false };
+        seat.leave(&**self.seats.clock()).await;
+        true
+    }
+}
+
+impl fmt::Debug for DriverHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DriverHandle").field(&self.seats.names()).finish()
     }
 }
 
 /// Wakes loops. Cloning is cheap.
 #[derive(Clone)]
 pub struct Activator {
-    seats: Arc<[Arc<Seat>]>,
+    seats: Arc<Seats>,
 }
 
 impl Activator {
     /// Makes a loop pass as soon as it can, once more if it is passing right now. `false`: there is
     /// no loop of that name here.
     pub fn activate(&self, name: &str) -> bool {
-        let seat = self.seats.iter().find(|seat| seat.work.name() == name);
-        seat.inspect(|seat| seat.wake.notify_one()).is_some()
+        self.seats.find(name).inspect(|seat| seat.wake.notify_one()).is_some()
     }
 
     /// Makes all loops pass as soon as they can.
     pub fn activate_all(&self) {
-        self.seats.iter().for_each(|seat| seat.wake.notify_one());
+        self.seats.all().iter().for_each(|seat| seat.wake.notify_one());
     }
 }
 
 impl fmt::Debug for Activator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Activator").field(&names(&self.seats)).finish()
+        f.debug_tuple("Activator").field(&self.seats.names()).finish()
     }
 }
 
 /// Shows how loops stand. Cloning is cheap, and what it shows outlives the driver's run.
 #[derive(Clone)]
 pub struct LoopBoard {
-    seats: Arc<[Arc<Seat>]>,
+    seats: Arc<Seats>,
 }
 
 impl LoopBoard {
     /// Returns how each loop stands, in the order in which they were added.
     pub fn statuses(&self) -> Vec<LoopStatus> {
-        self.seats.iter().map(|seat| seat.status(|status| status.clone())).collect()
+        self.seats.all().iter().map(|seat| seat.status(|status| status.clone())).collect()
     }
 
     /// Returns how one loop stands.
     pub fn status(&self, name: &str) -> Option<LoopStatus> {
-        let seat = self.seats.iter().find(|seat| seat.work.name() == name)?;
-        Some(seat.status(|status| status.clone()))
+        Some(self.seats.find(name)?.status(|status| status.clone()))
     }
 }
 
 impl fmt::Debug for LoopBoard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LoopBoard").field(&names(&self.seats)).finish()
+        f.debug_tuple("LoopBoard").field(&self.seats.names()).finish()
     }
 }
 
-fn names(seats: &[Arc<Seat>]) -> Vec<&'static str> {
-    seats.iter().map(|seat| seat.work.name()).collect()
-}
-
-impl Seat {
-    fn status<T>(&self, look: impl FnOnce(&mut LoopStatus) -> T) -> T {
-        look(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner))
+/// Drives one loop until the process stops, or the loop is removed. Whatever ends it, `_left` tells of it.
+async fn turn(seat: Arc<Seat>, _left: DropGuard, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let ctx = LoopCtx::new(clock, stop.clone());
+    let leaving = async {
+        seat.leave.cancelled().await;
+        stop.cancel();
+        seat.drop.cancelled().await;
+    };
+    tokio::select! {
+        biased;
+        () = leaving => {}
+        () = passes(&seat, &ctx) => {}
     }
 }
 
-/// Makes one pass after the other until the process stops.
-async fn turn(seat: Arc<Seat>, ctx: LoopCtx) {
+/// Makes one pass after the other until told to stop.
+async fn passes(seat: &Seat, ctx: &LoopCtx) {
     while !ctx.is_stopping() {
-        let next_at = pass(&seat, &ctx).await;
+        let next_at = pass(seat, ctx).await;
         tokio::select! {
             biased;
             () = ctx.stopping() => {}

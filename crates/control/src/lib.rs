@@ -18,7 +18,7 @@ pub use beat::{
     BEAT, Backfilled, Beat, BeatClock, BeatError, BeatSettings, DeclaredDifference, Difference,
     FieldDifference, FieldFault, ManualRun, MergeStep, ScheduleDetails, Schedules, SchedulesError,
 };
-pub use driver::{Activator, Driver, DuplicateLoop, LoopBoard, LoopStatus, Pass};
+pub use driver::{Activator, Driver, DriverHandle, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 pub use pruner::{LAST_FIRINGS, Pruner, PrunerSettings};

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use celeriac_broker::{Broker, MemoryBroker, Notice};
-use celeriac_control::{Driver, DuplicateLoop, Loop, LoopBoard, LoopCtx, LoopError, LoopStatus, PassReport};
+use celeriac_control::{
+    Driver, DriverHandle, DuplicateLoop, Loop, LoopBoard, LoopCtx, LoopError, LoopStatus, PassReport,
+};
 use celeriac_protocol::{Clock, ManualClock};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,6 +27,12 @@ struct Scripted {
     script: Script,
     passes: AtomicU32,
     permits: Arc<Semaphore>,
+}
+
+impl Scripted {
+    fn new(name: &'static str, script: Script, permits: &Arc<Semaphore>) -> Self {
+        Self { name, script, passes: AtomicU32::default(), permits: Arc::clone(permits) }
+    }
 }
 
 #[async_trait::async_trait]
@@ -53,6 +61,7 @@ struct Stage {
     permits: Arc<Semaphore>,
     board: LoopBoard,
     activator: celeriac_control::Activator,
+    handle: DriverHandle,
     stop: CancellationToken,
     running: JoinSet<()>,
 }
@@ -65,20 +74,24 @@ impl Stage {
 
     fn with(passes: usize, script: Script, change: impl FnOnce(Driver) -> Driver) -> Self {
         let (clock, permits) = (ManualClock::default(), Arc::new(Semaphore::new(passes)));
-        let (name, passes) = ("work", AtomicU32::default());
-        let scripted = Scripted { name, script, passes, permits: Arc::clone(&permits) };
+        let scripted = Scripted::new("work", script, &permits);
         let driver = change(Driver::new(Arc::new(clock.clone())).with(scripted).unwrap());
         let (board, activator, stop) = (driver.board(), driver.activator(), CancellationToken::new());
+        let handle = driver.handle();
         let mut running = JoinSet::new();
         running.spawn(driver.run(stop.clone()));
-        Self { clock, permits, board, activator, stop, running }
+        Self { clock, permits, board, activator, handle, stop, running }
     }
 
     /// Waits until the loop's status is as asked for.
     async fn until(&self, is_so: impl Fn(&LoopStatus) -> bool) -> LoopStatus {
+        self.until_of("work", is_so).await
+    }
+
+    async fn until_of(&self, name: &str, is_so: impl Fn(&LoopStatus) -> bool) -> LoopStatus {
         let found = tokio::time::timeout(SOON, async {
             loop {
-                match self.board.status("work") {
+                match self.board.status(name) {
                     Some(status) if is_so(&status) => return status,
                     _ => tokio::task::yield_now().await,
                 }
@@ -214,12 +227,65 @@ async fn a_pass_that_does_not_stop_is_dropped_when_patience_is_over() {
 
 #[test]
 fn two_loops_of_one_name_are_refused() {
-    let scripted = || Scripted {
-        name: "work",
-        script: fine,
-        passes: AtomicU32::default(),
-        permits: Arc::new(Semaphore::new(0)),
-    };
+    let scripted = || Scripted::new("work", fine, &Arc::new(Semaphore::new(0)));
     let driver = Driver::new(Arc::new(ManualClock::default())).with(scripted()).unwrap();
     assert_eq!(driver.with(scripted()).unwrap_err(), DuplicateLoop("work"));
+}
+
+#[tokio::test]
+async fn a_loop_that_is_added_while_the_driver_runs_passes_and_is_woken_as_the_others() {
+    let stage = Stage::of(9, fine);
+    stage.rests_after(1).await;
+    stage.handle.add(Scripted::new("late", fine, &stage.permits)).await;
+    stage.until_of("late", |status| status.iteration == 1 && status.next_at.is_some()).await;
+    assert!(stage.activator.activate("late"));
+    stage.until_of("late", |status| status.iteration == 2).await;
+}
+
+#[tokio::test]
+async fn a_loop_that_is_added_again_replaces_the_first_whose_pass_ends_before() {
+    let stage = Stage::of(0, fine);
+    stage.until(|status| status.passing_since.is_some()).await;
+    let second: Script = |_, _| Ok(PassReport::default().with("second", 1));
+    let (permits, replacing) = (Arc::new(Semaphore::new(9)), stage.handle.clone());
+    let mut replaced = JoinSet::new();
+    let work = Scripted::new("work", second, &permits);
+    replaced.spawn(async move { replacing.add(work).await });
+    while stage.board.status("work").is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(permits.available_permits(), 9, "the second waits for the first");
+    stage.permits.add_permits(1);
+    tokio::time::timeout(SOON, replaced.join_next()).await.expect("it is replaced");
+    let status = stage.until(|status| status.last.is_some()).await;
+    assert_eq!(status.last.unwrap().outcome.unwrap().to_string(), "second 1");
+    assert_eq!(stage.board.statuses().len(), 1);
+}
+
+#[tokio::test]
+async fn a_loop_that_is_removed_passes_no_more_and_may_come_back() {
+    let stage = Stage::of(9, fine);
+    stage.rests_after(1).await;
+    assert!(stage.handle.remove("work").await);
+    assert!(!stage.handle.remove("work").await);
+    assert_eq!((stage.board.statuses().len(), stage.activator.activate("work")), (0, false));
+    stage.clock.advance(PERIOD);
+    stage.handle.add(Scripted::new("work", fine, &stage.permits)).await;
+    stage.rests_after(1).await;
+    assert_eq!(stage.permits.available_permits(), 7);
+}
+
+#[tokio::test]
+async fn a_removed_loop_whose_pass_does_not_end_is_dropped_when_patience_is_over() {
+    let stage = Stage::of(0, fine);
+    stage.until(|status| status.passing_since.is_some()).await;
+    let mut removing = JoinSet::new();
+    let handle = stage.handle.clone();
+    removing.spawn(async move { handle.remove("work").await });
+    while stage.clock.next_wake().is_none() {
+        tokio::task::yield_now().await;
+    }
+    stage.clock.advance(PERIOD);
+    let removed = tokio::time::timeout(SOON, removing.join_next()).await.expect("it is dropped");
+    assert!(removed.unwrap().unwrap());
 }
