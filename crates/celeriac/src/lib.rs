@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 #[cfg(feature = "cli")]
-pub use celeriac_cli::{Code, Exit, Kind, main};
+pub use celeriac_cli::{Code, Embedded, Exit, Kind, RunError, Running, StartError, main, start};
 
 pub use async_trait::async_trait;
 pub use celeriac_control::{
-    App, AppError, AppParts, CatchUp, Environment, Loop, LoopCtx, LoopError, Overlap, PassReport,
-    ScheduleEntry, Schedules, StateMakers, workflow,
+    App, AppError, AppParts, CatchUp, DriverHandle, Environment, Loop, LoopBoard, LoopCtx, LoopError,
+    Overlap, PassReport, ScheduleEntry, Schedules, StateMakers, workflow,
 };
 pub use celeriac_engine::{
     Backoff, Call, CancelOutcome, Client, ClientParts, Compression, Ctx, EnqueueError, EventHub, EventSink,

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::Output;
 
-mod beat;
+pub(crate) mod beat;
 mod collect;
 mod collecting;
 mod completions;

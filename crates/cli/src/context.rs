@@ -75,9 +75,20 @@ impl Context {
 pub(crate) fn load(app: &AppParts, global: &Global, own: Vec<Flag>) -> Result<Loaded> {
     let mut flags = global.flags();
     flags.extend(own);
+    let named = |path: &PathBuf| (path.clone(), Origin::Flag { flag: "--config".to_owned() });
+    load_from(app, global.config.as_ref().map(named), flags)
+}
+
+/// Reads the configuration of an app: the file that is named here or by the environment, or that of the working folder,
+/// then the environment, then these keys.
+pub(crate) fn load_from(
+    app: &AppParts,
+    named_file: Option<(PathBuf, Origin)>,
+    flags: Vec<Flag>,
+) -> Result<Loaded> {
     config::load(Sources {
         defaults: Config::of(app),
-        named_file: named_file(global),
+        named_file: named_file.or_else(file_of_environment),
         folder: PathBuf::new(),
         environment: environment(),
         flags,
@@ -85,10 +96,7 @@ pub(crate) fn load(app: &AppParts, global: &Global, own: Vec<Flag>) -> Result<Lo
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
-fn named_file(global: &Global) -> Option<(PathBuf, Origin)> {
-    if let Some(path) = &global.config {
-        return Some((path.clone(), Origin::Flag { flag: "--config".to_owned() }));
-    }
+fn file_of_environment() -> Option<(PathBuf, Origin)> {
     let path = std::env::var_os(config::FILE_VARIABLE).filter(|path| !path.is_empty())?;
     Some((path.into(), Origin::Env { variable: config::FILE_VARIABLE.to_owned() }))
 }

@@ -12,18 +12,15 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::platform::Platform;
 
-/// Puts together the loops that a worker drives. The platform's own may run in every worker: what
+/// Puts together the loops that a worker drives, but for the beat. The platform's own may run in every worker: what
 /// two of them do at once is done once.
-pub(crate) fn driver(
+pub(crate) fn of_worker(
     config: &Config,
     platform: &Platform,
     states: &States,
     own: LoopMakers,
 ) -> Result<Driver> {
     let mut driver = relaying(starters(platform, states, WORKFLOW_QUEUE)?, platform)?;
-    if config.beat.enabled {
-        driver = driver.with(Beat::new(&platform.environment(), config.beat.settings())?)?;
-    }
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
         let rescuer =
@@ -37,25 +34,26 @@ pub(crate) fn driver(
     Ok(own.add_to(driver, &platform.environment())?)
 }
 
-/// Puts together the loops of a scheduler that runs no jobs: the beat, and the relay where the queue is in a server
-/// beside the database.
-pub(crate) fn scheduler(config: &Config, platform: &Platform) -> Result<Driver> {
-    let driver = Driver::new(platform.client.clock().clone());
-    let driver = driver.woken_by(platform.broker().notifier().listen());
-    let driver = relaying(driver, platform)?;
+/// Adds the loop that enqueues what the schedule says is due.
+pub(crate) fn with_beat(driver: Driver, config: &Config, platform: &Platform) -> Result<Driver> {
     Ok(driver.with(Beat::new(&platform.environment(), config.beat.settings())?)?)
 }
 
+/// Makes a driver without loops, which others can wake.
+pub(crate) fn none(platform: &Platform) -> Driver {
+    let driver = Driver::new(platform.client.clock().clone());
+    driver.woken_by(platform.broker().notifier().listen())
+}
+
 /// Adds the loop that hands on what transactions have enqueued, where that waits in the database.
-fn relaying(driver: Driver, platform: &Platform) -> Result<Driver> {
+pub(crate) fn relaying(driver: Driver, platform: &Platform) -> Result<Driver> {
     let Some(notifier) = platform.client.outbox_notifier() else { return Ok(driver) };
     Ok(driver.woken_by(notifier.listen()).with(Relay::new(platform.client.clone()))?)
 }
 
 /// Puts together the loops that start the workflows' runs, in this queue, and no others.
 pub(crate) fn starters(platform: &Platform, states: &States, queue: &'static str) -> Result<Driver> {
-    let mut driver = Driver::new(platform.client.clock().clone());
-    driver = driver.woken_by(platform.broker().notifier().listen());
+    let mut driver = none(platform);
     if let Some(workflows) = states.get::<Workflows>() {
         for starter in WorkflowStarter::all(workflows, &platform.environment()) {
             driver = driver.with(starter.in_queue(queue))?;

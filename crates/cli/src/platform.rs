@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[cfg(feature = "amqp")]
 use celeriac_broker::AmqpBroker;
@@ -68,9 +69,15 @@ impl Platform {
 type Opened = Pin<Box<dyn Future<Output = Result<Arc<dyn Broker>, BrokerError>> + Send>>;
 
 impl Context {
-    /// Returns what a worker of this process is called where nobody says otherwise: app-pid@host.
+    /// Returns what a worker of this process is called where nobody says otherwise: app-pid@host, and app-pid.2@host
+    /// for the second one that is asked for, since leases are told apart by it.
     pub(crate) fn worker_name(&self) -> String {
-        format!("{}-{}@{}", self.app.name, std::process::id(), host_name())
+        static NAMED: AtomicU32 = AtomicU32::new(0);
+        let (app, process, host) = (&self.app.name, std::process::id(), host_name());
+        match NAMED.fetch_add(1, Ordering::Relaxed) {
+            0 => format!("{app}-{process}@{host}"),
+            before => format!("{app}-{process}.{}@{host}", before + 1),
+        }
     }
 
     /// Opens the database and brings its tables up to date where they are not.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 
 use celeriac_db::MigrationSet;
 use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
@@ -208,7 +209,8 @@ impl App {
         let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
         let registry = if workflows.is_empty() { tasks } else { runs(tasks) }.build()?;
         let schedules = declared(schedules, &registry)?;
-        let (states, loops) = (StateMakers { makers: states, workflows }, LoopMakers(loops));
+        let states = StateMakers { makers: Mutex::new(states), workflows };
+        let loops = LoopMakers(Mutex::new(loops));
         Ok(AppParts { name, version, registry, migrations, states, schedules, loops })
     }
 
@@ -285,7 +287,8 @@ type StateMaker = Box<dyn FnOnce(Environment, States) -> BoxFuture<'static, Resu
 #[derive(Default)]
 #[must_use = "tasks that ask for a state are refused without it"]
 pub struct StateMakers {
-    makers: Vec<StateMaker>,
+    /// Behind a lock, here and below, so that an app can be shared between threads; they are taken out by value.
+    makers: Mutex<Vec<StateMaker>>,
     workflows: WorkflowMakers,
 }
 
@@ -296,7 +299,7 @@ impl StateMakers {
     /// # Errors
     /// [`AppError::State`] or [`AppError::Workflow`] with the first that could not be made.
     pub async fn make(self, environment: &Environment, mut states: States) -> Result<States, AppError> {
-        for make in self.makers {
+        for make in self.makers.into_inner().unwrap_or_else(PoisonError::into_inner) {
             states = make(environment.clone(), states).await?;
         }
         if self.workflows.is_empty() {
@@ -309,8 +312,7 @@ impl StateMakers {
 
 impl fmt::Debug for StateMakers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (makers, workflows) = (self.makers.len(), &self.workflows);
-        f.debug_struct("StateMakers").field("makers", &makers).field("workflows", workflows).finish()
+        f.debug_struct("StateMakers").field("workflows", &self.workflows).finish_non_exhaustive()
     }
 }
 
@@ -319,7 +321,7 @@ type LoopMaker = Box<dyn FnOnce(&Environment, Driver) -> Result<Driver, AppError
 /// Makes the app's loops, once, when a worker starts.
 #[derive(Default)]
 #[must_use = "loops do nothing until they are driven"]
-pub struct LoopMakers(Vec<LoopMaker>);
+pub struct LoopMakers(Mutex<Vec<LoopMaker>>);
 
 impl LoopMakers {
     /// Makes the loops and adds them to `driver`.
@@ -327,13 +329,14 @@ impl LoopMakers {
     /// # Errors
     /// [`AppError::Loop`] with the first that could not be made, [`AppError::DuplicateLoop`].
     pub fn add_to(self, driver: Driver, environment: &Environment) -> Result<Driver, AppError> {
-        self.0.into_iter().try_fold(driver, |driver, make| make(environment, driver))
+        let makers = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        makers.into_iter().try_fold(driver, |driver, make| make(environment, driver))
     }
 }
 
 impl fmt::Debug for LoopMakers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LoopMakers").field(&self.0.len()).finish()
+        f.debug_tuple("LoopMakers").finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a user's own program gets from the facade.
 
 #[cfg(test)]
+mod embedded;
+#[cfg(test)]
 mod hello;
 #[cfg(test)]
 mod nudge;

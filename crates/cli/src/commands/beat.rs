@@ -3,16 +3,16 @@
 use celeriac_control::{MergeStep, Schedules};
 use celeriac_store::query::schedules::ScheduleEntry;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::schedule::diff::step;
 use crate::context::Context;
 use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::Paint;
-use crate::platform::{Platform, Use};
+use crate::platform::Platform;
+use crate::readiness;
+use crate::service::{self, Prepared, Roles, Service};
 use crate::shutdown::Shutdown;
-use crate::{loops, readiness};
 
 /// What the beat says of itself to programs. The field names are stable.
 #[derive(Serialize)]
@@ -23,34 +23,38 @@ struct BeatView<'a> {
 }
 
 /// Runs the beat until a signal comes.
-pub(super) async fn run(context: Context) -> Result<Exit> {
+pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let mut shutdown = Shutdown::listen()?;
-    let platform = context.open(Use::Hearing).await?;
-    merge_declared(&context, &platform).await?;
-    let driver = loops::scheduler(&context.loaded.config, &platform)?;
+    let Prepared { platform, crew, driver, .. } = Prepared::new(&mut context, Roles::BEAT).await?;
     announce(&context, &platform, "started")?;
     readiness::tell(readiness::READY);
-    let stop = CancellationToken::new();
-    let mut running = std::pin::pin!(driver.run(stop.clone()));
-    let exit = tokio::select! {
-        _ = &mut running => Exit::Done,
+    let service = service::start(crew, driver);
+    let exit = until_stopped(&context, &service, &mut shutdown).await;
+    announce(&context, &platform, "stopped")?;
+    match service.failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(exit),
+    }
+}
+
+async fn until_stopped(context: &Context, service: &Service, shutdown: &mut Shutdown) -> Exit {
+    tokio::select! {
+        _ = service.failed() => {}
         signal = shutdown.next() => {
             context.output.note(format_args!("{signal}: finishing what is in hand; once more stops at once"));
             readiness::tell(readiness::STOPPING);
-            stop.cancel();
-            tokio::select! {
-                _ = running => Exit::Done,
-                // What was in hand was in one transaction, of which nothing is kept.
-                _ = shutdown.next() => Exit::Interrupted,
-            }
+            service.stop();
         }
-    };
-    announce(&context, &platform, "stopped")?;
-    Ok(exit)
+    }
+    tokio::select! {
+        () = service.ended() => Exit::Done,
+        // What was in hand was in one transaction, of which nothing is kept.
+        _ = shutdown.next() => Exit::Interrupted,
+    }
 }
 
 /// Brings what the app and its configuration declare into the database, and tells what it did.
-pub(super) async fn merge_declared(context: &Context, platform: &Platform) -> Result {
+pub(crate) async fn merge_declared(context: &Context, platform: &Platform) -> Result {
     let declared = context.declared_schedules()?;
     let schedules = Schedules::new(&platform.environment());
     for difference in schedules.merge_declared(&context.app.name, declared).await? {

@@ -1,25 +1,19 @@
 //! `worker`: runs jobs until it is stopped.
 
-use std::collections::BTreeSet;
-
-use celeriac_control::Driver;
-use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
-use celeriac_engine::{Registry, Task, Worker, WorkerOptions};
+use celeriac_engine::{Registry, WorkerOptions};
 use clap::Args;
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
-use super::beat;
 use crate::arguments::flag;
-use crate::config::{Config, Flag, Period};
+use crate::config::{Flag, Period};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
-use crate::platform::{Platform, Use};
+use crate::platform::Platform;
+use crate::readiness;
+use crate::service::{self, Prepared, Roles, Service};
 use crate::shutdown::Shutdown;
-use crate::suggest::did_you_mean;
-use crate::{loops, readiness};
 
 /// Arguments of `worker`.
 #[derive(Args, Debug)]
@@ -73,111 +67,49 @@ struct WorkerView<'a> {
 /// Runs jobs and loops until a signal comes, then lets running jobs finish.
 pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let shutdown = Shutdown::listen()?;
-    let platform = context.open(Use::Hearing).await?;
-    let registry = tasks_of(&context)?;
-    let options = options_of(&context, &registry);
-    let states = platform.make_states(&mut context).await?;
-    if context.loaded.config.beat.enabled {
-        beat::merge_declared(&context, &platform).await?;
-    }
-    let own_loops = context.take_loops();
-    let driver = loops::driver(&context.loaded.config, &platform, &states, own_loops)?;
-    let worker = Worker::new(platform.client.clone(), registry.clone(), states, options.clone())?;
-    announce(&context, &platform, &registry, &options)?;
-    platform.warn_of_dangers().await;
+    let prepared = Prepared::new(&mut context, Roles::WORKER).await?;
+    let crew = prepared.crew.expect("a worker's roles have it prepared");
+    let (registry, options) = (crew.registry.clone(), crew.options.clone());
+    announce(&context, &prepared.platform, &registry, &options)?;
+    prepared.platform.warn_of_dangers().await;
     readiness::tell(readiness::READY);
-    let exit = until_stopped(&context.output, worker, driver, shutdown, &options).await;
+    let service = service::start(Some(crew), prepared.driver);
+    let exit = until_stopped(&context.output, &service, shutdown, &options).await;
     say(&context.output, "stopped", &registry, &options)?;
-    Ok(exit)
-}
-
-/// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too.
-fn options_of(context: &Context, registry: &Registry) -> WorkerOptions {
-    let mut options = context.loaded.config.worker.options(&context.worker_name());
-    let runs_workflows = registry.find(run_workflow::NAME).is_some();
-    if runs_workflows && !options.queues.iter().any(|queue| queue == WORKFLOW_QUEUE) {
-        options.queues.push(WORKFLOW_QUEUE.to_owned());
-    }
-    options
-}
-
-/// Returns the tasks that this worker runs; without any it would only make dead letters.
-fn tasks_of(context: &Context) -> Result<Registry> {
-    let all = &context.app.registry;
-    if all.tasks().next().is_none() {
-        return Err(CliError::failed_to(Code::AppInvalid, "start worker")
-            .because("no tasks are registered in this app")
-            .hint("register yours with `App::task` in a binary of your own; `examples/hello.rs` shows how"));
-    }
-    let modules = &context.loaded.config.worker.modules;
-    if modules.is_empty() {
-        return Ok(all.clone());
-    }
-    let subset = all.subset(modules).map_err(|error| {
-        let known: BTreeSet<&str> = all.tasks().map(|task| task.module).collect();
-        let unknown = modules.iter().find(|module| !known.contains(module.as_str()));
-        let hint = unknown.and_then(|unknown| did_you_mean(unknown, known));
-        // The hint lists them, or names the one that is meant.
-        let error = match unknown.filter(|_| hint.is_some()) {
-            Some(unknown) => {
-                CliError::failed_to(Code::ConfigInvalidValue, format_args!("find module \"{unknown}\""))
-            }
-            None => CliError::failed_to(Code::ConfigInvalidValue, error),
-        };
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })?;
-    warn_of_strays(all, &subset, &context.loaded.config);
-    Ok(subset)
-}
-
-/// Warns of tasks that are left out and yet go to a queue that this worker takes from.
-fn warn_of_strays(all: &Registry, subset: &Registry, config: &Config) {
-    let sending = config.tasks.sending();
-    for task in all.tasks().filter(|task| subset.find(task.name).is_none()) {
-        let queue = task.options.queue.unwrap_or_else(|| sending.queue_of(task.name));
-        if config.worker.queues.iter().any(|taken| taken == queue) {
-            tracing::warn!(
-                task.name = task.name,
-                queue,
-                "task is not among this worker's modules but goes to one of its queues: its jobs would go to the dead letters"
-            );
-        }
+    match service.failure() {
+        Some(failure) => Err(failure.into()),
+        None => Ok(exit),
     }
 }
 
+/// Waits for signals, of which each makes the stop a harder one.
 async fn until_stopped(
     output: &Output,
-    worker: Worker,
-    driver: Driver,
+    service: &Service,
     mut shutdown: Shutdown,
     options: &WorkerOptions,
 ) -> Exit {
-    let (stop, hurry) = (CancellationToken::new(), worker.hurry());
-    let running = async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) };
-    let mut running = std::pin::pin!(running);
     tokio::select! {
-        _ = &mut running => return Exit::Done,
+        // The rest stops by itself then.
+        _ = service.failed() => {}
         signal = shutdown.next() => {
             let patience = Period(options.shutdown_patience);
             output.note(format_args!(
                 "{signal}: taking no more jobs, letting running ones finish for up to {patience}; once more stops at once"
             ));
             readiness::tell(readiness::STOPPING);
-            stop.cancel();
+            service.stop();
         }
     }
     tokio::select! {
-        _ = &mut running => return Exit::Done,
+        () = service.ended() => return Exit::Done,
         signal = shutdown.next() => {
             output.note(format_args!("{signal}: giving running jobs back"));
-            hurry.cancel();
+            service.hurry();
         }
     }
     tokio::select! {
-        _ = running => {}
+        () = service.ended() => {}
         signal = shutdown.next() => {
             let lease = Period(options.lease);
             output.note(format_args!("{signal}: left at once; jobs that were running come back within {lease}"));

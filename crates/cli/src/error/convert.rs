@@ -12,6 +12,7 @@ use celeriac_protocol::schedule::ScheduleError;
 use celeriac_store::StoreError;
 
 use super::{CliError, Code};
+use crate::service::RunError;
 
 impl From<DbError> for CliError {
     fn from(error: DbError) -> Self {
@@ -283,6 +284,13 @@ impl From<LoopSettingsError> for CliError {
 impl From<DuplicateLoop> for CliError {
     fn from(error: DuplicateLoop) -> Self {
         Self::failed_to(Code::AppInvalid, error)
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        Self::failed_to(Code::Internal, error)
+            .hint("start it again; jobs that were running come back when their leases end")
     }
 }
 

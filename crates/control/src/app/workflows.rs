@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use celeriac_engine::States;
 
@@ -20,7 +21,7 @@ pub(super) struct WorkflowMakers(Vec<WorkflowMaker>);
 struct WorkflowMaker {
     name: &'static str,
     settings: WorkflowSettings,
-    make: Make,
+    make: Mutex<Make>,
 }
 
 impl WorkflowMakers {
@@ -35,7 +36,7 @@ impl WorkflowMakers {
             let workflow = make(states).map_err(Into::into)?;
             Ok(workflows.with(workflow, settings)?)
         };
-        self.0.push(WorkflowMaker { name: W::NAME, settings, make: Box::new(make) });
+        self.0.push(WorkflowMaker { name: W::NAME, settings, make: Mutex::new(Box::new(make)) });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,6 +79,7 @@ impl WorkflowMakers {
         self.0.into_iter().try_fold(
             Workflows::default(),
             |workflows, WorkflowMaker { name, settings, make }| {
+                let make = make.into_inner().unwrap_or_else(PoisonError::into_inner);
                 make(workflows, settings, states)
                     .map_err(|source| AppError::Workflow { workflow: name, source })
             },

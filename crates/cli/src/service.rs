@@ -1,0 +1,99 @@
+//! What of an app runs in a process, for the commands that run it and for programs that embed it.
+
+use celeriac_control::Driver;
+use celeriac_engine::{Registry, States, Worker, WorkerOptions};
+
+use crate::commands::beat;
+use crate::context::Context;
+use crate::error::Result;
+use crate::loops;
+use crate::platform::{Platform, Use};
+
+mod supervise;
+mod tasks;
+
+pub use supervise::RunError;
+pub(crate) use supervise::Service;
+
+/// What of an app runs in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// Takes jobs, and drives the loops that go with that: housekeeping, workflows, the app's own.
+    pub(crate) worker: bool,
+    /// Enqueues what the schedule says is due. Beside a worker, `beat.enabled = false` switches it off as well.
+    pub(crate) scheduler: bool,
+    /// Makes the app's states, which a worker always needs.
+    pub(crate) states: bool,
+}
+
+impl Roles {
+    /// What the command `worker` does, and a program that embeds an app unless it says otherwise.
+    pub(crate) const WORKER: Self = Self { worker: true, scheduler: true, states: true };
+
+    /// What the command `beat` does.
+    pub(crate) const BEAT: Self = Self { worker: false, scheduler: true, states: false };
+}
+
+/// All that is to run, opened and put together.
+pub(crate) struct Prepared {
+    /// What it works on.
+    pub(crate) platform: Platform,
+    /// The app's states, its workflows among them, where they were asked for.
+    pub(crate) states: States,
+    /// What takes jobs, where something does.
+    pub(crate) crew: Option<Crew>,
+    /// The loops.
+    pub(crate) driver: Driver,
+}
+
+/// A worker that does not run yet.
+pub(crate) struct Crew {
+    /// The tasks that it runs.
+    pub(crate) registry: Registry,
+    /// How it runs.
+    pub(crate) options: WorkerOptions,
+    worker: Worker,
+}
+
+impl Prepared {
+    /// Opens what the settings name, merges the schedules that are declared where a scheduler is to run, and puts worker
+    /// and loops together.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(crate) async fn new(context: &mut Context, roles: Roles) -> Result<Self> {
+        let platform = context.open(Use::Hearing).await?;
+        let planned = if roles.worker { Some(tasks::plan(context)?) } else { None };
+        let states = match roles.worker || roles.states {
+            true => platform.make_states(context).await?,
+            false => States::default(),
+        };
+        let schedules = roles.scheduler && (context.loaded.config.beat.enabled || !roles.worker);
+        if schedules {
+            beat::merge_declared(context, &platform).await?;
+        }
+        let own = context.take_loops();
+        let config = &context.loaded.config;
+        let mut driver = match &planned {
+            Some(_) => loops::of_worker(config, &platform, &states, own)?,
+            None => loops::relaying(loops::none(&platform), &platform)?,
+        };
+        if schedules {
+            driver = loops::with_beat(driver, config, &platform)?;
+        }
+        let crew = planned.map(|(registry, options)| Crew::new(&platform, registry, &states, options));
+        Ok(Self { crew: crew.transpose()?, platform, states, driver })
+    }
+}
+
+impl Crew {
+    fn new(platform: &Platform, registry: Registry, states: &States, options: WorkerOptions) -> Result<Self> {
+        let worker = Worker::new(platform.client.clone(), registry.clone(), states.clone(), options.clone())?;
+        Ok(Self { registry, options, worker })
+    }
+}
+
+/// Begins to run what was prepared, on the runtime that this is called on.
+pub(crate) fn start(crew: Option<Crew>, driver: Driver) -> Service {
+    Service::start(crew.map(|crew| crew.worker), driver)
+}
