@@ -9,4 +9,6 @@ mod nudge;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod shop;
+#[cfg(test)]
 mod support;
