@@ -1,16 +1,12 @@
 //! `schedule run-now` and `schedule backfill`: jobs out of turn.
 
-use std::time::Duration;
-
-use celeriac_protocol::Timestamp;
-use celeriac_protocol::schedule::{Calendar, Timetable};
-use celeriac_store::query::schedules::{MAX_CATCH_UP, ScheduleRecord};
+use celeriac_store::query::schedules::MAX_CATCH_UP;
 use clap::Args;
 use serde::Serialize;
 
 use super::due::local;
 use super::moment::Moment;
-use super::opened::{Opened, anchored, schedule_of, zone_of};
+use super::opened::{Opened, zone_of};
 use crate::commands::jobs::wait::{Waiting, follow};
 use crate::config::Period;
 use crate::context::Context;
@@ -88,17 +84,10 @@ struct BackfillView<'a> {
     name: &'a str,
     dry_run: bool,
     due_at: Vec<String>,
-    /// Due times that have jobs already; not counted where nothing is changed.
+    /// Due times that have jobs already.
     had_jobs: u64,
     /// Where to go on.
     next: Option<String>,
-}
-
-/// What is to be enqueued, or was.
-struct Found {
-    due: Vec<Timestamp>,
-    had_jobs: u64,
-    next: Option<Timestamp>,
 }
 
 /// Runs `schedule backfill`.
@@ -109,88 +98,31 @@ pub(super) async fn backfill(context: &Context, args: &BackfillArgs) -> Result<E
         opened.find(&args.name).await?.schedule.record.map_err(celeriac_control::SchedulesError::from)?;
     let (zone, now) = (zone_of(&record.entry), context.clock.now());
     let (from, to) = (args.from.back(&zone, now)?, args.to.back(&zone, now)?);
-    let found = if args.dry_run {
-        rehearse(&opened, &record, (from, to.min(now)), args.limit).await?
-    } else {
-        let done = opened.schedules.backfill(&args.name, from, to, args.limit).await;
-        let done = opened.named(done).await?;
-        Found { due: done.enqueued, had_jobs: done.had_jobs, next: done.next }
+    let found = match args.dry_run {
+        true => opened.schedules.rehearse_backfill(&args.name, from, to, args.limit).await,
+        false => opened.schedules.backfill(&args.name, from, to, args.limit).await,
     };
+    let found = opened.named(found).await?;
     let output = &context.output;
     if output.is_json() {
-        let due_at = found.due.iter().copied().map(instant).collect();
+        let due_at = found.enqueued.iter().copied().map(instant).collect();
         let (name, dry_run) = (args.name.as_str(), args.dry_run);
         let next = instant_or_none(found.next);
         output.json(&BackfillView { name, dry_run, due_at, had_jobs: found.had_jobs, next })?;
         return Ok(Exit::Done);
     }
-    for at in &found.due {
+    for at in &found.enqueued {
         output.line(local(*at, &zone))?;
     }
     let done = if args.dry_run { "would be enqueued" } else { "enqueued" };
     let had = format!("{} had one already", counted(found.had_jobs, "due time"));
     output.note(format_args!(
         "{} {done}; {}",
-        counted(found.due.len() as u64, "job"),
+        counted(found.enqueued.len() as u64, "job"),
         output.paint_stderr(Paint::Faint, &had)
     ));
     if let Some(next) = found.next {
         output.note(format_args!("there are more: --from {next}"));
     }
     Ok(Exit::Done)
-}
-
-/// How many firings are read at once, and how often.
-const PAGE: u64 = 1_000;
-/// See [`PAGE`].
-const PAGES: usize = 50;
-
-/// Finds what a backfill would enqueue.
-async fn rehearse(
-    opened: &Opened,
-    record: &ScheduleRecord,
-    (from, to): (Timestamp, Timestamp),
-    limit: u32,
-) -> Result<Found> {
-    let entry = anchored(record);
-    let schedule = schedule_of(&entry)?.anchored(entry.anchor_at.unwrap_or(record.created_at));
-    let calendar = entry.calendar.as_deref().map(|text| Calendar::parse_in(text, &zone_of(&entry)));
-    let timetable = Timetable { schedule, calendar: calendar.transpose()?.unwrap_or_default() };
-    let have = with_jobs(opened, &entry.name, from, to).await?;
-    let first = timetable.next_after(from - Duration::from_micros(1));
-    let due = std::iter::successors(first, |due| timetable.next_after(due.at)).map(|due| due.at);
-    let mut found = Found { due: Vec::new(), had_jobs: 0, next: None };
-    for at in due.take_while(|at| *at <= to) {
-        if have.contains(&at) {
-            found.had_jobs += 1;
-        } else if found.due.len() == limit as usize {
-            found.next = Some(at);
-            break;
-        } else {
-            found.due.push(at);
-        }
-    }
-    Ok(found)
-}
-
-/// Returns the due times that have jobs.
-async fn with_jobs(
-    opened: &Opened,
-    name: &str,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<std::collections::BTreeSet<Timestamp>> {
-    let (mut have, mut before) = (std::collections::BTreeSet::new(), Some(to + Duration::from_micros(1)));
-    for _ in 0..PAGES {
-        let page = opened.schedules.history(name, None, before, PAGE).await?;
-        let reached = page.firings.last().is_some_and(|firing| firing.due_at < from);
-        have.extend(
-            page.firings.iter().filter(|firing| firing.outcome.has_job()).map(|firing| firing.due_at),
-        );
-        before = page.next;
-        if reached || before.is_none() {
-            break;
-        }
-    }
-    Ok(have)
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use celeriac_store::query::schedules::{self, FiringOutcome, MAX_CATCH_UP, ScheduleRecord, ScheduleState};
+use sea_orm::ConnectionTrait;
 
 use super::{Schedules, SchedulesError, readable};
 
@@ -17,9 +18,9 @@ const MAX_FIRINGS: u64 = 50_000;
 /// What a backfill came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backfilled {
-    /// Due times whose jobs were enqueued, oldest first.
+    /// Due times whose jobs were enqueued, or would be, oldest first.
     pub enqueued: Vec<Timestamp>,
-    /// Due times that had jobs already.
+    /// Due times up to there that had jobs already.
     pub had_jobs: u64,
     /// Where to go on; `None` where every due time has been looked at.
     pub next: Option<Timestamp>,
@@ -43,8 +44,8 @@ impl Schedules {
         let backfill = async move |tx: &DbTx| {
             let (record, state) = this.lock(tx, &name).await?;
             let now = this.now();
-            let filled =
-                this.fill(tx, &record, (from, to.min(now)), limit.clamp(1, MAX_CATCH_UP), now).await?;
+            let filled = without_jobs(tx, &record, (from, to.min(now)), limit).await?;
+            this.enqueue(tx, &record, &filled.enqueued, FiringOutcome::Backfill, now).await?;
             if !filled.enqueued.is_empty() {
                 let total_run_count = state.total_run_count + filled.enqueued.len() as u64;
                 let state = ScheduleState { last_run_at: Some(now), total_run_count, ..state };
@@ -55,35 +56,54 @@ impl Schedules {
         self.database.write("backfill schedule", backfill).await
     }
 
-    async fn fill(
+    /// Returns what [`Schedules::backfill`] would do, and changes nothing.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rehearse_backfill(
         &self,
-        tx: &DbTx,
-        record: &ScheduleRecord,
-        (from, to): (Timestamp, Timestamp),
+        name: &str,
+        from: Timestamp,
+        to: Timestamp,
         limit: u32,
-        now: Timestamp,
     ) -> Result<Backfilled, SchedulesError> {
-        let timetable = readable(&record.entry, record.created_at)?;
-        let first = timetable.next_after(Timestamp::from_micros(from.as_micros().saturating_sub(1)));
-        let due = std::iter::successors(first, |due| timetable.next_after(due.at));
-        let due = due.map(|due| due.at).take_while(|at| *at <= to);
-        let mut due: Vec<Timestamp> = due.take(LOOKED_AT + 1).collect();
-        let mut next = if due.len() > LOOKED_AT { due.pop() } else { None };
-        let have = with_jobs(tx, record.id, &due).await?;
-        let mut without: Vec<Timestamp> = due.into_iter().filter(|at| !have.contains(at)).collect();
-        if without.len() > limit as usize {
-            next = without.get(limit as usize).copied();
-            without.truncate(limit as usize);
-        }
-        self.enqueue(tx, record, &without, FiringOutcome::Backfill, now).await?;
-        Ok(Backfilled { enqueued: without, had_jobs: have.len() as u64, next })
+        let record = self.find(name).await?.0.record?;
+        without_jobs(self.database.reader(), &record, (from, to.min(self.now())), limit).await
     }
 }
 
+/// Finds the due times that have no jobs, oldest first.
+async fn without_jobs(
+    reader: &impl ConnectionTrait,
+    record: &ScheduleRecord,
+    (from, to): (Timestamp, Timestamp),
+    limit: u32,
+) -> Result<Backfilled, SchedulesError> {
+    let limit = usize::try_from(limit.clamp(1, MAX_CATCH_UP)).unwrap_or(usize::MAX);
+    let timetable = readable(&record.entry, record.created_at)?;
+    let first = timetable.next_after(Timestamp::from_micros(from.as_micros().saturating_sub(1)));
+    let due = std::iter::successors(first, |due| timetable.next_after(due.at));
+    let due = due.map(|due| due.at).take_while(|at| *at <= to);
+    let mut due: Vec<Timestamp> = due.take(LOOKED_AT + 1).collect();
+    let mut next = if due.len() > LOOKED_AT { due.pop() } else { None };
+    let have = with_jobs(reader, record.id, &due).await?;
+    let mut without: Vec<Timestamp> = due.into_iter().filter(|at| !have.contains(at)).collect();
+    if without.len() > limit {
+        next = without.get(limit).copied();
+        without.truncate(limit);
+    }
+    let had_jobs = have.iter().filter(|at| next.is_none_or(|next| **at < next)).count() as u64;
+    Ok(Backfilled { enqueued: without, had_jobs, next })
+}
+
 /// Returns those of some due times that have jobs.
-async fn with_jobs(tx: &DbTx, id: i64, due: &[Timestamp]) -> Result<HashSet<Timestamp>, SchedulesError> {
+async fn with_jobs(
+    reader: &impl ConnectionTrait,
+    id: i64,
+    due: &[Timestamp],
+) -> Result<HashSet<Timestamp>, SchedulesError> {
     let (Some(first), Some(last)) = (due.first(), due.last()) else { return Ok(HashSet::new()) };
-    let firings = schedules::firings_between(tx, id, *first, *last, MAX_FIRINGS).await?;
+    let firings = schedules::firings_between(reader, id, *first, *last, MAX_FIRINGS).await?;
     let due: HashSet<&Timestamp> = due.iter().collect();
     let have = firings.into_iter().filter(|firing| firing.outcome.has_job() && due.contains(&firing.due_at));
     Ok(have.map(|firing| firing.due_at).collect())

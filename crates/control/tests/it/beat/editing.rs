@@ -181,7 +181,10 @@ async fn a_backfill_enqueues_what_came_to_nothing_once() {
     house.advance(HOUR).await;
     house.advance(4 * HOUR + 30 * MINUTE).await;
     assert_eq!(house.story(id).await, [(3_600, Fired), (5 * 3_600, Missed)]);
+    let rehearsed = schedules.rehearse_backfill("a", at(0) - HOUR, at(100_000), 3).await.unwrap();
+    assert_eq!(house.waiting().await, 1, "a rehearsal enqueues nothing");
     let first = schedules.backfill("a", at(0) - HOUR, at(100_000), 3).await.unwrap();
+    assert_eq!(first, rehearsed);
     assert_eq!(first.enqueued, [at(0) - HOUR, at(0), at(2 * 3_600)]);
     assert_eq!((first.had_jobs, first.next), (1, Some(at(3 * 3_600))));
     let rest = schedules.backfill("a", first.next.unwrap(), at(100_000), 100).await.unwrap();
