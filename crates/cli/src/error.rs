@@ -117,6 +117,8 @@ codes! {
     BulkLine "bulk_line" User Usage None;
     /// The text says no times that a schedule could have.
     InvalidSchedule "invalid_schedule" User Usage None;
+    /// Schedules that were to be imported can't be: what stands in the file, or what is here already.
+    ScheduleFile "schedule_file" User Usage None;
     /// A file that was named can't be read.
     FileUnreadable "file_unreadable" User Usage None;
     /// The folder of a site can't be served.

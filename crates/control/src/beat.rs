@@ -22,7 +22,8 @@ mod watch;
 
 pub(crate) use entries::own_faults;
 pub use entries::{
-    Backfilled, DeclaredDifference, Difference, FieldDifference, FieldFault, ManualRun, MergeStep,
+    Backfilled, DeclaredDifference, Difference, EntriesImported, EntryImport, Existing, FieldChange,
+    FieldDifference, FieldFault, ImportStep, ImportedEntry, MAX_IMPORT, ManualRun, MergeStep,
     ScheduleDetails, Schedules, SchedulesError,
 };
 pub use fire::BeatError;

@@ -16,7 +16,8 @@ pub mod workflow;
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
 pub use beat::{
     BEAT, Backfilled, Beat, BeatClock, BeatError, BeatSettings, DeclaredDifference, Difference,
-    FieldDifference, FieldFault, ManualRun, MergeStep, ScheduleDetails, Schedules, SchedulesError,
+    EntriesImported, EntryImport, Existing, FieldChange, FieldDifference, FieldFault, ImportStep,
+    ImportedEntry, MAX_IMPORT, ManualRun, MergeStep, ScheduleDetails, Schedules, SchedulesError,
 };
 pub use driver::{Activator, Driver, DriverHandle, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;

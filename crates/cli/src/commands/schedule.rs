@@ -10,6 +10,7 @@ mod change;
 pub(super) mod diff;
 mod due;
 mod explain;
+mod export;
 mod flags;
 mod history;
 mod import;
@@ -53,8 +54,10 @@ enum Action {
     RunNow(run_now::RunNowArgs),
     /// Enqueue the jobs of past due times that have none
     Backfill(run_now::BackfillArgs),
-    /// Take over the entries of django-celery-beat, sqlalchemy-celery-beat or redbeat
-    Import(import::ImportArgs),
+    /// Write schedules as a file: TOML as in the configuration, or JSON
+    Export(export::ExportArgs),
+    /// Read schedules from a file, or take over those of Celery's schedulers
+    Import(Box<import::ImportArgs>),
     /// Compare what is declared with what is stored; exits with 1 where they differ
     Diff,
     /// Say in words when an expression is due, next and where the clocks are changed
@@ -75,7 +78,8 @@ pub(super) async fn run(context: &Context, args: ScheduleArgs) -> Result<Exit> {
         Action::Remove(args) => change::remove(context, &args).await,
         Action::RunNow(args) => run_now::run_now(context, &args).await,
         Action::Backfill(args) => run_now::backfill(context, &args).await,
-        Action::Import(args) => import::run(context, args).await,
+        Action::Export(args) => export::run(context, &args).await,
+        Action::Import(args) => import::run(context, *args).await,
         Action::Diff => diff::run(context).await,
         Action::Explain(args) => explain::run(context, &args),
     }

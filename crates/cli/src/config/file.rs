@@ -7,7 +7,7 @@ use serde_json::Value;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::schedules::SECTION;
+use super::schedules::{Lines, SECTION};
 use super::{DeclaredSchedule, Given, Layers, Origin};
 use crate::error::{CliError, Code, Result};
 
@@ -45,14 +45,8 @@ fn unreadable(path: &Path, named_by: Option<Origin>, error: &std::io::Error) -> 
 
 /// Takes settings out of the text of the file at `path`.
 pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result {
-    let table = DeTable::parse(text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(text, span.start));
-        CliError::failed_to(Code::ConfigSyntax, "read configuration").because(format_args!(
-            "{}:{line}: {}",
-            path.display(),
-            error.message()
-        ))
-    })?;
+    let table = parse(path, text)
+        .map_err(|place| CliError::failed_to(Code::ConfigSyntax, "read configuration").because(place))?;
     layers.declare(declared(table.get_ref(), path, text));
     let mut settings = Vec::new();
     collect("", table.get_ref(), &mut settings);
@@ -63,6 +57,52 @@ pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result
         layers.set(&key, Given::Json(value), &origin)?;
     }
     Ok(())
+}
+
+/// Reads a text of nothing but schedules, `[schedule.NAME]`, in the order in which they stand there.
+///
+/// # Errors
+/// It is no TOML, or something else stands in it.
+pub(crate) fn schedules_in(path: &Path, text: &str) -> Result<Vec<DeclaredSchedule>> {
+    let unreadable = |place| CliError::failed_to(Code::ScheduleFile, "read schedules").because(place);
+    let table = parse(path, text).map_err(unreadable)?;
+    if let Some((key, start)) = no_schedule(table.get_ref()) {
+        let place = format!("{}:{}: \"{key}\" is no schedule", path.display(), line_of(text, start));
+        return Err(unreadable(place).hint("nothing is read but sections [schedule.NAME]"));
+    }
+    let mut found = declared(table.get_ref(), path, text);
+    found.sort_by_key(|schedule| schedule.lines().section);
+    Ok(found)
+}
+
+/// Returns the first key that is no section of a schedule, and where it stands.
+fn no_schedule(table: &DeTable<'_>) -> Option<(String, usize)> {
+    for (section, value) in table {
+        let DeValue::Table(schedules) = value.get_ref() else {
+            return Some((section.get_ref().to_string(), section.span().start));
+        };
+        if section.get_ref() != SECTION {
+            return Some((section.get_ref().to_string(), section.span().start));
+        }
+        let is_none = |value: &Spanned<DeValue<'_>>| !matches!(value.get_ref(), DeValue::Table(_));
+        if let Some((key, _)) = schedules.iter().find(|(_, value)| is_none(value)) {
+            return Some((format!("{SECTION}.{}", key.get_ref()), key.span().start));
+        }
+    }
+    None
+}
+
+/// Reads the value of the only key of a text, as it stands in JSON.
+pub(super) fn json_value(text: &str) -> Option<Value> {
+    DeTable::parse(text).ok()?.get_ref().values().next().map(json_of)
+}
+
+/// Reads TOML, or returns where it is none and why.
+fn parse<'t>(path: &Path, text: &'t str) -> Result<Spanned<DeTable<'t>>, String> {
+    DeTable::parse(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(text, span.start));
+        format!("{}:{line}: {}", path.display(), error.message())
+    })
 }
 
 /// Writes the leaves of a table as whole keys, each with where in the text it stands.
@@ -88,9 +128,15 @@ fn declared(table: &DeTable<'_>, path: &Path, text: &str) -> Vec<DeclaredSchedul
     for (section, value) in table {
         let DeValue::Table(schedules) = value.get_ref() else { continue };
         for (name, value) in schedules.iter().filter(|_| &**section.get_ref() == SECTION) {
-            if let Value::Object(fields) = json_of(value) {
-                let line = line_of(text, name.span().start);
-                found.push(DeclaredSchedule::new(name.get_ref(), fields, path, line));
+            if let (DeValue::Table(keys), Value::Object(fields)) = (value.get_ref(), json_of(value)) {
+                let lines = Lines {
+                    section: line_of(text, name.span().start),
+                    keys: keys
+                        .keys()
+                        .map(|key| (key.get_ref().to_string(), line_of(text, key.span().start)))
+                        .collect(),
+                };
+                found.push(DeclaredSchedule::new(name.get_ref(), fields, path, lines));
             }
         }
     }
@@ -108,7 +154,10 @@ fn json_of(value: &Spanned<DeValue<'_>>) -> Value {
         DeValue::Datetime(instant) => Value::from(instant.to_string()),
         DeValue::Array(items) => items.iter().map(json_of).collect(),
         DeValue::Table(table) => {
-            table.iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect()
+            // As they stand in the text: arguments are kept to the letter.
+            let mut fields: Vec<_> = table.iter().collect();
+            fields.sort_by_key(|(key, _)| key.span().start);
+            fields.into_iter().map(|(key, value)| (key.get_ref().to_string(), json_of(value))).collect()
         }
     }
 }

@@ -1,61 +1,63 @@
 //! Schedules that the configuration file declares: `[schedule.NAME]`.
 
-use std::path::Path;
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use celeriac_control::ScheduleEntry;
-use celeriac_protocol::Timestamp;
-use celeriac_protocol::schedule::{Schedule, Zone};
-use serde_json::{Map, Value, json};
+use celeriac_protocol::schedule::Zone;
+use serde_json::{Map, Value};
 
-use super::{Origin, Period};
+use super::Origin;
 use crate::error::{CliError, Code, Result};
-use crate::suggest::did_you_mean;
+
+mod read;
+mod write;
+
+pub(crate) use read::{SectionFault, key_of};
+pub(crate) use write::written;
 
 /// The section whose own sections are schedules.
 pub(super) const SECTION: &str = "schedule";
-
-/// What a schedule may say, in the words of `schedule add`.
-const KNOWN: [&str; 24] = [
-    "when",
-    "task",
-    "args",
-    "kwargs",
-    "headers",
-    "queue",
-    "priority",
-    "expires",
-    "zone",
-    "except",
-    "start",
-    "end",
-    "enabled",
-    "one_off",
-    "description",
-    "owner",
-    "overlap",
-    "max_instances",
-    "catch_up",
-    "catch_up_window",
-    "coalesce",
-    "jitter",
-    "misfire_grace",
-    "anchor",
-];
 
 /// A schedule as the file declares it.
 #[derive(Clone, Debug)]
 pub(crate) struct DeclaredSchedule {
     name: String,
     fields: Map<String, Value>,
-    origin: Origin,
+    path: PathBuf,
+    lines: Lines,
+}
+
+/// In which lines of a file a section begins and its keys stand, from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// The section's own.
+    pub(crate) section: usize,
+    /// Those of its keys.
+    pub(crate) keys: BTreeMap<String, usize>,
+}
+
+impl Lines {
+    /// Returns the line of a key, or else the section's.
+    pub(crate) fn of(&self, key: Option<&str>) -> usize {
+        key.and_then(|key| self.keys.get(key)).copied().unwrap_or(self.section)
+    }
 }
 
 impl DeclaredSchedule {
     /// Takes what stands in a section.
-    pub(super) fn new(name: &str, fields: Map<String, Value>, path: &Path, line: usize) -> Self {
-        let origin = Origin::File { path: path.to_owned(), line };
-        Self { name: name.to_owned(), fields, origin }
+    pub(super) fn new(name: &str, fields: Map<String, Value>, path: &Path, lines: Lines) -> Self {
+        Self { name: name.to_owned(), fields, path: path.to_owned(), lines }
+    }
+
+    /// Returns its name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns where it stands in its file.
+    pub(crate) fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// Reads what it says; times that name no zone are read on the wall of its own, or else of a given one.
@@ -63,97 +65,45 @@ impl DeclaredSchedule {
     /// # Errors
     /// A key that nobody knows, or a value that it can't have.
     pub(crate) fn entry(&self, zone: &Zone) -> Result<ScheduleEntry> {
-        if let Some(unknown) = self.fields.keys().find(|key| !KNOWN.contains(&key.as_str())) {
-            let error = CliError::failed_to(Code::ConfigUnknownKey, "read configuration")
-                .because(format_args!("{}: unknown key \"{SECTION}.{}.{unknown}\"", self.origin, self.name));
-            return Err(match did_you_mean(unknown, KNOWN) {
-                Some(hint) => error.hint(hint),
-                None => error.hint(format!("there is: {}", KNOWN.join(", "))),
-            });
-        }
-        let zone = match self.fields.get("zone").and_then(Value::as_str) {
-            Some(name) => name.parse::<Zone>().map_err(|error| self.refuse("zone", &error))?,
-            None => zone.clone(),
+        self.read(zone).map_err(|fault| self.refusal(fault))
+    }
+
+    /// Does what [`DeclaredSchedule::entry`] does, for whoever tells faults in words of its own.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn read(&self, zone: &Zone) -> Result<ScheduleEntry, SectionFault> {
+        read::entry(&self.name, &self.fields, zone)
+    }
+
+    fn refusal(&self, fault: SectionFault) -> CliError {
+        let place = Origin::File { path: self.path.clone(), line: self.lines.of(fault.key.as_deref()) };
+        let named = fault.key.as_ref().map(|key| format!(".{key}")).unwrap_or_default();
+        let key = format!("{SECTION}.{}{named}", self.name);
+        let failed = |code| CliError::failed_to(code, "read configuration");
+        let error = match fault.is_unknown {
+            true => failed(Code::ConfigUnknownKey).because(format_args!("{place}: unknown key \"{key}\"")),
+            false => {
+                failed(Code::ConfigInvalidValue).because(format_args!("{place}: {key}: {}", fault.reason))
+            }
         };
-        let mut entry = Map::new();
-        entry.insert("name".to_owned(), json!(self.name));
-        entry.insert("zone".to_owned(), json!(zone.name()));
-        for (key, value) in &self.fields {
-            let (field, value) = self.field(key, value, &zone)?;
-            entry.insert(field.to_owned(), value);
+        match fault.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
         }
-        if let Some(count) = self.fields.get("catch_up").and_then(Value::as_u64) {
-            entry.insert("catch_up".to_owned(), json!("all"));
-            entry.insert("catch_up_limit".to_owned(), json!(count));
-        }
-        for needed in ["when", "task"] {
-            if !self.fields.contains_key(needed) {
-                return Err(self.refuse(needed, &"it is missing"));
-            }
-        }
-        serde_json::from_value(Value::Object(entry)).map_err(|error| {
-            CliError::failed_to(Code::ConfigInvalidValue, "read configuration")
-                .because(format_args!("{}: {SECTION}.{}: {error}", self.origin, self.name))
-        })
-    }
-
-    /// Returns the field of an entry that a key stands for, and its value in the entry's form.
-    fn field<'a>(&self, key: &'a str, value: &Value, zone: &Zone) -> Result<(&'a str, Value)> {
-        Ok(match key {
-            "when" => ("spec", value.clone()),
-            "except" => ("calendar", value.clone()),
-            "jitter" | "misfire_grace" | "catch_up_window" => (key, self.seconds(key, value)?),
-            "start" | "end" | "anchor" => {
-                let field = match key {
-                    "start" => "start_at",
-                    "end" => "end_at",
-                    _ => "anchor_at",
-                };
-                (field, self.instant(key, value, zone)?)
-            }
-            "expires" => match self.seconds(key, value) {
-                Ok(seconds) => ("expire_after", seconds),
-                Err(_) => ("expires_at", self.instant(key, value, zone)?),
-            },
-            key => (key, value.clone()),
-        })
-    }
-
-    fn seconds(&self, key: &str, value: &Value) -> Result<Value> {
-        let span = match value {
-            Value::String(text) => text.parse::<Period>().map(|span| span.0),
-            Value::Number(number) => {
-                let seconds = number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-                seconds.ok_or_else(|| "it is no span of time".to_owned())
-            }
-            _ => Err("write a span such as \"5m\"".to_owned()),
-        };
-        span.map(|span| json!(span.as_secs_f64())).map_err(|reason| self.refuse(key, &reason))
-    }
-
-    fn instant(&self, key: &str, value: &Value, zone: &Zone) -> Result<Value> {
-        let text = value.as_str().ok_or_else(|| self.refuse(key, &"write a date and time"))?;
-        let text = if text.len() == "2027-01-01".len() { format!("{text}T00:00") } else { text.to_owned() };
-        let clocked =
-            Schedule::parse_in(&format!("at {text}"), zone).map_err(|error| self.refuse(key, &error))?;
-        let due = clocked.next_after(Timestamp::from_micros(i64::MIN));
-        due.map(|due| json!(due.at.to_string()))
-            .ok_or_else(|| self.refuse(key, &"it lies beyond the calendar"))
-    }
-
-    fn refuse(&self, key: &str, reason: &dyn std::fmt::Display) -> CliError {
-        CliError::failed_to(Code::ConfigInvalidValue, "read configuration")
-            .because(format_args!("{}: {SECTION}.{}.{key}: {reason}", self.origin, self.name))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn declared(text: &str) -> DeclaredSchedule {
         let fields: Map<String, Value> = toml::from_str(text).unwrap();
-        DeclaredSchedule::new("nightly", fields, Path::new("celeriac.toml"), 3)
+        let keys = fields.keys().enumerate().map(|(i, key)| (key.clone(), i + 4)).collect();
+        DeclaredSchedule::new("nightly", fields, Path::new("celeriac.toml"), Lines { section: 3, keys })
     }
 
     #[test]
@@ -171,19 +121,37 @@ mod tests {
     }
 
     #[test]
+    fn what_toml_has_no_word_for_may_be_written_as_json() {
+        let text = "when = \"@daily\"\ntask = \"x\"\nargs = '[null, 12345678901234567890]'\n\
+                    expires = [\"90s\", \"2027-01-01\"]\ncatch_up = \"last\"\ncatch_up_limit = 7";
+        let entry = declared(text).entry(&Zone::UTC).map_err(|error| error.to_string()).unwrap();
+        assert_eq!(entry.args, "[null, 12345678901234567890]");
+        assert_eq!(entry.expire_after, Some(Duration::from_secs(90)));
+        assert_eq!(entry.expires_at, Some("2027-01-01T00:00Z".parse().unwrap()));
+        assert_eq!(entry.catch_up_limit, 7);
+    }
+
+    #[test]
     fn what_nobody_knows_or_is_missing_is_refused_by_its_place() {
         let refused = |text: &str| match declared(text).entry(&Zone::UTC) {
             Ok(entry) => panic!("{entry:?}"),
             Err(error) => (error.to_string(), error.advice().unwrap_or_default().to_owned()),
         };
         let (text, hint) = refused("when = \"@daily\"\ntask = \"report\"\nover_lap = \"skip\"");
-        assert!(text.contains("celeriac.toml:3: unknown key \"schedule.nightly.over_lap\""), "{text}");
+        assert!(text.contains("unknown key \"schedule.nightly.over_lap\""), "{text}");
         assert_eq!(hint, "did you mean `overlap`?");
-        assert!(refused("when = \"@daily\"").0.contains("schedule.nightly.task: it is missing"));
-        assert!(
-            refused("when = \"@daily\"\ntask = \"x\"\njitter = \"soon\"")
-                .0
-                .contains("schedule.nightly.jitter")
-        );
+        let (text, _) = refused("when = \"@daily\"");
+        assert!(text.contains("celeriac.toml:3: schedule.nightly.task: it is missing"), "{text}");
+        for (wrong, key) in [
+            ("jitter = \"soon\"", "jitter"),
+            ("expires = [true]", "expires"),
+            ("overlap = \"skp\"", "overlap"),
+            ("args = '{}'", "args"),
+            ("args = '[1'", "args"),
+            ("priority = 300", "priority"),
+        ] {
+            let (text, _) = refused(&format!("when = \"@daily\"\ntask = \"x\"\n{wrong}"));
+            assert!(text.contains(&format!("schedule.nightly.{key}: ")), "{wrong}: {text}");
+        }
     }
 }

@@ -154,6 +154,7 @@ impl From<SchedulesError> for CliError {
                 let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
                 Self::failed_to(Code::InvalidSchedule, format_args!("use schedule {name}")).because(faults)
             }
+            SchedulesError::TooMany { .. } => about(Code::ScheduleFile).hint("import them in parts"),
             SchedulesError::Unusable { .. } => about(Code::InvalidSchedule),
             SchedulesError::Unreadable(_) => about(Code::RecordCorrupt),
             SchedulesError::Store(source) => source.into(),

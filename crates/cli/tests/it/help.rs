@@ -28,6 +28,7 @@ const COMMANDS: &[&str] = &[
     "queues resume",
     "queues purge",
     "schedule",
+    "schedule export",
     "schedule import",
     "schedule list",
     "schedule show",

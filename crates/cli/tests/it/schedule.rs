@@ -2,4 +2,5 @@
 
 mod commands;
 mod explain;
+mod files;
 mod live;

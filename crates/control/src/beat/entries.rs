@@ -19,11 +19,15 @@ use crate::Environment;
 
 mod backfill;
 mod declared;
+mod import;
 mod run_now;
 mod validate;
 
 pub use backfill::Backfilled;
 pub use declared::{DeclaredDifference, Difference, FieldDifference, MergeStep};
+pub use import::{
+    EntriesImported, EntryImport, Existing, FieldChange, ImportStep, ImportedEntry, MAX_IMPORT,
+};
 pub use run_now::ManualRun;
 pub use validate::FieldFault;
 pub(crate) use validate::own_faults;
@@ -64,6 +68,12 @@ pub enum SchedulesError {
         name: String,
         /// What is wrong, field by field; at least one.
         faults: Vec<FieldFault>,
+    },
+    /// More entries than fit into one transaction.
+    #[error("import {count} schedules at once: {MAX_IMPORT} are allowed")]
+    TooMany {
+        /// How many there were.
+        count: usize,
     },
     /// No job can be made of an entry.
     #[error("make a job of schedule \"{name}\": {reason}")]

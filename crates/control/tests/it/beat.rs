@@ -5,6 +5,7 @@ mod editing;
 mod faults;
 mod firing;
 mod house;
+mod importing;
 mod outbox;
 mod policies;
 mod race;

@@ -80,7 +80,8 @@ struct Declaration {
     entry: Fields,
 }
 
-type Fields = BTreeMap<String, Box<RawValue>>;
+/// An entry field by field, each as JSON.
+pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
 
 /// An entry of the database that this app has declared.
 struct Stored {
@@ -290,7 +291,8 @@ fn merge_fields(stored: &mut Fields, before: &Fields, declared: &Fields) -> Vec<
     differences
 }
 
-fn fields_of(entry: &ScheduleEntry) -> Fields {
+/// Returns what an entry says, field by field.
+pub(super) fn fields_of(entry: &ScheduleEntry) -> Fields {
     // Only arguments that are no JSON can't be written; they are refused before.
     let text = serde_json::to_string(entry).unwrap_or_else(|_| "{}".to_owned());
     serde_json::from_str(&text).unwrap_or_default()

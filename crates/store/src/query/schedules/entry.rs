@@ -148,6 +148,15 @@ impl ScheduleEntry {
             misfire_grace: None,
         }
     }
+
+    /// Returns the entry with its arguments and headers written without blanks and line ends between their parts, which
+    /// mean nothing; so two that say the same can be compared. What is no JSON stays as it is.
+    #[must_use]
+    pub fn compacted(self) -> Self {
+        let [args, kwargs, headers] =
+            [&self.args, &self.kwargs, &self.headers].map(|json| form::compact(json));
+        Self { args, kwargs, headers, ..self }
+    }
 }
 
 /// An entry with what the platform knows of it besides.
