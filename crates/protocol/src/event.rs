@@ -51,6 +51,10 @@ pub struct JobFacts {
     pub parent_id: Option<JobId>,
     /// The group it belongs to.
     pub group: Option<String>,
+    /// The entry of the schedule that it comes from.
+    pub schedule: Option<String>,
+    /// When that was due.
+    pub schedule_due_at: Option<Timestamp>,
     /// When the message was made, where it says so.
     pub created_at: Option<Timestamp>,
     /// Not to run before.

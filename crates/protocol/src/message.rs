@@ -110,6 +110,8 @@ impl TaskMessage {
             root_id: self.root_id.clone(),
             parent_id: self.parent_id.clone(),
             group: self.group.clone(),
+            schedule: self.celeriac.schedule.clone(),
+            schedule_due_at: self.celeriac.due_at,
             ignore_result: self.ignore_result.unwrap_or(false),
             reply_to: self.reply_address(),
             created_at: self.celeriac.sent_at,

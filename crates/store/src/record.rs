@@ -23,6 +23,10 @@ pub struct JobSummary {
     pub priority: Option<u8>,
     /// The named argument `account_key`, as text.
     pub account_key: Option<String>,
+    /// The entry of the schedule that it comes from; it may have another name by now, or be gone.
+    pub schedule: Option<String>,
+    /// When that was due.
+    pub schedule_due_at: Option<Timestamp>,
     /// When its message was made, or it was first heard of.
     pub created_at: Timestamp,
     /// When it is due, while it waits for that; afterwards when it was to run at first.
@@ -97,6 +101,8 @@ impl JobRecord {
             root_id: self.root_id.clone(),
             parent_id: self.parent_id.clone(),
             group: None,
+            schedule: job.schedule.clone(),
+            schedule_due_at: job.schedule_due_at,
             ignore_result: false,
             reply_to: None,
             created_at: Some(job.created_at),

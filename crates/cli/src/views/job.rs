@@ -22,6 +22,10 @@ pub(crate) struct JobView {
     dead: bool,
     priority: Option<u8>,
     account_key: Option<String>,
+    /// The schedule that it comes from.
+    schedule: Option<String>,
+    /// When that was due.
+    schedule_due_at: Option<String>,
     progress: u8,
     progress_message: Option<String>,
     attempt: u32,
@@ -88,6 +92,8 @@ impl From<JobSummary> for JobView {
             dead: job.dead_lettered_at.is_some(),
             priority: job.priority,
             account_key: job.account_key,
+            schedule: job.schedule,
+            schedule_due_at: instant_or_none(job.schedule_due_at),
             progress: job.progress,
             progress_message: job.progress_message,
             attempt: job.attempt,
@@ -312,6 +318,7 @@ impl JobDetailView {
         facts.extend(optional("priority", job.priority.map(|priority| priority.to_string())));
         facts.extend(self.arguments());
         facts.extend(optional("account", job.account_key.clone()));
+        facts.extend(optional("schedule", self.schedule()));
         facts.extend(self.times(output, now));
         facts.extend(optional("expires", job.expires_at.clone()));
         facts.extend(optional("caused by", self.parent_id.clone()));
@@ -334,6 +341,15 @@ impl JobDetailView {
             (None, None) => String::new(),
         };
         format!("{word}{reason}")
+    }
+
+    fn schedule(&self) -> Option<String> {
+        let job = &self.job;
+        let name = job.schedule.as_ref()?;
+        Some(match &job.schedule_due_at {
+            Some(due_at) => format!("{name}, due {due_at}"),
+            None => name.clone(),
+        })
     }
 
     fn arguments(&self) -> Vec<(&'static str, String)> {

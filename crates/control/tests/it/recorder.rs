@@ -234,6 +234,8 @@ fn enqueued(id: &str) -> JobEvent {
         root_id: None,
         parent_id: None,
         group: None,
+        schedule: None,
+        schedule_due_at: None,
         ignore_result: false,
         reply_to: None,
         created_at: None,

@@ -96,6 +96,10 @@ pub struct Model {
     pub dead_lettered_at: Option<Micros>,
     /// Why it did, in one word.
     pub dead_reason: Option<String>,
+    /// The entry of the schedule that it comes from.
+    pub schedule: Option<String>,
+    /// When that was due.
+    pub schedule_due_at: Option<Micros>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -10,6 +10,7 @@ use crate::entity::attempt::{self, Word as OutcomeWord};
 use crate::entity::job::{self, Word};
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_PARTIAL_BYTES, MAX_RESULT_BYTES, kept_json, kept_text};
 use crate::micros::Micros;
+use crate::query::schedules::MAX_NAME_CHARS;
 
 /// What of a row the rules need to know: all that is short.
 #[derive(Clone, Debug, DerivePartialModel)]
@@ -272,6 +273,8 @@ impl JobState {
         self.row.account_key = Set(account_key(&facts.kwargs));
         self.row.root_id = Set(facts.root_id.as_ref().map(|id| id.as_str().to_owned()));
         self.row.parent_id = Set(facts.parent_id.as_ref().map(|id| id.as_str().to_owned()));
+        self.row.schedule = Set(schedule_name(facts));
+        self.row.schedule_due_at = Set(facts.schedule_due_at.map(Into::into));
         if let Some(created_at) = facts.created_at {
             self.now.created_at = created_at.into();
             self.row.created_at = Set(self.now.created_at);
@@ -522,8 +525,26 @@ fn first_facts(first: &JobEvent) -> job::ActiveModel {
         updated_at: Set(first.at.into()),
         run_delivery: Set(0),
         progress: Set(0),
+        ..of_schedule(facts)
+    }
+}
+
+/// Returns the columns of a job that comes from the schedule; the statements of others don't name them.
+fn of_schedule(facts: &JobFacts) -> job::ActiveModel {
+    if facts.schedule.is_none() {
+        return no_change();
+    }
+    job::ActiveModel {
+        schedule: Set(schedule_name(facts)),
+        schedule_due_at: Set(facts.schedule_due_at.map(Into::into)),
         ..no_change()
     }
+}
+
+/// Returns the entry's name, at most as long as one can be: it stands in an index.
+fn schedule_name(facts: &JobFacts) -> Option<String> {
+    let name = kept_text(facts.schedule.as_deref()?);
+    Some(name.chars().take(MAX_NAME_CHARS).collect())
 }
 
 /// Returns the named argument `account_key`, as text.

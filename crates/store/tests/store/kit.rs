@@ -60,6 +60,8 @@ pub(crate) fn facts(id: &str) -> JobFacts {
         root_id: None,
         parent_id: None,
         group: None,
+        schedule: None,
+        schedule_due_at: None,
         ignore_result: false,
         reply_to: None,
         created_at: None,

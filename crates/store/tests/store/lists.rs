@@ -12,6 +12,9 @@ async fn ten_jobs() -> TestDatabase {
     let mut events = Vec::new();
     let mut tell = |id: &str, seconds: i64, end: fn(&mut Story) -> &mut Story| {
         let mut facts = facts(id);
+        if id.starts_with("done") {
+            (facts.schedule, facts.schedule_due_at) = (Some("nightly".into()), Some(at(seconds)));
+        }
         if id.starts_with("other") {
             (facts.task, facts.job_type, facts.queue) = ("other.task".into(), "other".into(), "mail".into());
         }
@@ -69,6 +72,11 @@ async fn each_filter_shows_what_it_says() {
         (with_error("disk_"), vec!["failed"]),
         (JobFilter { worker: text("w1"), ..status("dead") }, vec!["dead"]),
         (JobFilter { account_key: text("nobody"), ..Default::default() }, vec![]),
+        (
+            JobFilter { schedule: text("nightly"), ..Default::default() },
+            vec!["done-4", "done-3", "done-2", "done-1"],
+        ),
+        (JobFilter { schedule: text("night"), ..Default::default() }, vec![]),
     ] {
         assert_eq!(ids(&db, filter.clone()).await, expected, "{filter:?}");
     }
@@ -148,6 +156,8 @@ async fn facts_read_back_from_a_record_are_those_that_were_told() {
         expires: Some(at(99)),
         root_id: parent.clone(),
         parent_id: parent,
+        schedule: Some("nightly".into()),
+        schedule_due_at: Some(at(7)),
         ..facts("a")
     };
     kit::record(&db, &Story::of(told.clone()).enqueued().events).await;

@@ -19,3 +19,20 @@ async fn tables_go_up_and_down_and_up_again_with_data_in_them() {
         assert_eq!(jobs::counts(db.reader(), None).await.unwrap().total(), 0);
     }
 }
+
+#[tokio::test]
+async fn jobs_stay_when_they_learn_of_their_schedule_and_when_they_forget_it() {
+    let db = kit::database().await;
+    let facts = celeriac_protocol::JobFacts { schedule: Some("nightly".into()), ..kit::facts("a") };
+    kit::record(&db, &Story::of(facts).enqueued().events).await;
+    let before = "m20261122_schedules";
+    for _ in 0..2 {
+        assert_eq!(
+            MIGRATIONS.down_to(&db, Some(before)).await.unwrap().last(),
+            Some(&"m20261123_job_schedules")
+        );
+        MIGRATIONS.up(&db, 0).await.unwrap();
+    }
+    let job = kit::find(&db, "a").await;
+    assert_eq!((job.summary.task.as_str(), job.summary.schedule), ("shop.scrape", None));
+}

@@ -141,6 +141,7 @@ async fn a_job_enqueued_again_under_its_id_shows_the_new_run_and_no_late_word_of
         job_type: "shop.report".into(),
         kwargs: raw(r#"{"account_key": "shop-2"}"#),
         max_retries: None,
+        schedule: Some("nightly".into()),
         ..said_at(5)
     };
     story.enqueued_again(other);
@@ -156,6 +157,7 @@ async fn a_job_enqueued_again_under_its_id_shows_the_new_run_and_no_late_word_of
     assert_eq!((job.status, job.generation, job.created_at), (JobStatus::Pending, 1, at(5)));
     assert_eq!((job.task.as_str(), job.job_type.as_str()), ("shop.report", "shop.report"));
     assert_eq!((job.account_key.as_deref(), job.max_retries), (Some("shop-2"), None));
+    assert_eq!(job.schedule.as_deref(), Some("nightly"));
     assert!(job.completed_at.is_none() && job.progress == 0 && job.progress_message.is_none());
     assert!(record.result.is_none() && record.partial.is_none());
     let again = told(story.started("w2").succeeded("2")).await;

@@ -34,6 +34,9 @@ pub(super) struct ListArgs {
     /// Only those with this account key
     #[arg(long, value_name = "KEY")]
     account: Option<String>,
+    /// Only those that this schedule has enqueued
+    #[arg(long, value_name = "NAME")]
+    schedule: Option<String>,
     /// Only those whose error has this text in it
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
@@ -69,6 +72,7 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
         queue: args.queue,
         worker: args.worker,
         account_key: args.account,
+        schedule: args.schedule,
         since: args.since.map(|when| when.back(now)),
         until: args.until.map(|when| when.back(now)),
         error_text: args.error,

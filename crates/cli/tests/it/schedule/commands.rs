@@ -94,7 +94,11 @@ fn past_due_times_without_a_job_are_found_and_made_up_for_once() {
     assert_eq!(rehearsed["due_at"].as_array().unwrap(), &due);
     assert!(bed.json(&["jobs", "list"]).is_empty(), "a rehearsal changes nothing");
     assert_eq!(bed.json(&past).remove(0)["due_at"].as_array().unwrap(), &due);
-    assert_eq!(bed.json(&["jobs", "list"]).len(), 2);
+    let jobs = bed.json(&["jobs", "list", "--schedule", "nightly"]);
+    assert_eq!(jobs.iter().map(|job| job["schedule_due_at"].clone()).rev().collect::<Vec<_>>(), due);
+    assert!(bed.json(&["jobs", "list", "--schedule", "other"]).is_empty());
+    let shown = bed.ok(&["jobs", "show", jobs[1]["id"].as_str().unwrap()]);
+    assert!(shown.contains("nightly, due 2026-03-30T00:30:00+00:00"), "{shown}");
     let again = bed.json(&past).remove(0);
     assert_eq!((again["due_at"].as_array().unwrap().len(), &again["had_jobs"]), (0, &Value::from(2)));
 }

@@ -35,6 +35,8 @@ pub struct JobFilter {
     pub worker: Option<String>,
     /// Only those with this account key.
     pub account_key: Option<String>,
+    /// Only those of the entry of the schedule that had this name when they were enqueued.
+    pub schedule: Option<String>,
     /// Only those made at or after this instant.
     pub since: Option<Timestamp>,
     /// Only those made before this instant.
@@ -111,6 +113,7 @@ fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>) -> Con
         .add_option(text(Column::Queue, &filter.queue))
         .add_option(text(Column::Worker, &filter.worker))
         .add_option(text(Column::AccountKey, &filter.account_key))
+        .add_option(text(Column::Schedule, &filter.schedule))
         .add_option(filter.since.map(|since| COLUMN.created_at.gte(Micros::from(since))))
         .add_option(filter.until.map(|until| COLUMN.created_at.lt(Micros::from(until))))
         .add_option(filter.error_text.as_deref().map(|text| has_error_text(backend, text)))
@@ -185,6 +188,8 @@ pub(super) struct Row {
     version: i64,
     priority: Option<i16>,
     account_key: Option<String>,
+    schedule: Option<String>,
+    schedule_due_at: Option<Micros>,
     created_at: Micros,
     scheduled_for: Option<Micros>,
     expires_at: Option<Micros>,
@@ -217,6 +222,8 @@ impl Row {
             status: self.status.into(),
             priority: self.priority.map(|priority| small(priority.into())),
             account_key: self.account_key,
+            schedule: self.schedule,
+            schedule_due_at: self.schedule_due_at.map(Into::into),
             created_at: self.created_at.into(),
             scheduled_for: self.scheduled_for.map(Into::into),
             expires_at: self.expires_at.map(Into::into),
@@ -250,6 +257,8 @@ impl From<job::Model> for Row {
             version: row.version,
             priority: row.priority,
             account_key: row.account_key,
+            schedule: row.schedule,
+            schedule_due_at: row.schedule_due_at,
             created_at: row.created_at,
             scheduled_for: row.scheduled_for,
             expires_at: row.expires_at,
