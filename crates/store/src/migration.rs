@@ -5,6 +5,7 @@ use celeriac_db::{Migration, MigrationSet};
 mod m20261122_jobs;
 mod m20261122_schedules;
 mod m20261122_workflows;
+mod m20261123_disabled_words;
 mod m20261123_job_schedules;
 
 /// The tables that this crate owns.
@@ -26,6 +27,11 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             name: "m20261123_job_schedules",
             up: m20261123_job_schedules::up,
             down: Some(m20261123_job_schedules::down),
+        },
+        Migration {
+            name: "m20261123_disabled_words",
+            up: m20261123_disabled_words::up,
+            down: Some(m20261123_disabled_words::down),
         },
     ],
 };

@@ -106,7 +106,7 @@ pub(crate) fn record(entry: ScheduleEntry, at: Timestamp) -> ScheduleRecord {
         enabled_at: at,
         origin: Origin::Operator,
         declared: None,
-        disabled_reason: None,
+        disabled: None,
         created_at: at,
         changed_at: at,
         revision: 0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use celeriac_protocol::Timestamp;
 use celeriac_store::query::schedules::{
-    Firing, FiringOutcome, OpenJob, Overlap, ScheduleRecord, ScheduleState,
+    Disabled, Firing, FiringOutcome, OpenJob, Overlap, ScheduleRecord, ScheduleState,
 };
 
 use super::message::job_id;
@@ -24,7 +24,7 @@ pub(super) struct Decision {
     /// Due times whose jobs have ended since they were last looked at.
     pub(super) closed: Vec<Timestamp>,
     /// Why the entry is switched off.
-    pub(super) disable: Option<String>,
+    pub(super) disable: Option<Disabled>,
 }
 
 /// Decides what comes of the due times of an entry.
@@ -67,7 +67,7 @@ pub(super) fn decide(
         ..state.clone()
     };
     let closed = open.iter().filter(|job| job.ended).map(|job| job.due_at).collect();
-    Ok(Decision { firings, state, closed, disable: ending.map(|ending| ending.to_string()) })
+    Ok(Decision { firings, state, closed, disable: ending.map(Ending::disabled) })
 }
 
 /// Leaves the last of several due times to an entry that runs once; returns the others beside.

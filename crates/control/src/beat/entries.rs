@@ -301,7 +301,7 @@ impl Schedules {
             enabled_at: now,
             origin,
             declared,
-            disabled_reason: None,
+            disabled: None,
             created_at: now,
             changed_at: now,
             revision: 0,
@@ -331,7 +331,7 @@ impl Schedules {
             record.enabled_at = now;
         }
         if entry.enabled {
-            record.disabled_reason = None;
+            record.disabled = None;
         }
         (record.changed_at, record.revision) = (now, record.revision + 1);
         let state = state_of(&record, &state, now)?;

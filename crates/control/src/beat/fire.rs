@@ -222,13 +222,11 @@ async fn move_on(tx: &DbTx, entries: Vec<Entry>, fired: &mut Fired) -> Result<()
     let (mut states, mut closed, mut ended) = (Vec::new(), Vec::new(), Vec::new());
     for Entry { id, record, decision, state } in entries {
         closed.extend(decision.closed.into_iter().map(|due_at| (id, due_at)));
-        if let (Some(record), Some(reason)) = (record, decision.disable) {
-            tracing::info!(schedule = record.entry.name, reason, "schedule was switched off");
-            ended.push(ScheduleRecord {
-                disabled_reason: Some(reason),
-                revision: record.revision + 1,
-                ..record
-            });
+        if let (Some(record), Some(disabled)) = (record, decision.disable) {
+            let (name, reason) = (&record.entry.name, &disabled.detail);
+            tracing::info!(schedule = name, reason, "schedule was switched off");
+            let revision = record.revision + 1;
+            ended.push(ScheduleRecord { disabled: Some(disabled), revision, ..record });
         }
         if decision.state != state {
             states.push((id, decision.state));

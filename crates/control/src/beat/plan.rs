@@ -8,7 +8,7 @@ use celeriac_protocol::schedule::{
     self, Calendar, ClockStep, Count, Due, Life, Policy, Schedule, Skipped, Timetable, Zone, due_times,
 };
 use celeriac_store::query::schedules::{
-    CatchUp, Firing, FiringOutcome, ScheduleEntry, ScheduleRecord, ScheduleState,
+    CatchUp, Disabled, DisabledReason, Firing, FiringOutcome, ScheduleEntry, ScheduleRecord, ScheduleState,
 };
 
 /// What of an entry is due by now.
@@ -38,6 +38,19 @@ pub(super) enum Ending {
     /// Its schedule has no due time any more.
     #[default]
     NeverDue,
+}
+
+impl Ending {
+    /// Returns what is kept of it.
+    pub(super) fn disabled(self) -> Disabled {
+        let reason = match self {
+            Self::HasRun => DisabledReason::HasRun,
+            Self::End(_) => DisabledReason::Ended,
+            Self::Expired(_) => DisabledReason::Expired,
+            Self::NeverDue => DisabledReason::NeverDue,
+        };
+        Disabled { reason, detail: self.to_string() }
+    }
 }
 
 impl fmt::Display for Ending {

@@ -94,6 +94,9 @@ pub struct Model {
     /// Why it was switched off by itself.
     #[sea_orm(column_type = "Text", nullable)]
     pub disabled_reason: Option<String>,
+    /// The same in one word.
+    #[sea_orm(column_type = "String(StringLen::N(16))", nullable)]
+    pub disabled_word: Option<String>,
     /// When it was made.
     pub created_at: Micros,
     /// When somebody changed it.

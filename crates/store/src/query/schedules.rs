@@ -14,8 +14,8 @@ mod rows;
 pub use bulk::add_many;
 pub use edit::{add, change, firings_between, lock, remove, save_state};
 pub use entry::{
-    CatchUp, DEFAULT_CATCH_UP, Firing, FiringOutcome, MAX_CATCH_UP, MAX_NAME_CHARS, Origin, Overlap,
-    ScheduleEntry, ScheduleRecord, ScheduleState, UnknownWord, Unreadable,
+    CatchUp, DEFAULT_CATCH_UP, Disabled, DisabledReason, Firing, FiringOutcome, MAX_CATCH_UP, MAX_NAME_CHARS,
+    Origin, Overlap, ScheduleEntry, ScheduleRecord, ScheduleState, UnknownWord, Unreadable,
 };
 pub use fire::{
     Cancels, LockedEntry, OpenJob, add_firings, close_firings, disable, fail_firings, forget_cancels,

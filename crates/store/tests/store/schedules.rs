@@ -6,14 +6,14 @@ use std::time::Duration;
 use celeriac_db::testing::TestDatabase;
 use celeriac_protocol::Timestamp;
 use celeriac_store::query::schedules::{
-    self, CatchUp, Firing, FiringOutcome, Origin, Overlap, ScheduleEntry, ScheduleFilter, ScheduleRecord,
-    ScheduleState,
+    self, CatchUp, Disabled, DisabledReason, Firing, FiringOutcome, Origin, Overlap, ScheduleEntry,
+    ScheduleFilter, ScheduleRecord, ScheduleState,
 };
 use tokio::sync::oneshot;
 
 use crate::kit::{self, Story, at, write};
 
-fn record(name: &str) -> ScheduleRecord {
+pub(crate) fn record(name: &str) -> ScheduleRecord {
     ScheduleRecord {
         id: 0,
         uid: format!("uid-{name}"),
@@ -21,18 +21,18 @@ fn record(name: &str) -> ScheduleRecord {
         enabled_at: at(0),
         origin: Origin::Operator,
         declared: None,
-        disabled_reason: None,
+        disabled: None,
         created_at: at(0),
         changed_at: at(0),
         revision: 0,
     }
 }
 
-fn waking(seconds: i64) -> ScheduleState {
+pub(crate) fn waking(seconds: i64) -> ScheduleState {
     ScheduleState { wake_at: Some(at(seconds)), next_due_at: Some(at(seconds)), ..ScheduleState::default() }
 }
 
-async fn add(db: &TestDatabase, record: ScheduleRecord, state: ScheduleState) -> i64 {
+pub(crate) async fn add(db: &TestDatabase, record: ScheduleRecord, state: ScheduleState) -> i64 {
     let added = write(db, async move |tx| schedules::add(tx, &record, &state).await).await;
     added.expect("the name is free")
 }
@@ -99,7 +99,7 @@ async fn an_entry_reads_back_as_it_was_added_and_changed() {
     assert_eq!((read.record.unwrap(), read.state), (told.clone(), state));
     let changed = ScheduleRecord {
         entry: ScheduleEntry { queue: None, name: "other".into(), ..told.entry.clone() },
-        disabled_reason: Some("it has ended".into()),
+        disabled: Some(Disabled { reason: DisabledReason::Ended, detail: "it has ended".into() }),
         revision: 1,
         ..told
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_protocol::Timestamp;
-use celeriac_store::query::schedules::{self, ScheduleFilter, ScheduleSummary, server_time};
+use celeriac_store::query::schedules::{self, DisabledReason, ScheduleFilter, ScheduleSummary, server_time};
 
 use super::finding::Finding;
 use crate::error::Result;
@@ -46,8 +46,8 @@ pub(super) async fn check(platform: &Platform, now: Timestamp) -> Result<Finding
         return Ok(Finding::warning(CHECK, format!("the last due time came to nothing: {names}"), hint));
     }
     let orphaned = |summary: &ScheduleSummary| {
-        let reason = summary.record.as_ref().ok().and_then(|record| record.disabled_reason.as_deref());
-        reason.is_some_and(|reason| reason.ends_with("any more") && reason.contains("regist"))
+        let disabled = summary.record.as_ref().ok().and_then(|record| record.disabled.as_ref());
+        disabled.is_some_and(|disabled| disabled.reason == DisabledReason::TaskGone)
     };
     if let Some(names) = named(&page.schedules, orphaned) {
         let hint = "remove them with `schedule remove`, or bring the task back";

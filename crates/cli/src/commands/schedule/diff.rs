@@ -62,7 +62,7 @@ pub(crate) fn step(step: &MergeStep) -> (&'static str, Option<String>) {
         MergeStep::Add => ("add", None),
         MergeStep::Change => ("change", None),
         MergeStep::Keep => ("keep", None),
-        MergeStep::SwitchOff(reason) => ("switch_off", Some((*reason).to_owned())),
+        MergeStep::SwitchOff(reason) => ("switch_off", Some(reason.as_str().to_owned())),
         MergeStep::NameTaken => {
             ("name_taken", Some("another schedule, which is not declared here, has the name".to_owned()))
         }

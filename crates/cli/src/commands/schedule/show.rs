@@ -154,8 +154,8 @@ impl Shown {
         add("owner", (!entry.owner.is_empty()).then(|| entry.owner.clone()));
         add("from", Some(self.origin()));
         add(
-            "off since",
-            self.record.disabled_reason.as_ref().map(|reason| output.paint(Paint::Warning, reason)),
+            "off, since",
+            self.record.disabled.as_ref().map(|disabled| output.paint(Paint::Warning, &disabled.detail)),
         );
         add("error", self.last_error.as_ref().map(|error| output.paint(Paint::Bad, error)));
         lines

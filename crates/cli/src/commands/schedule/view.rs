@@ -29,7 +29,10 @@ pub(super) struct ScheduleView {
     last_lateness_seconds: Option<f64>,
     total_run_count: u64,
     last_error: Option<String>,
-    disabled_reason: Option<String>,
+    /// Why it was switched off by itself, in one word.
+    disabled_reason: Option<&'static str>,
+    /// The same for people.
+    disabled_detail: Option<String>,
     queue: Option<String>,
     owner: String,
     description: String,
@@ -68,7 +71,8 @@ impl ScheduleView {
             words,
             zone: Some(entry.zone),
             enabled: entry.enabled,
-            disabled_reason: record.disabled_reason.clone(),
+            disabled_reason: record.disabled.as_ref().map(|disabled| disabled.reason.as_str()),
+            disabled_detail: record.disabled.as_ref().map(|disabled| disabled.detail.clone()),
             queue: entry.queue,
             owner: entry.owner,
             description: entry.description,
@@ -96,6 +100,7 @@ impl ScheduleView {
             total_run_count: state.total_run_count,
             last_error: state.last_error.clone().or(reason),
             disabled_reason: None,
+            disabled_detail: None,
             queue: None,
             owner: String::new(),
             description: String::new(),
@@ -135,7 +140,7 @@ impl ScheduleView {
         [
             Cell::painted(Paint::Strong, &self.name),
             Cell::new(&self.words),
-            Cell::painted(self.paint(), self.state),
+            Cell::painted(self.paint(), self.state_for_people()).exactly(self.state),
             next_at.map_or_else(never, |at| relative(at).exactly(at.to_string())),
             next_at
                 .map_or_else(never, |at| Cell::painted(Paint::Faint, local(at, zone)).exactly(zone.name())),
@@ -151,9 +156,20 @@ impl ScheduleView {
     pub(super) fn paint(&self) -> Paint {
         match self.state {
             "on" => Paint::Good,
+            "off" if matches!(self.disabled_reason, Some("task_gone" | "undeclared" | "other")) => {
+                Paint::Warning
+            }
             "off" => Paint::Faint,
             "overdue" => Paint::Warning,
             _ => Paint::Bad,
+        }
+    }
+
+    /// Returns its state, and why it is off where nobody has switched it off.
+    fn state_for_people(&self) -> String {
+        match self.disabled_reason {
+            Some(reason) if !self.enabled => format!("{}, {}", self.state, reason.replace('_', " ")),
+            _ => self.state.to_owned(),
         }
     }
 

@@ -5,17 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use celeriac_db::DbTx;
 use celeriac_protocol::RawValue;
-use celeriac_store::query::schedules::{self, Origin, ScheduleEntry, ScheduleRecord};
+use celeriac_store::query::schedules::{
+    self, Disabled, DisabledReason, Origin, ScheduleEntry, ScheduleRecord,
+};
 use sea_orm::ConnectionTrait;
 use serde::{Deserialize, Serialize};
 
 use super::{FieldFault, Schedules, SchedulesError};
-
-/// Why an entry was switched off whose declaration is not there any more.
-const UNDECLARED: &str = "nothing declares it any more";
-
-/// Why an entry was switched off whose task is not there any more.
-const TASK_GONE: &str = "its task is not registered any more";
 
 /// How a declared entry and the one in the database compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +34,7 @@ pub enum MergeStep {
     /// It stays as it is; there are edits to be told of.
     Keep,
     /// It is switched off, for this reason.
-    SwitchOff(&'static str),
+    SwitchOff(DisabledReason),
     /// It stays as it is: an entry that this app has not declared has the name.
     NameTaken,
     /// It stays as it is: what is declared can't be.
@@ -177,7 +173,9 @@ impl Schedules {
                 compared.push((DeclaredDifference { name, step, fields }, write));
             }
         }
-        compared.extend(stored.into_values().filter_map(|stored| switch_off(stored.record, UNDECLARED)));
+        compared.extend(
+            stored.into_values().filter_map(|stored| switch_off(stored.record, DisabledReason::Undeclared)),
+        );
         Ok(compared)
     }
 
@@ -203,12 +201,13 @@ impl Schedules {
     fn join(&self, stored: Stored, declaration: &Declaration) -> (MergeStep, Vec<FieldDifference>, Write) {
         let Stored { mut record, declaration: before } = stored;
         if before.known && !declaration.known {
-            let Some((difference, write)) = switch_off(record, TASK_GONE) else {
+            let Some((difference, write)) = switch_off(record, DisabledReason::TaskGone) else {
                 return (MergeStep::Keep, Vec::new(), Write::Nothing);
             };
             return (difference.step, difference.fields, write);
         }
-        if matches!(record.disabled_reason.as_deref(), Some(UNDECLARED | TASK_GONE)) {
+        let reason = record.disabled.as_ref().map(|disabled| disabled.reason);
+        if matches!(reason, Some(DisabledReason::Undeclared | DisabledReason::TaskGone)) {
             // Nobody has switched it off but a merge.
             record.entry.enabled = true;
         }
@@ -219,7 +218,7 @@ impl Schedules {
                 FieldFault { field: "name", reason: "it can't be joined with what is stored".to_owned() };
             return (MergeStep::Refuse(vec![fault]), fields, Write::Nothing);
         };
-        let revived = record.disabled_reason.is_some() && merged.enabled;
+        let revived = record.disabled.is_some() && merged.enabled;
         let takes_over = fields.iter().any(|field| field.why == Difference::Declared) || revived;
         let faults = if takes_over { self.check(&merged) } else { Vec::new() };
         if !faults.is_empty() {
@@ -257,14 +256,23 @@ async fn stored(
     Ok(stored)
 }
 
+/// Says to people why a merge switches an entry off.
+fn detail(reason: DisabledReason) -> &'static str {
+    match reason {
+        DisabledReason::TaskGone => "its task is not registered any more",
+        _ => "nothing declares it any more",
+    }
+}
+
 /// Switches an entry off, where it is not off already.
-fn switch_off(record: ScheduleRecord, reason: &'static str) -> Option<(DeclaredDifference, Write)> {
+fn switch_off(record: ScheduleRecord, reason: DisabledReason) -> Option<(DeclaredDifference, Write)> {
     if !record.entry.enabled {
         return None;
     }
     let name = record.entry.name.clone();
     let entry = ScheduleEntry { enabled: false, ..record.entry.clone() };
-    let off = ScheduleRecord { entry, disabled_reason: Some(reason.to_owned()), ..record };
+    let disabled = Some(Disabled { reason, detail: detail(reason).to_owned() });
+    let off = ScheduleRecord { entry, disabled, ..record };
     let difference = DeclaredDifference { name, step: MergeStep::SwitchOff(reason), fields: Vec::new() };
     Some((difference, Write::Change(Box::new(off))))
 }

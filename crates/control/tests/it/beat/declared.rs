@@ -2,7 +2,7 @@
 
 use celeriac_control::{App, AppError, Difference, Environment, MergeStep, Schedules};
 use celeriac_engine::{Registry, task};
-use celeriac_store::query::schedules::{Origin, ScheduleEntry};
+use celeriac_store::query::schedules::{DisabledReason, Origin, ScheduleEntry};
 
 use super::house::{House, MINUTE, at, entry};
 
@@ -81,15 +81,17 @@ async fn an_entry_that_an_operator_switched_off_stays_off() {
 async fn what_is_declared_no_more_is_switched_off_and_comes_back_with_its_declaration() {
     let (house, schedules) = house().await;
     merge(&schedules, vec![entry("a", "every 5m"), entry("b", "every 5m")]).await;
-    let gone = MergeStep::SwitchOff("nothing declares it any more");
+    let gone = MergeStep::SwitchOff(DisabledReason::Undeclared);
     assert_eq!(merge(&schedules, vec![entry("a", "every 5m")]).await, [("b".to_owned(), gone)]);
     let record = house.record("b").await;
-    assert_eq!(record.disabled_reason.as_deref(), Some("nothing declares it any more"));
+    let disabled = record.disabled.unwrap();
+    assert_eq!(disabled.reason, DisabledReason::Undeclared);
+    assert_eq!(disabled.detail, "nothing declares it any more");
     assert!(merge(&schedules, vec![entry("a", "every 5m")]).await.is_empty(), "it is told once");
     let both = vec![entry("a", "every 5m"), entry("b", "every 5m")];
     assert_eq!(merge(&schedules, both).await, [("b".to_owned(), MergeStep::Change)]);
     let record = house.record("b").await;
-    assert_eq!((record.entry.enabled, record.disabled_reason), (true, None));
+    assert_eq!((record.entry.enabled, record.disabled), (true, None));
 }
 
 #[tokio::test]
@@ -116,7 +118,7 @@ async fn an_entry_whose_task_is_gone_is_switched_off() {
     let (_, without) = super::house::client_without_tasks(&house).await;
     let schedules = Schedules::new(&Environment::new(house.db.database().clone(), without));
     let declared = vec![entry("a", "every 5m"), ScheduleEntry::new("python", "python.only", "every 5m")];
-    let gone = MergeStep::SwitchOff("its task is not registered any more");
+    let gone = MergeStep::SwitchOff(DisabledReason::TaskGone);
     assert_eq!(merge(&schedules, declared).await, [("a".to_owned(), gone)]);
     assert!(house.record("python").await.entry.enabled, "nobody here ever knew its task");
 }

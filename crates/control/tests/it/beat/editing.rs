@@ -134,7 +134,7 @@ async fn an_entry_that_ended_by_itself_can_be_switched_on_again() {
     let id = add(&schedules, ScheduleEntry { one_off: true, ..entry("a", "every 5m") }).await;
     house.advance(5 * MINUTE).await;
     let on = schedules.enable("a").await.unwrap();
-    assert_eq!((on.record.unwrap().disabled_reason, on.state.next_due_at), (None, Some(at(600))));
+    assert_eq!((on.record.unwrap().disabled, on.state.next_due_at), (None, Some(at(600))));
     house.advance(5 * MINUTE).await;
     assert_eq!(house.story(id).await, [(300, Fired), (600, Fired)]);
 }

@@ -2,7 +2,9 @@
 
 use celeriac_protocol::{JobId, JobStatus};
 use celeriac_store::query::jobs;
-use celeriac_store::query::schedules::{CatchUp, Firing, FiringOutcome, ScheduleEntry};
+use celeriac_store::query::schedules::{
+    CatchUp, Disabled, DisabledReason, Firing, FiringOutcome, ScheduleEntry,
+};
 
 use super::house::{HOUR, House, MINUTE, SECOND, at, entry, number};
 
@@ -105,12 +107,14 @@ async fn an_entry_that_runs_once_is_switched_off_after_its_run() {
     let id = house.add(ScheduleEntry { one_off: true, ..entry("a", "every 5m") }).await;
     let clocked = house.add(entry("b", "at 2026-01-01T00:05:00Z")).await;
     house.advance(5 * MINUTE).await;
-    for (name, id, reason) in
-        [("a", id, "it was to run once, and has"), ("b", clocked, "its schedule has no further due time")]
-    {
+    for (name, id, reason, detail) in [
+        ("a", id, DisabledReason::HasRun, "it was to run once, and has"),
+        ("b", clocked, DisabledReason::NeverDue, "its schedule has no further due time"),
+    ] {
         assert_eq!(house.story(id).await, [(300, FiringOutcome::Fired)]);
         let record = house.record(name).await;
-        assert_eq!((record.entry.enabled, record.disabled_reason.as_deref()), (false, Some(reason)));
+        let disabled = Disabled { reason, detail: detail.to_owned() };
+        assert_eq!((record.entry.enabled, record.disabled), (false, Some(disabled)));
         let state = house.state(name).await;
         assert_eq!((state.wake_at, state.next_due_at, state.total_run_count), (None, None, 1));
     }
@@ -133,9 +137,12 @@ async fn an_entry_fires_between_its_start_and_its_end_and_is_switched_off_then()
     use FiringOutcome::Fired;
     assert_eq!(house.story(ends).await, [(600, Fired), (900, Fired)]);
     assert_eq!(house.story(expires).await, [(600, Fired), (900, Fired)]);
-    let reason = async |name| house.record(name).await.disabled_reason.unwrap();
-    assert_eq!(reason("ends").await, "it is not due after its end, 2026-01-01T00:15:00+00:00");
-    assert_eq!(reason("expires").await, "it has expired, at 2026-01-01T00:16:40+00:00");
+    let check = async |name, reason, detail: &str| {
+        let disabled = house.record(name).await.disabled.unwrap();
+        assert_eq!((disabled.reason, &*disabled.detail), (reason, detail));
+    };
+    check("ends", DisabledReason::Ended, "it is not due after its end, 2026-01-01T00:15:00+00:00").await;
+    check("expires", DisabledReason::Expired, "it has expired, at 2026-01-01T00:16:40+00:00").await;
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ impl House {
             enabled_at: now,
             origin: Origin::Operator,
             declared: None,
-            disabled_reason: None,
+            disabled: None,
             created_at: now,
             changed_at: now,
             revision: 0,

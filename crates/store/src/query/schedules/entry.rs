@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 mod form;
 mod words;
 
-pub use words::{CatchUp, FiringOutcome, Origin, Overlap, UnknownWord};
+pub use words::{CatchUp, DisabledReason, FiringOutcome, Origin, Overlap, UnknownWord};
 
 /// What is to be enqueued, and when: all that people say of an entry of the schedule.
 ///
@@ -174,14 +174,23 @@ pub struct ScheduleRecord {
     pub origin: Origin,
     /// What its declaration said last, as JSON.
     pub declared: Option<String>,
-    /// Why it was switched off by itself.
-    pub disabled_reason: Option<String>,
+    /// Why it was switched off by itself; absent where somebody has done so.
+    pub disabled: Option<Disabled>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When somebody changed it.
     pub changed_at: Timestamp,
     /// How often it was changed.
     pub revision: i64,
+}
+
+/// Why an entry was switched off by itself, as a word for programs and a text for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disabled {
+    /// The word.
+    pub reason: DisabledReason,
+    /// The text, which names instants.
+    pub detail: String,
 }
 
 /// Where an entry stands.

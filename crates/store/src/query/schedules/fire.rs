@@ -10,7 +10,9 @@ use sea_orm::{
     QueryOrder, QueryResult, QuerySelect, QueryTrait,
 };
 
-use super::rows::{cancels_from, firing_row, record_from, state_from, state_row};
+use super::rows::{
+    cancels_from, disabled_text, disabled_word, firing_row, record_from, state_from, state_row,
+};
 use super::{Firing, FiringOutcome, ScheduleRecord, ScheduleState, Unreadable};
 use crate::StoreError;
 use crate::entity::{firing, job, schedule, schedule_state};
@@ -285,7 +287,8 @@ pub async fn disable(tx: &DbTx, records: &[ScheduleRecord]) -> Result<(), StoreE
     for record in records {
         let change = schedule::Entity::update_many()
             .col_expr(schedule::Column::Enabled, Expr::value(false))
-            .col_expr(schedule::Column::DisabledReason, Expr::value(record.disabled_reason.clone()))
+            .col_expr(schedule::Column::DisabledReason, Expr::value(disabled_text(record)))
+            .col_expr(schedule::Column::DisabledWord, Expr::value(disabled_word(record)))
             .col_expr(schedule::Column::Revision, Expr::value(record.revision))
             .filter(schedule::Column::Id.eq(record.id));
         change.exec(tx).await.map_err(StoreError::doing("switch off schedules"))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use celeriac_protocol::Timestamp;
 use sea_orm::ActiveValue::{self, Set};
 
-use super::{Firing, ScheduleEntry, ScheduleRecord, ScheduleState, Unreadable};
+use super::{Disabled, DisabledReason, Firing, ScheduleEntry, ScheduleRecord, ScheduleState, Unreadable};
 use crate::entity::{firing, schedule, schedule_state};
 use crate::micros::Micros;
 
@@ -55,11 +55,22 @@ pub(super) fn entry_row(record: &ScheduleRecord, id: ActiveValue<i64>) -> schedu
         misfire_grace: Set(entry.misfire_grace.map(length)),
         origin: Set(record.origin.to_string()),
         declared: Set(record.declared.clone()),
-        disabled_reason: Set(record.disabled_reason.clone()),
+        disabled_reason: Set(disabled_text(record)),
+        disabled_word: Set(disabled_word(record).map(str::to_owned)),
         created_at: Set(record.created_at.into()),
         changed_at: Set(record.changed_at.into()),
         revision: Set(record.revision),
     }
+}
+
+/// Returns the text that says why an entry was switched off.
+pub(super) fn disabled_text(record: &ScheduleRecord) -> Option<String> {
+    record.disabled.as_ref().map(|disabled| disabled.detail.clone())
+}
+
+/// Returns the word that says why an entry was switched off.
+pub(super) fn disabled_word(record: &ScheduleRecord) -> Option<&'static str> {
+    record.disabled.as_ref().map(|disabled| disabled.reason.as_str())
 }
 
 /// Reads an entry's row.
@@ -68,6 +79,10 @@ pub(super) fn record_from(row: schedule::Model) -> Result<ScheduleRecord, Unread
     let overlap = word(&row.overlap).map_err(|reason| unreadable("overlap", reason))?;
     let catch_up = word(&row.catch_up).map_err(|reason| unreadable("catch_up", reason))?;
     let origin = word(&row.origin).map_err(|reason| unreadable("origin", reason))?;
+    // A newer version's word is not known here; its text is there all the same.
+    let reason = row.disabled_word.as_deref().and_then(|word| word.parse().ok());
+    let reason = reason.unwrap_or(DisabledReason::Other);
+    let disabled = row.disabled_reason.clone().map(|detail| Disabled { reason, detail });
     let priority = row.priority.map(u8::try_from).transpose();
     let priority = priority.map_err(|error| unreadable("priority", error.to_string()))?;
     let entry = ScheduleEntry {
@@ -106,7 +121,7 @@ pub(super) fn record_from(row: schedule::Model) -> Result<ScheduleRecord, Unread
         enabled_at: row.enabled_at.into(),
         origin,
         declared: row.declared,
-        disabled_reason: row.disabled_reason,
+        disabled,
         created_at: row.created_at.into(),
         changed_at: row.changed_at.into(),
         revision: row.revision,

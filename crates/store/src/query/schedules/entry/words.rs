@@ -103,6 +103,26 @@ words! {
 }
 
 words! {
+    /// Why an entry was switched off by itself.
+    DisabledReason, "has_run, ended, expired, never_due, undeclared, task_gone, other" {
+        /// It was to run once, and has.
+        HasRun = "has_run",
+        /// Its end has passed, or the next due time lies behind it.
+        Ended = "ended",
+        /// It has expired, or will have by the next due time.
+        Expired = "expired",
+        /// Its schedule has no due time any more.
+        NeverDue = "never_due",
+        /// Nothing declares it any more.
+        Undeclared = "undeclared",
+        /// Its task is not registered any more.
+        TaskGone = "task_gone",
+        /// As its text says: a version before these words has written it, or a newer one.
+        Other = "other",
+    }
+}
+
+words! {
     /// What came of a due time.
     FiringOutcome, "fired, skipped_overlap, missed, failed, manual, backfill" {
         /// Its job was enqueued.
