@@ -16,7 +16,6 @@ mod readiness;
 mod run;
 mod service;
 mod shutdown;
-mod suggest;
 mod values;
 mod views;
 

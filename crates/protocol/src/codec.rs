@@ -19,6 +19,35 @@ use fields::PartlyKnown;
 /// How many bytes of arguments are shown in `argsrepr` and `kwargsrepr`, as in Celery.
 const REPR_BYTES: usize = 1024;
 
+/// The headers that the encoder writes by itself, in its order: Celery's, kombu's and ours.
+const OWN_HEADERS: [&str; 19] = [
+    "lang",
+    "task",
+    "id",
+    "shadow",
+    "eta",
+    "expires",
+    "group",
+    "group_index",
+    "retries",
+    "timelimit",
+    "root_id",
+    "parent_id",
+    "argsrepr",
+    "kwargsrepr",
+    "origin",
+    "ignore_result",
+    "replaced_task_nesting",
+    "compression",
+    "celeriac",
+];
+
+/// Says whether a header of this name is written for every message, so that nobody may set it beside. Celery's stamps
+/// are whoever's sends them.
+pub fn is_own_header(name: &str) -> bool {
+    OWN_HEADERS.contains(&name)
+}
+
 /// Why a message can't be read. It goes whole to the dead letters; the worker goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
@@ -600,6 +629,21 @@ mod tests {
         let message = TaskMessage::decode(&envelope(headers, "[[],{},{}]")).unwrap();
         assert_eq!(message.celeriac.generation, 2);
         assert!(message.encode().content.headers.contains(r#""v":9,"generation":2,"later":{"a": 1}"#));
+    }
+
+    #[test]
+    fn every_header_that_is_written_is_known_to_be_our_own() {
+        let compression = Some(Compression::Zlib);
+        let form = BodyForm { compression, ..BodyForm::default() };
+        let message =
+            TaskMessage { form, ..TaskMessage::new(JobId::parse("a").unwrap(), "t", Arguments::default()) };
+        let written = message.encode().content.headers;
+        let written: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&written).unwrap();
+        let stamps = ["stamped_headers", "stamps"];
+        let own: Vec<&str> =
+            written.keys().map(String::as_str).filter(|name| !stamps.contains(name)).collect();
+        assert_eq!(own, OWN_HEADERS);
+        assert!(is_own_header("celeriac") && !stamps.iter().any(|name| is_own_header(name)));
     }
 
     #[test]

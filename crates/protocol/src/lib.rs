@@ -15,13 +15,14 @@ mod result;
 mod retry;
 pub mod schedule;
 mod status;
+pub mod suggest;
 mod text;
 
 pub use address::{Address, AddressError};
 pub use body::{AcceptContent, AcceptError, BodyForm, Compression, EncodeError, MAX_BODY_BYTES, Serializer};
 pub use canvas::{CanBeSent, CanvasError, Destination, Following, MAX_SIGNATURES};
 pub use clock::{Clock, Timestamp, WhenReached};
-pub use codec::DecodeError;
+pub use codec::{DecodeError, is_own_header};
 pub use error::{ErrorKind, JobError};
 pub use event::{JobEvent, JobFacts, JobVersion, RecordLevel, ReplyTo, What};
 pub use ids::{IdError, JobId};

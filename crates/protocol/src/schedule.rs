@@ -27,7 +27,6 @@ mod interval;
 mod plan;
 mod rules;
 mod solar;
-mod suggest;
 mod text;
 mod zone;
 

@@ -1,6 +1,7 @@
 //! `config`: the settings in force, the commented defaults, the file.
 
 use celeriac_control::AppParts;
+use celeriac_protocol::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +12,6 @@ use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Output, Paint, Table};
-use crate::suggest::did_you_mean;
 
 /// Arguments of `config`.
 #[derive(Args, Debug)]

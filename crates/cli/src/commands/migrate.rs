@@ -2,6 +2,7 @@
 
 use celeriac_db::{MigrationSet, MigrationState};
 use celeriac_protocol::Timestamp;
+use celeriac_protocol::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -10,7 +11,6 @@ use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, ago};
 use crate::platform::{migrate, migration_lines, open_bare, open_to_look};
-use crate::suggest::did_you_mean;
 use crate::views::instant;
 
 /// Arguments of `migrate`.

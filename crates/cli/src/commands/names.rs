@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use celeriac_control::workflow::WORKFLOW_QUEUE;
 use celeriac_engine::RegisteredTask;
 use celeriac_protocol::JobId;
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::query::jobs::{self, JobFilter};
 
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::platform::Platform;
-use crate::suggest::did_you_mean;
 
 /// The shortest beginning of an id that is looked for; less would fit nearly every job.
 const MIN_PREFIX: usize = 4;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use celeriac_broker::QueueDepth;
+use celeriac_protocol::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::{Platform, Use};
-use crate::suggest::did_you_mean;
 use crate::views::QueueView;
 
 /// Arguments of `queues`.

@@ -1,6 +1,7 @@
 //! `tasks`: what this app can run.
 
 use celeriac_engine::{Param, RegisteredTask, Sending};
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
 use clap::Args;
 use serde::Serialize;
@@ -10,7 +11,6 @@ use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, brief};
-use crate::suggest::did_you_mean;
 
 /// Arguments of `tasks`.
 #[derive(Args, Debug)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use celeriac_control::workflow::{RegisteredWorkflow, WorkflowError, Workflows};
 use celeriac_engine::States;
+use celeriac_protocol::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
 use crate::platform::{Platform, Use};
-use crate::suggest::did_you_mean;
 
 mod check;
 mod list;

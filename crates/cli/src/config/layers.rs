@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use celeriac_protocol::suggest::{closest, did_you_mean, likest};
 use serde_json::Value;
 
 use super::environment::variable_of;
 use super::secret::without_password;
 use super::{Config, DeclaredSchedule, Invalid, Origin};
 use crate::error::{CliError, Code};
-use crate::suggest::{closest, did_you_mean, likest};
 
 /// The section whose own sections are the workflows.
 const WORKFLOWS: &str = "workflow";

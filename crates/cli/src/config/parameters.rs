@@ -3,7 +3,7 @@
 //! A misspelt parameter that is silently passed over is worse than none, so one that nobody knows is refused.
 //! What other programs' clients read from a URL that they share with us is let through, and said to be unused.
 
-use crate::suggest::closest;
+use celeriac_protocol::suggest::closest;
 
 /// What one kind of URL takes.
 #[derive(Debug)]

@@ -3,9 +3,10 @@
 //! Every key of `[workflow.page]` has such a name, in capitals. The interval alone is another: there it
 //! counts minutes, and says so (`PAGE_SCHEDULER_INTERVAL_MINUTES`).
 
+use celeriac_protocol::suggest::closest;
+
 use super::{Given, Layers, Origin, celery};
 use crate::error::Result;
-use crate::suggest::closest;
 
 /// What stands between the name of a workflow and that of a setting.
 const MIDDLE: &str = "_SCHEDULER_";

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
 use celeriac_engine::{Registry, Task, WorkerOptions};
+use celeriac_protocol::suggest::did_you_mean;
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
-use crate::suggest::did_you_mean;
 
 /// Returns the tasks that this process's worker runs, and how it runs.
 ///

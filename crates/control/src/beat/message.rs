@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use celeriac_engine::Call;
-use celeriac_protocol::{Arguments, JobId, RawValue, Timestamp};
+use celeriac_protocol::{Arguments, JobId, RawValue, Timestamp, is_own_header};
 use celeriac_store::query::schedules::{ScheduleEntry, ScheduleRecord};
 
 use super::plan::Fault;
@@ -13,31 +13,6 @@ const PERIODIC_TASK_NAME: &str = "periodic_task_name";
 
 /// The header that Celery's beat sets.
 const CELERY_BEAT_TASK: &str = "celery_beat_task";
-
-/// Headers of Celery's protocol and of ours, which no entry may set.
-const RESERVED: &[&str] = &[
-    "lang",
-    "task",
-    "id",
-    "shadow",
-    "eta",
-    "expires",
-    "group",
-    "group_index",
-    "retries",
-    "timelimit",
-    "root_id",
-    "parent_id",
-    "argsrepr",
-    "kwargsrepr",
-    "origin",
-    "ignore_result",
-    "replaced_task_nesting",
-    "compression",
-    "celeriac",
-    PERIODIC_TASK_NAME,
-    CELERY_BEAT_TASK,
-];
 
 /// Returns the id of the job of a due time: whoever makes it, whenever, makes the same.
 pub(super) fn job_id(record: &ScheduleRecord, due_at: Timestamp) -> Result<JobId, String> {
@@ -88,7 +63,9 @@ pub(super) fn headers(entry: &ScheduleEntry) -> Result<Vec<(String, Box<RawValue
     let object = json("headers", &entry.headers, '{', "object")?;
     let headers: BTreeMap<String, Box<RawValue>> =
         serde_json::from_str(object.get()).map_err(|error| fault(error.to_string()))?;
-    if let Some(name) = headers.keys().find(|name| RESERVED.contains(&name.as_str())) {
+    let is_ours =
+        |name: &&String| is_own_header(name) || [PERIODIC_TASK_NAME, CELERY_BEAT_TASK].contains(&&***name);
+    if let Some(name) = headers.keys().find(is_ours) {
         return Err(fault(format!("\"{name}\" is set by the platform")));
     }
     let name = serde_json::value::to_raw_value(&entry.name).map_err(|error| fault(error.to_string()))?;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::suggest::nearest;
 use super::{ScheduleError, Zone};
+use crate::suggest::closest;
 
 mod field;
 mod fire;
@@ -193,7 +193,7 @@ fn alias(name: &str) -> Result<&'static str, ScheduleError> {
     let found = ALIASES.iter().find(|(known, _)| *known == lower);
     found.map(|(_, fields)| *fields).ok_or_else(|| ScheduleError::UnknownAlias {
         name: name.to_owned(),
-        hint: nearest(&lower, ALIASES.iter().map(|(known, _)| known)),
+        hint: closest(&lower, ALIASES.iter().map(|(known, _)| *known)).map(str::to_owned),
     })
 }
 

@@ -1,7 +1,5 @@
 //! What is wrong with the text of a schedule, and what to type instead.
 
-use super::suggest::did_you_mean;
-
 /// Says why a schedule can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
@@ -130,4 +128,9 @@ pub enum ScheduleError {
         /// What is wrong with it, and what to type.
         wrong: String,
     },
+}
+
+/// Writes a suggestion behind an error, or nothing.
+fn did_you_mean(hint: &Option<String>) -> String {
+    hint.as_ref().map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::suggest::nearest;
 use super::{Due, ScheduleError};
 use crate::Timestamp;
+use crate::suggest::closest;
 
 mod sun;
 
@@ -92,7 +92,7 @@ impl FromStr for SolarEvent {
         let found = Self::ALL.into_iter().find(|event| event.as_str() == lower);
         found.ok_or_else(|| ScheduleError::UnknownEvent {
             name: name.to_owned(),
-            hint: nearest(&lower, Self::ALL.map(Self::as_str)),
+            hint: closest(&lower, Self::ALL.map(Self::as_str)).map(str::to_owned),
             known: Self::ALL.map(Self::as_str).join(", "),
         })
     }

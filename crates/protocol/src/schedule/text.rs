@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use jiff::civil::DateTime;
 
-use super::suggest::nearest;
 use super::{Clocked, Crontab, Dialect, Interval, Schedule, ScheduleError, Solar, Zone};
 use crate::Timestamp;
+use crate::suggest::closest;
 
 /// The first words of a schedule.
 const KINDS: [&str; 4] = ["crontab", "every", "at", "solar"];
@@ -31,7 +31,10 @@ impl Schedule {
             other if other.starts_with(['@', '*']) || other.starts_with(|c: char| c.is_ascii_digit()) => {
                 crontab(text, &words, zone).map(Self::Crontab)
             }
-            other => Err(ScheduleError::UnknownKind { text: text.to_owned(), hint: nearest(other, KINDS) }),
+            other => Err(ScheduleError::UnknownKind {
+                text: text.to_owned(),
+                hint: closest(other, KINDS).map(str::to_owned),
+            }),
         }
     }
 }

@@ -9,8 +9,8 @@ use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::ScheduleError;
-use super::suggest::nearest;
 use crate::Timestamp;
+use crate::suggest::closest;
 
 /// Names a time zone of the IANA database, such as `Europe/Berlin`, and knows its switches.
 ///
@@ -108,7 +108,7 @@ impl FromStr for Zone {
     fn from_str(name: &str) -> Result<Self, ScheduleError> {
         TimeZone::get(name).map(Self).map_err(|_| ScheduleError::UnknownZone {
             name: name.to_owned(),
-            hint: nearest(name, jiff::tz::db().available().map(|known| known.to_string())),
+            hint: closest(name, jiff::tz::db().available().map(|known| known.to_string())),
         })
     }
 }

@@ -3,12 +3,12 @@
 use celeriac_control::{ScheduleDetails, Schedules, SchedulesError};
 use celeriac_protocol::Timestamp;
 use celeriac_protocol::schedule::{Due, Schedule, ScheduleError, Zone};
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::query::schedules::{ScheduleEntry, ScheduleFilter, ScheduleRecord, ScheduleSummary};
 
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::platform::{Platform, Use};
-use crate::suggest::did_you_mean;
 
 /// How many names are looked through for the one that was meant.
 const NAMES: u64 = 1_000;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use celeriac_control::ScheduleEntry;
 use celeriac_protocol::schedule::{Schedule, Zone};
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_protocol::{RawValue, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::super::Period;
-use crate::suggest::did_you_mean;
 
 /// What a schedule may say, in the words of `schedule add`.
 const KNOWN: [&str; 25] = [

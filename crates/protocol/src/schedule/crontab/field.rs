@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::ScheduleError;
-use super::super::suggest::nearest;
+use crate::suggest::closest;
 
 /// A field's place in a crontab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -324,7 +324,7 @@ fn parse_word(unit: Unit, token: &str, text: &str) -> Result<u32, ScheduleError>
         return Ok(unit.first() + u32::try_from(index).unwrap_or(0));
     }
     let short = words.iter().map(|word| &word[..3]);
-    let hint = nearest(&lower, words.iter().copied()).or_else(|| nearest(&lower, short));
+    let hint = closest(&lower, words.iter().copied()).or_else(|| closest(&lower, short)).map(str::to_owned);
     Err(ScheduleError::Field {
         field: unit.name(),
         token: token.to_owned(),

@@ -6,10 +6,10 @@ use std::path::Path;
 use celeriac_control::ScheduleEntry;
 use celeriac_protocol::RawValue;
 use celeriac_protocol::schedule::Zone;
+use celeriac_protocol::suggest::did_you_mean;
 
 use crate::config::{key_of, schedules_in};
 use crate::error::{CliError, Code, Result};
-use crate::suggest::did_you_mean;
 
 /// An entry as a file says it.
 #[derive(Debug)]
