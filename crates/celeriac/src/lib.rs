@@ -12,8 +12,8 @@ pub use celeriac_engine::{
     Backoff, Call, CancelOutcome, Client, ClientParts, Compression, Ctx, EnqueueError, EventHub, EventSink,
     JobHandle, JobSnapshot, MemoryRecorder, Need, NoRecorder, Param, RecordLevel, Recorder, RegisteredTask,
     Registry, RegistryBuilder, RegistryError, RetryPolicy, Route, RouteError, Sending, Serializer, Signature,
-    States, StopReason, SystemClock, Task, TaskError, TaskOptions, WaitError, Worker, WorkerError,
-    WorkerOptions, eager_client, task,
+    States, StopReason, SystemClock, Task, TaskError, TaskOptions, TaskSchedule, WaitError, Worker,
+    WorkerError, WorkerOptions, eager_client, task,
 };
 pub use celeriac_protocol::{Clock, JobError, JobId, JobStatus, Timestamp};
 

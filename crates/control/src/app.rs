@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 use celeriac_db::MigrationSet;
@@ -16,6 +17,7 @@ use futures_util::future::BoxFuture;
 use crate::workflow::{SettingsError, Workflow, WorkflowSettings, run_workflow};
 use crate::{Driver, DuplicateLoop, Environment, Loop};
 
+mod schedules;
 mod workflows;
 
 use workflows::WorkflowMakers;
@@ -143,7 +145,7 @@ impl App {
         self
     }
 
-    /// Declares an entry of the schedule. It is joined with the database when a worker or a scheduler starts: what an
+    /// Declares an entry of the schedule, as `#[task(schedule = "...")]` does beside a task. It is joined with the database when a worker or a scheduler starts: what an
     /// operator has edited there stays.
     pub fn schedule(self, entry: ScheduleEntry) -> Self {
         self.schedules_with(move |_| vec![entry])
@@ -399,6 +401,18 @@ pub enum AppError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// What a task says of its own times can't be an entry of the schedule.
+    #[error("declare schedule \"{name}\" of task \"{task}\", which is defined at {at}: {reason}")]
+    TaskSchedule {
+        /// The entry's name.
+        name: String,
+        /// The task.
+        task: &'static str,
+        /// Where it is defined.
+        at: &'static Location<'static>,
+        /// What is wrong.
+        reason: String,
+    },
     /// Two entries of the schedule have one name.
     #[error("declare schedule \"{name}\": it was declared twice")]
     DuplicateSchedule {
@@ -412,7 +426,8 @@ pub enum AppError {
 
 /// Makes the entries that are declared, and refuses a name that is used twice.
 fn declared(makers: Vec<DeclareSchedules>, registry: &Registry) -> Result<Vec<ScheduleEntry>, AppError> {
-    let entries: Vec<ScheduleEntry> = makers.into_iter().flat_map(|make| make(registry)).collect();
+    let mut entries = schedules::of_tasks(registry)?;
+    entries.extend(makers.into_iter().flat_map(|make| make(registry)));
     let mut names = BTreeSet::new();
     match entries.iter().find(|entry| !names.insert(&entry.name)) {
         Some(twice) => Err(AppError::DuplicateSchedule { name: twice.name.clone() }),

@@ -27,6 +27,7 @@ pub use entries::{
     ScheduleDetails, Schedules, SchedulesError,
 };
 pub use fire::BeatError;
+pub(crate) use message::arguments_of;
 pub use watch::BeatClock;
 
 use fire::{Fired, fire_due};

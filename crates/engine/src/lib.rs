@@ -13,6 +13,7 @@ mod sending;
 mod signature;
 mod states;
 mod task;
+mod task_schedule;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod worker;
@@ -32,6 +33,7 @@ pub use sending::{Route, RouteError, Sending};
 pub use signature::{Call, Signature};
 pub use states::States;
 pub use task::{Need, Param, Task, TaskOptions};
+pub use task_schedule::TaskSchedule;
 pub use worker::{Checkpoints, MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
 
 /// Turns a function into a [`Task`]; see the crate `celeriac-macros`.

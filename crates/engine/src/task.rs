@@ -9,7 +9,7 @@ use celeriac_protocol::{Compression, RecordLevel, RetryPolicy, Serializer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Ctx, TaskError};
+use crate::{Ctx, TaskError, TaskSchedule};
 
 /// Code that can be run, known by a name.
 ///
@@ -120,6 +120,8 @@ pub struct TaskOptions {
     pub record: RecordLevel,
     /// States it asks for, checked when a worker is built.
     pub needs: Vec<Need>,
+    /// When its jobs are enqueued by themselves; an app makes entries of the schedule of these.
+    pub schedules: Vec<TaskSchedule>,
     /// Where it is defined, so that a refusal can name the place.
     pub defined_at: &'static Location<'static>,
 }
@@ -159,6 +161,7 @@ impl Default for TaskOptions {
             acks_late: true,
             record: RecordLevel::All,
             needs: Vec::new(),
+            schedules: Vec::new(),
             defined_at: Location::caller(),
         }
     }

@@ -185,6 +185,10 @@ fn task_options(options: &Options, description: &str) -> TokenStream {
     }
     set.extend(options.acks_late.map(|late| quote!(options.acks_late = #late;)));
     set.extend(options.record.iter().map(|level| quote!(options.record = #krate::RecordLevel::#level;)));
+    if !options.schedules.is_empty() {
+        let schedules = options.schedules.iter().map(|schedule| schedule.expand(krate));
+        set.push(quote!(options.schedules = ::std::vec![#(#schedules),*];));
+    }
     if !states.is_empty() {
         set.push(quote!(options.needs = ::std::vec![#(#krate::Need::of::<#states>()),*];));
     }
@@ -217,7 +221,8 @@ fn retry(options: &Options) -> Vec<TokenStream> {
     set
 }
 
-fn millis(duration: Duration) -> TokenStream {
+/// Writes a duration.
+pub(crate) fn millis(duration: Duration) -> TokenStream {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     quote!(::core::time::Duration::from_millis(#millis))
 }

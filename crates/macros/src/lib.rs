@@ -4,6 +4,7 @@ use proc_macro::TokenStream;
 
 mod expand;
 mod options;
+mod schedule;
 mod signature;
 
 /// Turns a function into a task; the crate's page has the options.

@@ -6,6 +6,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Ident, LitBool, LitInt, LitStr, Path, Token, Type, parenthesized};
 
+use crate::schedule::Schedule;
+
 /// The options of one task, checked.
 pub(crate) struct Options {
     pub(crate) name: LitStr,
@@ -28,11 +30,12 @@ pub(crate) struct Options {
     pub(crate) acks_late: Option<bool>,
     pub(crate) record: Option<Ident>,
     pub(crate) states: Vec<Type>,
+    pub(crate) schedules: Vec<Schedule>,
 }
 
 /// All options, for the message about an unknown one.
 const KNOWN: &str = "name, aliases, queue, priority, serializer, compression, job_type, max_retries, default_retry_delay, retry_backoff, \
-    retry_backoff_max, retry_jitter, retry_on, soft_time_limit, time_limit, ignore_result, acks_late, record, state, crate";
+    retry_backoff_max, retry_jitter, retry_on, soft_time_limit, time_limit, ignore_result, acks_late, record, state, schedule, crate";
 
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
@@ -56,8 +59,23 @@ impl Parse for Options {
         if options.name.value().is_empty() {
             return Err(syn::Error::new(options.name.span(), "a task's name can't be empty"));
         }
+        refuse_same_names(&options.schedules)?;
         Ok(options)
     }
+}
+
+/// Entries of the schedule have names, and the first that says none has the task's.
+fn refuse_same_names(schedules: &[Schedule]) -> syn::Result<()> {
+    let mut seen = Vec::new();
+    for schedule in schedules {
+        let name = schedule.name.as_ref().map(LitStr::value);
+        if seen.contains(&name) {
+            let text = "each of several schedules wants a name of its own: schedule(\"...\", name = \"...\")";
+            return Err(syn::Error::new(schedule.span(), text));
+        }
+        seen.push(name);
+    }
+    Ok(())
 }
 
 impl Options {
@@ -83,6 +101,7 @@ impl Options {
             acks_late: None,
             record: None,
             states: Vec::new(),
+            schedules: Vec::new(),
         })
     }
 
@@ -107,6 +126,7 @@ impl Options {
             "acks_late" => self.acks_late = Some(flag(input)?),
             "record" => self.record = Some(record(&value(input)?)?),
             "state" => self.states = list(input)?,
+            "schedule" => self.schedules.push(Schedule::read(input)?),
             unknown => {
                 return Err(syn::Error::new(
                     key.span(),
@@ -118,7 +138,8 @@ impl Options {
     }
 }
 
-fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
+/// Reads what stands behind an equals sign.
+pub(crate) fn value<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
     input.parse::<Token![=]>()?;
     input.parse()
 }
@@ -187,7 +208,8 @@ fn compression(literal: &LitStr) -> syn::Result<Ident> {
 }
 
 /// Reads `"500ms"`, `"30s"`, `"5m"`, `"2h"`, `"1d"`.
-fn duration(literal: &LitStr) -> syn::Result<Duration> {
+/// Reads a duration.
+pub(crate) fn duration(literal: &LitStr) -> syn::Result<Duration> {
     let text = literal.value();
     let fault =
         || syn::Error::new(literal.span(), "a duration such as \"500ms\", \"30s\", \"5m\", \"2h\" or \"1d\"");

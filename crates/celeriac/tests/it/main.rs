@@ -9,6 +9,8 @@ mod nudge;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod shop;
 #[cfg(test)]
 mod support;

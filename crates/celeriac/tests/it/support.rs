@@ -23,8 +23,14 @@ pub(crate) struct Worker(Child);
 impl Worker {
     /// Starts one and returns it with what it says of itself once it takes jobs.
     pub(crate) fn start(name: &str, folder: &Path) -> (Self, String) {
-        let mut worker =
-            example(name, folder, "worker --json").stdout(Stdio::piped()).spawn().map(Self).unwrap();
+        Self::start_with(name, folder, &[])
+    }
+
+    /// Does so with variables of the environment.
+    pub(crate) fn start_with(name: &str, folder: &Path, variables: &[(&str, &str)]) -> (Self, String) {
+        let mut command = example(name, folder, "worker --json");
+        let command = command.envs(variables.iter().copied()).stdout(Stdio::piped());
+        let mut worker = command.spawn().map(Self).unwrap();
         let mut started = String::new();
         BufReader::new(worker.0.stdout.take().unwrap()).read_line(&mut started).unwrap();
         (worker, started)

@@ -74,6 +74,14 @@ pub(super) fn headers(entry: &ScheduleEntry) -> Result<Vec<(String, Box<RawValue
     Ok(headers.into_iter().chain(own).collect())
 }
 
+/// Reads an entry's arguments, for whoever wants to know whether its task takes them.
+///
+/// # Errors
+/// What is wrong, with its field.
+pub(crate) fn arguments_of(entry: &ScheduleEntry) -> Result<Arguments, String> {
+    arguments(entry).map_err(|fault| fault.to_string())
+}
+
 fn json(field: &'static str, text: &str, begins: char, what: &str) -> Result<Box<RawValue>, Fault> {
     let raw = RawValue::from_string(text.to_owned());
     let raw = raw.map_err(|error| Fault { field, reason: format!("it can't be read as JSON: {error}") })?;

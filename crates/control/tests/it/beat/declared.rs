@@ -2,12 +2,31 @@
 
 use celeriac_control::{App, AppError, Difference, Environment, MergeStep, Schedules};
 use celeriac_engine::{Registry, task};
-use celeriac_store::query::schedules::{DisabledReason, Origin, ScheduleEntry};
+use celeriac_store::query::schedules::{CatchUp, DisabledReason, Origin, Overlap, ScheduleEntry};
 
 use super::house::{House, MINUTE, at, entry};
 
 #[task(crate = celeriac_engine, name = "declared.work")]
 async fn declared_work() {}
+
+/// Reports on some days.
+#[task(
+    crate = celeriac_engine,
+    name = "declared.report",
+    schedule("30 2 * * mon-fri", zone = "Europe/Berlin", kwargs = r#"{"days": 1}"#, overlap = "skip", catch_up = 7),
+    schedule("every 1h", name = "hourly", args = "[2]", jitter = "5m", enabled = false),
+)]
+async fn declared_report(days: u32) -> u32 {
+    days
+}
+
+#[task(crate = celeriac_engine, name = "declared.odd", schedule = "0 25 * * *")]
+async fn declared_odd() {}
+
+#[task(crate = celeriac_engine, name = "declared.unfed", schedule = "@daily")]
+async fn declared_unfed(days: u32) -> u32 {
+    days
+}
 
 async fn house() -> (House, Schedules) {
     let house = House::build().await;
@@ -148,4 +167,37 @@ fn an_app_declares_entries_and_makes_them_of_its_tasks() {
     assert_eq!(names, ["a", "every minute: declared.work"]);
     let twice = app().schedule(entry("a", "every 6m")).build();
     assert!(matches!(twice, Err(AppError::DuplicateSchedule { name }) if name == "a"));
+}
+
+#[test]
+fn a_task_declares_entries_beside_its_code() {
+    let parts = App::new("shop").task::<declared_report>().build().unwrap();
+    let nightly = ScheduleEntry {
+        zone: "Europe/Berlin".into(),
+        kwargs: r#"{"days": 1}"#.into(),
+        overlap: Overlap::Skip,
+        catch_up: CatchUp::All,
+        catch_up_limit: 7,
+        description: "Reports on some days.".into(),
+        ..ScheduleEntry::new("declared.report", "declared.report", "30 2 * * mon-fri")
+    };
+    let hourly = ScheduleEntry {
+        args: "[2]".into(),
+        jitter: 5 * MINUTE,
+        enabled: false,
+        description: "Reports on some days.".into(),
+        ..ScheduleEntry::new("hourly", "declared.report", "every 1h")
+    };
+    assert_eq!(parts.schedules, [nightly, hourly]);
+    let twice = App::new("shop").task::<declared_report>().schedule(entry("hourly", "every 5m")).build();
+    assert!(matches!(twice, Err(AppError::DuplicateSchedule { name }) if name == "hourly"));
+}
+
+#[test]
+fn what_a_task_says_and_can_not_be_is_refused_with_the_task_and_its_place() {
+    let odd = App::new("shop").task::<declared_odd>().build().err().unwrap().to_string();
+    assert!(odd.starts_with("declare schedule \"declared.odd\" of task \"declared.odd\""), "{odd}");
+    assert!(odd.contains("declared.rs:") && odd.contains("hour `25` is not within 0-23"), "{odd}");
+    let unfed = App::new("shop").task::<declared_unfed>().build().err().unwrap().to_string();
+    assert!(unfed.contains("days"), "{unfed}");
 }
