@@ -1,4 +1,5 @@
-//! `bench plans`: what the operations of queue and records look at on a PostgreSQL server that holds a million jobs.
+//! `bench plans`: what the operations of queue, records and schedule look at on a PostgreSQL server that holds a million
+//! jobs. How a file goes about them doesn't depend on what is in it: tests beside the statements hold that.
 //!
 //! The server itself counts the rows and index entries that are read, so this shows the plans that it really chose, in
 //! functions too, and not what it would choose if asked to explain.
@@ -17,6 +18,8 @@ use sea_orm::sqlx::Row as _;
 
 use crate::setup::{self, Place, Records};
 use crate::tasks;
+
+mod schedule;
 
 /// How `bench plans` runs.
 #[derive(clap::Args)]
@@ -43,10 +46,16 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let place = Place::server(server.url("postgres"));
     let begun = Instant::now();
     fill(&place, options.rows).await?;
-    println!("{} jobs were made in {:.0} s", options.rows * 12 / 10, begun.elapsed().as_secs_f64());
+    schedule::fill(&place, options.rows).await?;
+    println!(
+        "{} jobs, and as many firings, were made in {:.0} s",
+        options.rows * 12 / 10,
+        begun.elapsed().as_secs_f64()
+    );
     let mut plans = Plans { place, table: table(), broken: Vec::new() };
     queue(&mut plans).await?;
     records(&mut plans).await?;
+    schedule::measure(&mut plans).await?;
     walks(&mut plans, options.rows).await?;
     println!("{}", plans.table);
     println!(

@@ -10,6 +10,8 @@ mod fire;
 mod list;
 mod prune;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use bulk::add_many;
 pub use edit::{add, change, firings_between, lock, remove, save_state};

@@ -7,7 +7,7 @@ use celeriac_protocol::Timestamp;
 use sea_orm::sea_query::{Expr, Func, LockBehavior, LockType, OnConflict, Query};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, DeriveIden, EntityTrait, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, QueryTrait,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait, Select,
 };
 
 use super::rows::{
@@ -92,17 +92,18 @@ pub async fn server_time(reader: &impl ConnectionTrait) -> Result<Option<Timesta
 /// # Errors
 /// What the database says.
 pub async fn next_wake(reader: &impl ConnectionTrait) -> Result<Option<Timestamp>, StoreError> {
-    let first: Option<Option<Micros>> = schedule_state::Entity::find()
+    let first = first_wake().into_tuple().one(reader).await;
+    let first: Option<Option<Micros>> = first.map_err(StoreError::doing("look for due schedules"))?;
+    Ok(first.flatten().map(Timestamp::from))
+}
+
+pub(super) fn first_wake() -> Select<schedule_state::Entity> {
+    schedule_state::Entity::find()
         .select_only()
         .column(schedule_state::Column::WakeAt)
         .filter(schedule_state::Column::WakeAt.is_not_null())
         .order_by_asc(schedule_state::Column::WakeAt)
         .limit(1)
-        .into_tuple()
-        .one(reader)
-        .await
-        .map_err(StoreError::doing("look for due schedules"))?;
-    Ok(first.flatten().map(Timestamp::from))
 }
 
 /// Takes up to `limit` entries that are to be looked at by now, longest due first, and locks their states until the
@@ -116,13 +117,7 @@ pub async fn take_due(tx: &DbTx, now: Timestamp, limit: u64) -> Result<Vec<Locke
 }
 
 async fn take(tx: &DbTx, now: Timestamp, limit: u64) -> Result<Vec<LockedEntry>, DbErr> {
-    let states = schedule_state::Entity::find()
-        .filter(schedule_state::Column::WakeAt.lte(Micros::from(now)))
-        .order_by_asc(schedule_state::Column::WakeAt)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .all(tx)
-        .await?;
+    let states = due(now, limit).all(tx).await?;
     // Read after the lock was had, so that an edit that held it before is seen.
     let ids: Vec<i64> = states.iter().map(|state| state.schedule_id).collect();
     let mut rows = HashMap::with_capacity(ids.len());
@@ -137,6 +132,14 @@ async fn take(tx: &DbTx, now: Timestamp, limit: u64) -> Result<Vec<LockedEntry>,
         Some(LockedEntry { id: state.schedule_id, state: state_from(state), record })
     });
     Ok(due.collect())
+}
+
+pub(super) fn due(now: Timestamp, limit: u64) -> Select<schedule_state::Entity> {
+    schedule_state::Entity::find()
+        .filter(schedule_state::Column::WakeAt.lte(Micros::from(now)))
+        .order_by_asc(schedule_state::Column::WakeAt)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
 }
 
 /// Returns the jobs of some entries that were under way when they were last looked at, oldest due first.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use celeriac_protocol::Timestamp;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, Func, LikeExpr};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::rows::{firing_from, record_from, state_from};
 use super::{Firing, FiringOutcome, Origin, ScheduleRecord, ScheduleState, Unreadable};
@@ -83,18 +85,20 @@ pub async fn list(
 ) -> Result<SchedulePage, StoreError> {
     let limit = limit.clamp(1, MAX_PAGE);
     let listed = async {
-        let mut rows = schedule::Entity::find()
-            .filter(condition(filter, after))
-            .order_by_asc(schedule::Column::Name)
-            .limit(limit + 1)
-            .all(reader)
-            .await?;
+        let mut rows = page(filter, after, limit + 1).all(reader).await?;
         let has_more = rows.len() as u64 > limit;
         rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         let next = rows.last().map(|row| row.name.clone()).filter(|_| has_more);
         Ok(SchedulePage { schedules: with_states(reader, rows).await?, next })
     };
     listed.await.map_err(StoreError::doing("list schedules"))
+}
+
+pub(super) fn page(filter: &ScheduleFilter, after: Option<&str>, limit: u64) -> Select<schedule::Entity> {
+    schedule::Entity::find()
+        .filter(condition(filter, after))
+        .order_by_asc(schedule::Column::Name)
+        .limit(limit)
 }
 
 fn condition(filter: &ScheduleFilter, after: Option<&str>) -> Condition {
@@ -182,17 +186,25 @@ pub async fn firings(
     before: Option<Timestamp>,
     limit: u64,
 ) -> Result<FiringPage, StoreError> {
-    use firing::Column as C;
     let limit = limit.clamp(1, MAX_PAGE);
-    let wanted = Condition::all()
-        .add(C::ScheduleId.eq(id))
-        .add_option(outcome.map(|outcome| C::Outcome.eq(outcome.as_str())))
-        .add_option(before.map(|before| C::DueAt.lt(Micros::from(before))));
-    let rows =
-        firing::Entity::find().filter(wanted).order_by_desc(C::DueAt).limit(limit + 1).all(reader).await;
+    let rows = firings_of(id, outcome, before, limit + 1).all(reader).await;
     let mut rows = rows.map_err(StoreError::doing("list firings"))?;
     let has_more = rows.len() as u64 > limit;
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = rows.last().map(|row| row.due_at.into()).filter(|_| has_more);
     Ok(FiringPage { firings: rows.into_iter().map(firing_from).collect(), next })
+}
+
+pub(super) fn firings_of(
+    id: i64,
+    outcome: Option<FiringOutcome>,
+    before: Option<Timestamp>,
+    limit: u64,
+) -> Select<firing::Entity> {
+    use firing::Column as C;
+    let wanted = Condition::all()
+        .add(C::ScheduleId.eq(id))
+        .add_option(outcome.map(|outcome| C::Outcome.eq(outcome.as_str())))
+        .add_option(before.map(|before| C::DueAt.lt(Micros::from(before))));
+    firing::Entity::find().filter(wanted).order_by_desc(C::DueAt).limit(limit)
 }

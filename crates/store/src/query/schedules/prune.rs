@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use celeriac_db::DbTx;
 use celeriac_protocol::Timestamp;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
 use crate::StoreError;
 use crate::entity::firing::{Column, Entity};
@@ -45,18 +45,7 @@ async fn prune(
     window: u64,
     keep: u64,
 ) -> Result<PrunedFiringsStep, DbErr> {
-    let rows: Vec<(Micros, i64, Micros)> = Entity::find()
-        .select_only()
-        .columns([Column::HandledAt, Column::ScheduleId, Column::DueAt])
-        .filter(Column::HandledAt.lt(Micros::from(before)))
-        .filter(Condition::all().add_option(after.map(behind)))
-        .order_by_asc(Column::HandledAt)
-        .order_by_asc(Column::ScheduleId)
-        .order_by_asc(Column::DueAt)
-        .limit(window)
-        .into_tuple()
-        .all(tx)
-        .await?;
+    let rows: Vec<(Micros, i64, Micros)> = old(before, after, window).into_tuple().all(tx).await?;
     let next = rows.last().map(|(at, id, due)| ((*at).into(), *id, (*due).into()));
     let next = next.filter(|_| rows.len() as u64 == window);
     let mut of_entries: BTreeMap<i64, Vec<Micros>> = BTreeMap::new();
@@ -68,6 +57,18 @@ async fn prune(
         removed += prune_entry(tx, id, due_ats, keep).await?;
     }
     Ok(PrunedFiringsStep { removed, next })
+}
+
+pub(super) fn old(before: Timestamp, after: Option<FiringCursor>, window: u64) -> Select<Entity> {
+    Entity::find()
+        .select_only()
+        .columns([Column::HandledAt, Column::ScheduleId, Column::DueAt])
+        .filter(Column::HandledAt.lt(Micros::from(before)))
+        .filter(Condition::all().add_option(after.map(behind)))
+        .order_by_asc(Column::HandledAt)
+        .order_by_asc(Column::ScheduleId)
+        .order_by_asc(Column::DueAt)
+        .limit(window)
 }
 
 fn behind((handled_at, id, due_at): FiringCursor) -> Expr {
