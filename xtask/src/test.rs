@@ -57,8 +57,12 @@ pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<bool> {
     counts += nextest(root, options.filter.as_deref(), &peers, &["--workspace"], &[])?;
     println!("the same on PostgreSQL, for what lies in a database");
     counts += nextest(root, options.filter.as_deref(), &peers, ON_EITHER_ENGINE, ON_POSTGRES)?;
-    drop(peers);
+    if options.filter.is_none() {
+        println!("every switch of every time zone, optimised for the while");
+        counts += nextest(root, None, &peers, EVERY_SWITCH, &[])?.of_chosen();
+    }
     counts += doctests(root, options.filter.as_deref())?;
+    drop(peers);
     if options.filter.is_none() && counts.skipped() > 0 {
         println!("\n{} marked `ignore` did not run by themselves; each says why", counts.skipped());
     }
@@ -81,6 +85,19 @@ fn has(needs: &'static [needs::Need], root: &Path, install: bool, command: &str)
 /// The crates whose tests open a database of whichever engine the run asks for.
 const ON_EITHER_ENGINE: &[&str] =
     &["-p", "celeriac-store", "-p", "celeriac-control", "-p", "celeriac-collect"];
+
+/// The test of the calculus with all zones there are, which takes minutes as it is built for the others. Its crate alone
+/// is built otherwise: the others stay as they are.
+const EVERY_SWITCH: &[&str] = &[
+    "-p",
+    "celeriac-protocol",
+    "--lib",
+    "--config",
+    "profile.dev.package.celeriac-protocol.opt-level=2",
+    "--run-ignored",
+    "only",
+    "every_switch_of_every_zone",
+];
 
 /// What asks for PostgreSQL.
 const ON_POSTGRES: &[(&str, &str)] = &[("CELERIAC_TEST_ENGINE", "postgres")];

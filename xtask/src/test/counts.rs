@@ -12,6 +12,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// Leaves out what was skipped, since others were chosen.
+    pub(crate) fn of_chosen(self) -> Self {
+        Self { skipped: 0, ..self }
+    }
+
     /// Returns the counts with at least one failure if the runner itself did not succeed, as when a build fails.
     pub(crate) fn confirmed_by(mut self, succeeded: bool) -> Self {
         if !succeeded {
