@@ -82,6 +82,7 @@ struct Ship;
 impl Workflow for Ship {
     type Table = orders::Entity;
     const NAME: &'static str = "order";
+    const JOB: &'static str = "process_pending_orders";
     const DESCRIPTION: &'static str = "ships what was ordered";
 
     async fn process(&self, _row: orders::Model, _item: ItemCtx) -> Result<Processed, ItemError> {

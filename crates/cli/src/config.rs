@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use celeriac_collect::CollectSettings;
 use celeriac_control::AppParts;
+/// A span of time as people write it.
+pub(crate) use celeriac_protocol::Span as Period;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -22,7 +24,6 @@ mod layers;
 mod log;
 mod origin;
 mod parameters;
-mod period;
 mod records;
 mod redis;
 mod results;
@@ -43,7 +44,6 @@ pub(crate) use file::{DEFAULT_FILE, schedules_in};
 pub(crate) use layers::{Given, Layers, show};
 pub(crate) use log::{LogFormat, LogSection};
 pub(crate) use origin::Origin;
-pub(crate) use period::Period;
 pub(crate) use records::RecordsSection;
 pub(crate) use results::{ResultsSection, ResultsUrl};
 pub(crate) use schedules::{DeclaredSchedule, key_of, written};
@@ -118,8 +118,13 @@ impl Config {
     /// Returns how sites are collected, the workflows that do it included.
     pub(crate) fn collecting(&self) -> CollectSettings {
         let mut settings = self.collect.settings();
-        self.workflow.configure_collecting(&mut settings);
+        self.workflow.configure_collecting(&mut settings, &self.beat.zone());
         settings
+    }
+
+    /// Gives the app's workflows the settings in force.
+    pub(crate) fn configure_workflows(&self, app: &mut AppParts) -> Result {
+        self.workflow.configure(app, &self.beat.zone())
     }
 
     /// Looks for exchanges where there are none.

@@ -109,7 +109,7 @@ impl Embedded {
         let named = self.file.map(|path| (path, Origin::Flag { flag: "Embedded::config_file".to_owned() }));
         let loaded = context::load_from(&app, named, self.settings)?;
         loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        loaded.config.workflow.configure(&mut app)?;
+        loaded.config.configure_workflows(&mut app)?;
         // Nothing is ever printed; errors are returned, and the rest is told by events.
         let output = Output::new(false, true, ColorChoice::Never);
         let clock = clock::from_environment()?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_control::workflow::{WORKFLOW_QUEUE, WorkflowStarter, Workflows};
+use celeriac_control::workflow::{Lookouts, WorkflowStarter, Workflows};
 use celeriac_control::{
     Beat, Driver, LoopMakers, Pruner, Relay, Rescuer, RescuerSettings, ResultReader, ResultRecorder,
 };
@@ -20,7 +20,10 @@ pub(crate) fn of_worker(
     states: &States,
     own: LoopMakers,
 ) -> Result<Driver> {
-    let mut driver = relaying(starters(platform, states, WORKFLOW_QUEUE)?, platform)?;
+    let mut driver = relaying(none(platform), platform)?;
+    for starter in starters(platform, states) {
+        driver = driver.with(starter)?;
+    }
     if config.worker.housekeeping {
         let pruner = Pruner::new(platform.database.clone(), config.records.pruner())?;
         let rescuer =
@@ -34,9 +37,15 @@ pub(crate) fn of_worker(
     Ok(own.add_to(driver, &platform.environment())?)
 }
 
-/// Adds the loop that enqueues what the schedule says is due.
-pub(crate) fn with_beat(driver: Driver, config: &Config, platform: &Platform) -> Result<Driver> {
-    Ok(driver.with(Beat::new(&platform.environment(), config.beat.settings())?)?)
+/// Adds the loop that enqueues what the schedule says is due; jobs of these workflows only when rows are.
+pub(crate) fn with_beat(
+    driver: Driver,
+    config: &Config,
+    platform: &Platform,
+    lookouts: &Lookouts,
+) -> Result<Driver> {
+    let beat = Beat::new(&platform.environment(), config.beat.settings())?;
+    Ok(driver.with(beat.looking_at(lookouts.clone()))?)
 }
 
 /// Makes a driver without loops, which others can wake.
@@ -51,15 +60,17 @@ pub(crate) fn relaying(driver: Driver, platform: &Platform) -> Result<Driver> {
     Ok(driver.woken_by(notifier.listen()).with(Relay::new(platform.client.clone()))?)
 }
 
-/// Puts together the loops that start the workflows' runs, in this queue, and no others.
-pub(crate) fn starters(platform: &Platform, states: &States, queue: &'static str) -> Result<Driver> {
-    let mut driver = none(platform);
-    if let Some(workflows) = states.get::<Workflows>() {
-        for starter in WorkflowStarter::all(workflows, &platform.environment()) {
-            driver = driver.with(starter.in_queue(queue))?;
-        }
-    }
-    Ok(driver)
+/// Puts together the loops that start the workflows' runs, in this queue, and no others. There is no schedule beside
+/// them, so they go by the interval as well.
+pub(crate) fn starters_alone(platform: &Platform, states: &States, queue: &'static str) -> Result<Driver> {
+    let starters = starters(platform, states).into_iter();
+    let alone = starters.map(|starter| starter.in_queue(queue).alone());
+    alone.into_iter().try_fold(none(platform), |driver, starter| Ok(driver.with(starter)?))
+}
+
+fn starters(platform: &Platform, states: &States) -> Vec<WorkflowStarter> {
+    let all = |workflows| WorkflowStarter::all(workflows, &platform.environment());
+    states.get::<Workflows>().map(all).unwrap_or_default()
 }
 
 /// Says whether a worker looks for results. What is kept for all may be left to whoever keeps house; what is sent comes to

@@ -109,7 +109,7 @@ fn run(app: App, finish: Finish<'_>, arguments: Arguments, output: &Output) -> R
     logging::start(&loaded.config.log, output, asked, command.is_chatty());
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let mut app = finish(app, loaded.config.collecting())?;
-    loaded.config.workflow.configure(&mut app)?;
+    loaded.config.configure_workflows(&mut app)?;
     let runtime = runtime(&command, loaded.config.worker.threads)?;
     let (output, clock, opened) = (output.clone(), clock::from_environment()?, Opened::default());
     let context = Context { app, output, loaded, clock, opened: opened.clone() };

@@ -1,6 +1,7 @@
 //! What of an app runs in a process, for the commands that run it and for programs that embed it.
 
-use celeriac_control::Driver;
+use celeriac_control::workflow::Workflows;
+use celeriac_control::{Driver, Scheduler};
 use celeriac_engine::{Registry, States, Worker, WorkerOptions};
 
 use crate::commands::beat;
@@ -44,6 +45,8 @@ pub(crate) struct Prepared {
     pub(crate) crew: Option<Crew>,
     /// The loops.
     pub(crate) driver: Driver,
+    /// What adds workflows' jobs to them.
+    pub(crate) scheduler: Scheduler,
 }
 
 /// A worker that does not run yet.
@@ -79,10 +82,13 @@ impl Prepared {
             None => loops::relaying(loops::none(&platform), &platform)?,
         };
         if schedules {
-            driver = loops::with_beat(driver, config, &platform)?;
+            driver = loops::with_beat(driver, config, &platform, context.app.lookouts())?;
         }
+        let workflows = states.get::<Workflows>().cloned().unwrap_or_default();
+        let (name, lookouts) = (&context.app.name, context.app.lookouts().clone());
+        let scheduler = Scheduler::new(name, &platform.environment(), driver.handle(), workflows, lookouts);
         let crew = planned.map(|(registry, options)| Crew::new(&platform, registry, &states, options));
-        Ok(Self { crew: crew.transpose()?, platform, states, driver })
+        Ok(Self { crew: crew.transpose()?, platform, states, driver, scheduler })
     }
 }
 

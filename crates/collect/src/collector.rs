@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use celeriac_broker::{Notice, Notifier};
 use celeriac_control::Environment;
-use celeriac_control::workflow::{SettingsError, Workflow, Workflows, loop_name};
+use celeriac_control::workflow::{SettingsError, Workflow, Workflows};
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_protocol::Clock;
 use sea_orm::DbErr;
@@ -148,9 +148,8 @@ impl Collector {
 
     /// Wakes a workflow once the transaction is committed.
     pub(crate) fn wake<W: Workflow>(&self, tx: &DbTx) {
-        let name = loop_name(W::NAME);
-        let (notifier, notice) = (Arc::clone(&self.shared.parts.notifier), Notice::Loop(name.clone()));
-        tx.after_commit_once(&name, move || notifier.notify(notice));
+        let (notifier, notice) = (Arc::clone(&self.shared.parts.notifier), Notice::Loop(W::JOB.to_owned()));
+        tx.after_commit_once(W::JOB, move || notifier.notify(notice));
     }
 }
 

@@ -14,7 +14,7 @@ use celeriac_store::query::schedules::ScheduleEntry;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::workflow::{SettingsError, Workflow, WorkflowSettings, run_workflow};
+use crate::workflow::{Lookout, Lookouts, SettingsError, Workflow, WorkflowSettings, run_workflow};
 use crate::{Driver, DuplicateLoop, Environment, Loop};
 
 mod schedules;
@@ -208,12 +208,14 @@ impl App {
         let Self { name, version, tasks, states, migrations, workflows, schedules, loops } = self;
         check_owners(&migrations)?;
         workflows.check()?;
-        let runs = |tasks: RegistryBuilder| tasks.module(OWN_MODULE, RegistryBuilder::task::<run_workflow>);
-        let registry = if workflows.is_empty() { tasks } else { runs(tasks) }.build()?;
+        let runs = |tasks: RegistryBuilder| workflows.register(tasks.task::<run_workflow>());
+        let registry = if workflows.is_empty() { tasks } else { tasks.module(OWN_MODULE, runs) }.build()?;
         let schedules = declared(schedules, &registry)?;
+        check_jobs(&workflows, &schedules)?;
         let states = StateMakers { makers: Mutex::new(states), workflows };
         let loops = LoopMakers(Mutex::new(loops));
-        Ok(AppParts { name, version, registry, migrations, states, schedules, loops })
+        let lookouts = states.workflows.lookouts().collect();
+        Ok(AppParts { name, version, registry, migrations, states, schedules, loops, lookouts })
     }
 
     fn made<T: Send + Sync + 'static>(
@@ -255,10 +257,12 @@ pub struct AppParts {
     pub migrations: Vec<MigrationSet>,
     /// What makes the values that its tasks reach.
     pub states: StateMakers,
-    /// The entries of the schedule that it declares, for [`Schedules::merge_declared`](crate::Schedules::merge_declared).
+    /// The entries of the schedule that it declares, without those of its workflows; see
+    /// [`declared_schedules`](Self::declared_schedules).
     pub schedules: Vec<ScheduleEntry>,
     /// What makes its loops.
     pub loops: LoopMakers,
+    lookouts: Lookouts,
 }
 
 impl AppParts {
@@ -272,13 +276,28 @@ impl AppParts {
         self.workflow_settings().any(|(known, _)| known == name)
     }
 
+    /// Returns the entries of the schedule that it declares, those of its workflows' jobs among them, by their settings:
+    /// for [`Schedules::merge_declared`](crate::Schedules::merge_declared).
+    pub fn declared_schedules(&self) -> Vec<ScheduleEntry> {
+        self.schedules.iter().cloned().chain(self.lookouts.entries()).collect()
+    }
+
+    /// Returns what a scheduler needs to know of its workflows to enqueue their jobs only when rows are due, for
+    /// [`Beat::looking_at`](crate::Beat::looking_at).
+    pub fn lookouts(&self) -> &Lookouts {
+        &self.lookouts
+    }
+
     /// Replaces the settings of a workflow, as a configuration has them. A name that the app does not
     /// have changes nothing.
     ///
     /// # Errors
     /// [`AppError::WorkflowSettings`]: a value that can't be.
     pub fn configure_workflow(&mut self, name: &str, settings: WorkflowSettings) -> Result<(), AppError> {
-        self.states.workflows.configure(name, settings)
+        if let Some(lookout) = self.states.workflows.configure(name, settings)? {
+            self.lookouts.add(lookout);
+        }
+        Ok(())
     }
 }
 
@@ -303,9 +322,6 @@ impl StateMakers {
     pub async fn make(self, environment: &Environment, mut states: States) -> Result<States, AppError> {
         for make in self.makers.into_inner().unwrap_or_else(PoisonError::into_inner) {
             states = make(environment.clone(), states).await?;
-        }
-        if self.workflows.is_empty() {
-            return Ok(states);
         }
         let workflows = self.workflows.make(&states)?;
         Ok(states.with(workflows))
@@ -432,6 +448,15 @@ fn declared(makers: Vec<DeclareSchedules>, registry: &Registry) -> Result<Vec<Sc
     match entries.iter().find(|entry| !names.insert(&entry.name)) {
         Some(twice) => Err(AppError::DuplicateSchedule { name: twice.name.clone() }),
         None => Ok(entries),
+    }
+}
+
+/// Refuses an entry that is declared under the name of a workflow's job.
+fn check_jobs(workflows: &WorkflowMakers, schedules: &[ScheduleEntry]) -> Result<(), AppError> {
+    let twice = |lookout: &Lookout| schedules.iter().any(|entry| entry.name == lookout.job);
+    match workflows.lookouts().find(twice) {
+        Some(lookout) => Err(AppError::DuplicateSchedule { name: lookout.job.to_owned() }),
+        None => Ok(()),
     }
 }
 

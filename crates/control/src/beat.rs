@@ -11,6 +11,7 @@ use celeriac_store::query::schedules::next_wake;
 
 use crate::Environment;
 use crate::r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
+use crate::workflow::Lookouts;
 
 mod cancel;
 mod decide;
@@ -18,6 +19,7 @@ mod entries;
 mod fire;
 mod message;
 mod plan;
+mod rows;
 mod watch;
 
 pub(crate) use entries::own_faults;
@@ -30,7 +32,7 @@ pub use fire::BeatError;
 pub(crate) use message::arguments_of;
 pub use watch::BeatClock;
 
-use fire::{Fired, fire_due};
+use fire::{Fired, Firer};
 use watch::{Time, Watch};
 
 /// The loop's name; a [`Notice::Loop`](celeriac_broker::Notice::Loop) with it makes every scheduler look at once.
@@ -100,6 +102,7 @@ pub struct Beat {
     database: Database,
     client: Client,
     settings: BeatSettings,
+    lookouts: Lookouts,
     watch: Watch,
 }
 
@@ -114,8 +117,18 @@ impl Beat {
             database: environment.database().clone(),
             client: environment.client().clone(),
             watch: Watch::new(settings.clock),
+            lookouts: Lookouts::default(),
             settings,
         })
+    }
+
+    /// Has it look at the rows of these workflows when their jobs are due: where no row is due, or as many runs go on
+    /// as may, it enqueues nothing, and the due time passes. That is counted, and not written down as what came of it, so
+    /// that an idle table fills no history. Jobs of workflows that it does not know it enqueues at all of their times.
+    #[must_use]
+    pub fn looking_at(mut self, lookouts: Lookouts) -> Self {
+        self.lookouts = lookouts;
+        self
     }
 
     async fn fire_all(&self, ctx: &LoopCtx, time: Time) -> Result<(Fired, bool), BeatError> {
@@ -131,10 +144,14 @@ impl Beat {
     }
 
     async fn fire_some(&self, now: Timestamp) -> Result<Fired, BeatError> {
-        let (client, settings) = (self.client.clone(), self.settings.clone());
-        let fire = async move |tx: &celeriac_db::DbTx| {
-            fire_due(&client, settings.misfire_grace, tx, now, settings.batch).await
+        let firer = Firer {
+            client: self.client.clone(),
+            database: self.database.clone(),
+            grace: self.settings.misfire_grace,
+            lookouts: self.lookouts.clone(),
         };
+        let batch = self.settings.batch;
+        let fire = async move |tx: &celeriac_db::DbTx| firer.fire_due(tx, now, batch).await;
         self.database.write("fire schedules", fire).await
     }
 }
@@ -175,6 +192,8 @@ impl Fired {
         self.fired += other.fired;
         self.skipped += other.skipped;
         self.missed += other.missed;
+        self.idle += other.idle;
+        self.busy += other.busy;
         self.failed += other.failed;
         self.switched_off += other.switched_off;
         self.late_ms = self.late_ms.max(other.late_ms);
@@ -186,6 +205,8 @@ impl Fired {
             .with("fired", self.fired)
             .with("skipped", self.skipped)
             .with("missed", self.missed)
+            .with("idle", self.idle)
+            .with("busy", self.busy)
             .with("failed", self.failed)
             .with("switched_off", self.switched_off)
             .with("late_ms", self.late_ms)

@@ -11,6 +11,7 @@ mod recorder;
 mod relay;
 mod rescuer;
 mod results;
+mod scheduler;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
@@ -27,6 +28,7 @@ pub use recorder::StoreRecorder;
 pub use relay::Relay;
 pub use rescuer::{Rescuer, RescuerSettings};
 pub use results::{ResultReader, ResultRecorder, ResultSettings};
+pub use scheduler::{Scheduler, SchedulerError};
 
 /// What an entry of the schedule says, for [`App::schedule`].
 pub use celeriac_store::query::schedules::{CatchUp, Overlap, ScheduleEntry};

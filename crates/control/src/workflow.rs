@@ -15,22 +15,28 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use sea_orm::DbErr;
 
+mod cadence;
+mod changes;
 mod claim;
+mod lookout;
 mod process;
 mod record;
 mod registered;
 mod run;
 mod settings;
+mod standing;
 mod starter;
 mod status;
 mod sweep;
 mod table;
 
+pub use lookout::{Lookout, Lookouts};
 pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};
-pub use run::{WORKFLOW_QUEUE, run_workflow};
-pub use settings::{MAX_BATCH_SIZE, SettingsError, WorkflowSettings};
-pub use starter::{WorkflowStarter, loop_name, run_key};
+pub use run::{NoArguments, ProcessPending, WORKFLOW_QUEUE, process_pending, run_workflow};
+pub use settings::{MAX_BATCH_SIZE, SettingsError, SettingsForm, WorkflowSettings};
+pub(crate) use standing::standing;
+pub use starter::{WorkflowStarter, run_key};
 pub use status::ItemStatus;
 pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses, WorkflowTable, take_claim};
 
@@ -38,13 +44,17 @@ pub use table::{ClaimRequest, Claimed, Columns, RowState, RowsWaiting, Statuses,
 /// is the loop's.
 ///
 /// A new workflow is one small file beside its entity: the statuses and columns
-/// ([`WorkflowTable`]), the settings, and `process`.
+/// ([`WorkflowTable`]), its names, the settings, and `process`.
 pub trait Workflow: Send + Sync + 'static {
     /// The table.
     type Table: WorkflowTable;
 
     /// The name on the command line, in logs and in metrics (`page`).
     const NAME: &'static str;
+
+    /// The stable id of its scheduler's job (`process_pending_pages`): the name of its runs' task, of its entry in the
+    /// schedule, and of the loop that starts runs when rows are announced.
+    const JOB: &'static str;
 
     /// What it does, in one line for people.
     const DESCRIPTION: &'static str;

@@ -14,6 +14,7 @@ mod queue;
 mod result;
 mod retry;
 pub mod schedule;
+mod span;
 mod status;
 pub mod suggest;
 mod text;
@@ -31,6 +32,7 @@ pub use outcome::{Outcome, RunError, RunResult, SHORTEST_SNOOZE, judge};
 pub use queue::{Content, DEFAULT_PRIORITY, DEFAULT_QUEUE, Envelope, MAX_PRIORITY};
 pub use result::{Extended, ResultError, ResultStyle, TaskResult, TaskState};
 pub use retry::{Backoff, DEFAULT_MAX_RETRIES, RetryPolicy};
+pub use span::Span;
 pub use status::{JobStatus, UnknownStatus};
 pub use text::{error_text, panic_text, without_nul};
 

@@ -7,6 +7,7 @@ mod m20261122_schedules;
 mod m20261122_workflows;
 mod m20261123_disabled_words;
 mod m20261123_job_schedules;
+mod m20261123_workflow_settings;
 
 /// The tables that this crate owns.
 pub const MIGRATIONS: MigrationSet = MigrationSet {
@@ -32,6 +33,11 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             name: "m20261123_disabled_words",
             up: m20261123_disabled_words::up,
             down: Some(m20261123_disabled_words::down),
+        },
+        Migration {
+            name: "m20261123_workflow_settings",
+            up: m20261123_workflow_settings::up,
+            down: Some(m20261123_workflow_settings::down),
         },
     ],
 };

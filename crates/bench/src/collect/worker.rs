@@ -60,7 +60,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let worker = Worker::new(client.clone(), parts.registry, states, worker)?;
     let mut driver = Driver::new(clock).woken_by(client.broker().notifier().listen());
     for starter in WorkflowStarter::all(&workflows, &environment) {
-        driver = driver.with(starter)?;
+        driver = driver.with(starter.alone())?;
     }
     let stop = input_closed();
     println!("ready");

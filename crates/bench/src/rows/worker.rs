@@ -71,7 +71,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let worker = Worker::new(client.clone(), parts.registry, states, worker)?;
     let mut driver = Driver::new(client.clock().clone()).woken_by(client.broker().notifier().listen());
     for starter in WorkflowStarter::all(&workflows, &environment) {
-        driver = driver.with(starter)?;
+        driver = driver.with(starter.alone())?;
     }
     let stop = input_closed();
     println!("ready");
@@ -87,6 +87,7 @@ struct Move {
 impl Workflow for Move {
     type Table = Entity;
     const NAME: &'static str = "parcel";
+    const JOB: &'static str = "process_pending_parcels";
     const DESCRIPTION: &'static str = "moves parcels";
 
     async fn process(&self, row: parcel::Model, _item: ItemCtx) -> Result<Processed, ItemError> {

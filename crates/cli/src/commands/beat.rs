@@ -101,7 +101,7 @@ impl Context {
         let own = self.loaded.layers.schedules().iter().map(|declared| declared.entry(&zone));
         let own: Vec<ScheduleEntry> = own.collect::<Result<_>>()?;
         let is_said_otherwise = |entry: &ScheduleEntry| own.iter().any(|said| said.name == entry.name);
-        let mut declared = self.app.schedules.clone();
+        let mut declared = self.app.declared_schedules();
         declared.retain(|entry| !is_said_otherwise(entry));
         declared.extend(own);
         Ok(declared)

@@ -169,7 +169,8 @@ impl Session {
         mut tick: impl FnMut(Duration),
     ) -> Result<Ended> {
         let stop = CancellationToken::new();
-        let (worker, driver) = (self.worker(context)?, loops::starters(&self.platform, &self.states, QUEUE)?);
+        let (worker, driver) =
+            (self.worker(context)?, loops::starters_alone(&self.platform, &self.states, QUEUE)?);
         let mut work =
             std::pin::pin!(async { tokio::join!(worker.run(stop.clone()), driver.run(stop.clone())) });
         let mut progress = Progress::new(&context.output, already);

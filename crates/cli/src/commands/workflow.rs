@@ -80,14 +80,15 @@ impl Opened {
     }
 
     fn workflows(&self) -> Result<&Workflows> {
-        self.states.get::<Workflows>().ok_or_else(|| {
+        let some = self.states.get::<Workflows>().filter(|workflows| workflows.iter().next().is_some());
+        some.ok_or_else(|| {
             CliError::failed_to(Code::UnknownWorkflow, "find a workflow")
                 .because("this app has none")
                 .hint("register yours with `App::workflow` in a binary of your own")
         })
     }
 
-    fn find(&self, name: &str) -> Result<&Arc<dyn RegisteredWorkflow>> {
+    fn find(&self, name: &str) -> Result<Arc<dyn RegisteredWorkflow>> {
         let workflows = self.workflows()?;
         workflows.find(name).map_err(|error| {
             let unknown = CliError::plain(Code::UnknownWorkflow, format!("there is no workflow \"{name}\""));

@@ -77,6 +77,8 @@ fn second_names(layers: &Layers, section: &str) -> String {
         let value = show(layers.entries().find(|entry| entry.key == key).unwrap().value);
         let (name, value) = match name {
             "interval" => ("interval_minutes", value.trim_end_matches('m').to_owned()),
+            "jitter" => ("jitter_seconds", value.trim_end_matches('s').to_owned()),
+            "misfire_grace" => ("misfire_grace_seconds", value),
             name => (name, value),
         };
         text.push_str(&format!("#{}={value}\n", format!("{workflow}_scheduler_{name}").to_ascii_uppercase()));

@@ -1,7 +1,7 @@
 //! Names that schedulers of workflows commonly have in the environment: `PAGE_SCHEDULER_BATCH_SIZE`.
 //!
-//! Every key of `[workflow.page]` has such a name, in capitals. The interval alone is another: there it
-//! counts minutes, and says so (`PAGE_SCHEDULER_INTERVAL_MINUTES`).
+//! Every key of `[workflow.page]` has such a name, in capitals. Those that count a unit say which
+//! (`PAGE_SCHEDULER_INTERVAL_MINUTES`, `PAGE_SCHEDULER_JITTER_SECONDS`).
 
 use celeriac_protocol::suggest::closest;
 
@@ -11,8 +11,38 @@ use crate::error::Result;
 /// What stands between the name of a workflow and that of a setting.
 const MIDDLE: &str = "_SCHEDULER_";
 
-/// The setting whose name bears its unit, and the key that it sets.
-const INTERVAL: (&str, &str) = ("interval_minutes", "interval");
+/// A setting whose name bears its unit.
+pub(super) struct Counted {
+    /// The name.
+    pub(super) name: &'static str,
+    /// The key that it sets.
+    pub(super) key: &'static str,
+    /// How many seconds the unit has.
+    unit: f64,
+    /// What may stand in place of a number; nothing where nothing may.
+    word: &'static str,
+    /// What is wanted.
+    wanted: &'static str,
+}
+
+/// Settings whose names bear their unit.
+pub(super) const COUNTED: [Counted; 3] = [
+    Counted {
+        name: "interval_minutes",
+        key: "interval",
+        unit: 60.0,
+        word: "",
+        wanted: "a number of minutes",
+    },
+    Counted { name: "jitter_seconds", key: "jitter", unit: 1.0, word: "", wanted: "a number of seconds" },
+    Counted {
+        name: "misfire_grace_seconds",
+        key: "misfire_grace",
+        unit: 1.0,
+        word: "unlimited",
+        wanted: "a number of seconds or `unlimited`",
+    },
+];
 
 /// Takes settings of workflows out of the environment; returns what was found and is not used, in words.
 pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Result<Vec<String>> {
@@ -24,10 +54,10 @@ pub(super) fn apply(layers: &mut Layers, variables: &[(String, String)]) -> Resu
             continue;
         }
         let origin = Origin::Env { variable: variable.clone() };
-        if setting == INTERVAL.0 {
-            let key = format!("workflow.{workflow}.{}", INTERVAL.1);
-            let seconds = minutes(value).ok_or_else(|| {
-                layers.refuse_value(&key, &origin, &format!(" = {value}: a number of minutes is wanted"))
+        if let Some(counted) = COUNTED.iter().find(|counted| counted.name == setting) {
+            let key = format!("workflow.{workflow}.{}", counted.key);
+            let seconds = seconds(value, counted).ok_or_else(|| {
+                layers.refuse_value(&key, &origin, &format!(" = {value}: {} is wanted", counted.wanted))
             })?;
             layers.set(&key, Given::Text(seconds), &origin)?;
         } else if settings(layers, &workflow).any(|known| known == setting) {
@@ -53,7 +83,7 @@ fn split(variable: &str) -> Option<(String, String)> {
 /// Returns the settings that have such a name.
 fn settings<'a>(layers: &'a Layers, workflow: &str) -> impl Iterator<Item = &'a str> + use<'a> {
     let names = layers.settings_of_workflow(workflow);
-    names.map(|name| if name == INTERVAL.1 { INTERVAL.0 } else { name })
+    names.map(|name| COUNTED.iter().find(|counted| counted.key == name).map_or(name, |counted| counted.name))
 }
 
 /// Warns of a workflow that nobody knows, where the setting is one that workflows have; else the
@@ -81,10 +111,13 @@ fn unused(variable: &str, reason: &str) -> String {
     format!("{variable} is set and not used: {reason}")
 }
 
-/// Writes a number of minutes as one of seconds.
-fn minutes(text: &str) -> Option<String> {
-    let minutes = text.trim().parse::<f64>().ok().filter(|minutes| minutes.is_finite() && *minutes >= 0.0)?;
-    Some((minutes * 60.0).to_string())
+/// Writes a number of a unit as one of seconds; a word that stands for a number stays.
+fn seconds(text: &str, counted: &Counted) -> Option<String> {
+    if text.trim() == counted.word && !counted.word.is_empty() {
+        return Some(counted.word.to_owned());
+    }
+    let count = text.trim().parse::<f64>().ok().filter(|count| count.is_finite() && *count >= 0.0)?;
+    Some((count * counted.unit).to_string())
 }
 
 #[cfg(test)]

@@ -4,34 +4,17 @@ use std::collections::BTreeMap;
 
 use celeriac_collect::CollectSettings;
 use celeriac_control::AppParts;
-use celeriac_control::workflow::WorkflowSettings;
-use celeriac_protocol::Backoff;
+use celeriac_control::workflow::{SettingsForm, WorkflowSettings};
+use celeriac_protocol::schedule::Zone;
 use serde::{Deserialize, Serialize};
 
-use super::{Invalid, Period};
+use super::Invalid;
 use crate::error::Result;
 
 /// How each workflow runs, by its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct WorkflowSections(BTreeMap<String, WorkflowSection>);
-
-/// How one workflow runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WorkflowSection {
-    enabled: bool,
-    interval: Period,
-    batch_size: usize,
-    max_instances: u32,
-    continuous: bool,
-    max_attempts: u32,
-    backoff_base: Period,
-    backoff_cap: Period,
-    item_limit: Period,
-    run_limit: Period,
-    lease: Period,
-}
+pub(crate) struct WorkflowSections(BTreeMap<String, SettingsForm>);
 
 impl Default for WorkflowSections {
     /// The workflows of collecting. Their keys are known to every app, since several may read one file; those that
@@ -39,7 +22,7 @@ impl Default for WorkflowSections {
     fn default() -> Self {
         let mut settings = CollectSettings::default();
         let sections = collecting(&mut settings);
-        Self(sections.map(|(name, settings)| (name.to_owned(), WorkflowSection::of(settings))).into())
+        Self(sections.map(|(name, settings)| (name.to_owned(), SettingsForm::from(&*settings))).into())
     }
 }
 
@@ -47,22 +30,22 @@ impl WorkflowSections {
     /// Adds the app's own workflows, with the settings that it declares.
     pub(super) fn add(&mut self, app: &AppParts) {
         let own = app.workflow_settings();
-        self.0.extend(own.map(|(name, settings)| (name.to_owned(), WorkflowSection::of(settings))));
+        self.0.extend(own.map(|(name, settings)| (name.to_owned(), SettingsForm::from(settings))));
     }
 
-    /// Gives the app's workflows the settings in force.
-    pub(crate) fn configure(&self, app: &mut AppParts) -> Result {
+    /// Gives the app's workflows the settings in force; crontabs that name no zone are read in this one.
+    pub(super) fn configure(&self, app: &mut AppParts, zone: &Zone) -> Result {
         for (name, section) in &self.0 {
-            app.configure_workflow(name, section.settings())?;
+            app.configure_workflow(name, in_zone(section, zone))?;
         }
         Ok(())
     }
 
     /// Gives the workflows of collecting the settings in force.
-    pub(super) fn configure_collecting(&self, settings: &mut CollectSettings) {
+    pub(super) fn configure_collecting(&self, settings: &mut CollectSettings, zone: &Zone) {
         for (name, settings) in collecting(settings) {
             if let Some(section) = self.0.get(name) {
-                *settings = section.settings();
+                *settings = in_zone(section, zone);
             }
         }
     }
@@ -81,49 +64,19 @@ impl WorkflowSections {
 
     pub(super) fn validate(&self) -> Result<(), Invalid> {
         self.0.iter().try_for_each(|(name, section)| {
-            section.settings().validate().map_err(|error| Invalid {
+            WorkflowSettings::from(section).validate().map_err(|error| Invalid {
                 key: format!("workflow.{name}.{}", error.setting),
-                reason: error.reason.to_owned(),
+                reason: error.reason,
             })
         })
     }
 }
 
-impl WorkflowSection {
-    fn of(settings: &WorkflowSettings) -> Self {
-        let (base, cap) = match settings.backoff {
-            Backoff::Fixed { delay } => (delay, delay),
-            Backoff::Exponential { base, cap } => (base, cap),
-        };
-        Self {
-            enabled: settings.enabled,
-            interval: Period(settings.interval),
-            batch_size: settings.batch_size,
-            max_instances: settings.max_instances,
-            continuous: settings.continuous,
-            max_attempts: settings.max_attempts,
-            backoff_base: Period(base),
-            backoff_cap: Period(cap),
-            item_limit: Period(settings.item_limit),
-            run_limit: Period(settings.run_limit),
-            lease: Period(settings.lease),
-        }
-    }
-
-    fn settings(&self) -> WorkflowSettings {
-        WorkflowSettings {
-            enabled: self.enabled,
-            interval: self.interval.0,
-            batch_size: self.batch_size,
-            max_instances: self.max_instances,
-            continuous: self.continuous,
-            max_attempts: self.max_attempts,
-            backoff: Backoff::Exponential { base: self.backoff_base.0, cap: self.backoff_cap.0 },
-            item_limit: self.item_limit.0,
-            run_limit: self.run_limit.0,
-            lease: self.lease.0,
-        }
-    }
+/// Reads a section; a crontab that names no zone is read in this one.
+fn in_zone(section: &SettingsForm, zone: &Zone) -> WorkflowSettings {
+    let settings = WorkflowSettings::from(section);
+    let named = settings.cron.as_ref().map(|_| zone.to_string());
+    WorkflowSettings { timezone: settings.timezone.or(named), ..settings }
 }
 
 /// The workflows of collecting. An app that has them has the commands and the settings of collecting, too.
@@ -143,28 +96,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_survive_being_written_as_a_section() {
-        let mut settings = CollectSettings::default();
-        for (_, settings) in collecting(&mut settings) {
-            assert_eq!(WorkflowSection::of(settings).settings(), *settings);
-        }
-    }
-
-    #[test]
     fn the_apps_own_workflows_are_shown_beside_the_shipped_ones() {
         let mut sections = WorkflowSections::default();
         assert_eq!(sections.commented(), "");
-        let section = WorkflowSection::of(&WorkflowSettings::default());
+        let section = SettingsForm::from(&WorkflowSettings::default());
         sections.0.insert("orders".to_owned(), section);
         let text = sections.commented();
         assert!(text.starts_with("\n[workflow.orders]\n#enabled = true\n#interval = \"1m\"\n"), "{text}");
-    }
-
-    #[test]
-    fn a_wait_that_never_grows_is_a_cap_at_its_base() {
-        let delay = std::time::Duration::from_secs(7);
-        let settings = WorkflowSettings { backoff: Backoff::Fixed { delay }, ..WorkflowSettings::default() };
-        let written = WorkflowSection::of(&settings).settings().backoff;
-        assert_eq!(written, Backoff::Exponential { base: delay, cap: delay });
     }
 }

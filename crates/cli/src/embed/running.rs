@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use celeriac_control::workflow::Workflows;
-use celeriac_control::{DriverHandle, Environment, LoopBoard, Schedules};
+use celeriac_control::{DriverHandle, Environment, LoopBoard, Scheduler, Schedules};
 use celeriac_db::Database;
 use celeriac_engine::{Client, States};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,6 +22,7 @@ pub struct Running {
     states: States,
     board: LoopBoard,
     handle: DriverHandle,
+    scheduler: Scheduler,
     worker: Option<String>,
     service: Service,
     /// Tells that nobody uses the database through this any more.
@@ -31,7 +32,7 @@ pub struct Running {
 
 impl Running {
     pub(super) fn start(prepared: Prepared, opened: Opened) -> Self {
-        let Prepared { platform, states, crew, driver } = prepared;
+        let Prepared { platform, states, crew, driver, scheduler } = prepared;
         let environment = platform.environment();
         let (board, handle) = (driver.board(), driver.handle());
         let worker = crew.as_ref().map(|crew| crew.options.name.clone());
@@ -40,7 +41,7 @@ impl Running {
         closing.spawn(close(service.ended(), released.clone(), opened));
         closing.close();
         let released = released.drop_guard();
-        Self { environment, states, board, handle, worker, service, released, closing }
+        Self { environment, states, board, handle, scheduler, worker, service, released, closing }
     }
 
     /// Returns the client, which enqueues jobs and looks after them.
@@ -66,6 +67,11 @@ impl Running {
     /// Returns the app's workflows, by name.
     pub fn workflows(&self) -> Workflows {
         self.states.get::<Workflows>().cloned().unwrap_or_default()
+    }
+
+    /// Returns what adds workflows' jobs to those that run here, replaces and removes them, each by its id.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
     }
 
     /// Returns the app's state of a type.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use celeriac_control::workflow::{WORKFLOW_QUEUE, run_workflow};
-use celeriac_engine::{Registry, Task, WorkerOptions};
+use celeriac_control::workflow::WORKFLOW_QUEUE;
+use celeriac_engine::{Registry, WorkerOptions};
 use celeriac_protocol::suggest::did_you_mean;
 
 use crate::config::Config;
@@ -23,7 +23,7 @@ pub(super) fn plan(context: &Context) -> Result<(Registry, WorkerOptions)> {
 /// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too.
 fn options(context: &Context, registry: &Registry) -> WorkerOptions {
     let mut options = context.loaded.config.worker.options(&context.worker_name());
-    let runs_workflows = registry.find(run_workflow::NAME).is_some();
+    let runs_workflows = registry.tasks().any(|task| task.options.queue == Some(WORKFLOW_QUEUE));
     if runs_workflows && !options.queues.iter().any(|queue| queue == WORKFLOW_QUEUE) {
         options.queues.push(WORKFLOW_QUEUE.to_owned());
     }

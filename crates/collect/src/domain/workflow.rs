@@ -47,6 +47,7 @@ impl DomainWorkflow {
 impl Workflow for DomainWorkflow {
     type Table = Entity;
     const NAME: &'static str = "domain";
+    const JOB: &'static str = "process_pending_domains";
     const DESCRIPTION: &'static str =
         "fetches home pages, keeps what they say of their sites and queues sitemaps";
 

@@ -44,6 +44,7 @@ impl PageWorkflow {
 impl Workflow for PageWorkflow {
     type Table = page::Entity;
     const NAME: &'static str = "page";
+    const JOB: &'static str = "process_pending_pages";
     const DESCRIPTION: &'static str = "fetches pages, keeps what they say and follows their links";
 
     async fn get_pending_items(

@@ -43,6 +43,7 @@ impl SitemapWorkflow {
 impl Workflow for SitemapWorkflow {
     type Table = Entity;
     const NAME: &'static str = "sitemap";
+    const JOB: &'static str = "process_sitemap_imports";
     const DESCRIPTION: &'static str = "reads sitemaps and queues what they list";
 
     async fn get_pending_items(

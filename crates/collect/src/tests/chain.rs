@@ -144,13 +144,13 @@ async fn rows_that_are_added_wake_their_workflow_after_the_commit() {
     let rig = Rig::new(settings(&[&site])).await;
     let mut notices = rig.listen();
     rig.add_domain(&site.url("/")).await;
-    assert_eq!(woken(&mut notices), ["workflow:domain"]);
+    assert_eq!(woken(&mut notices), ["process_pending_domains"]);
     rig.add_domain(&site.url("/")).await;
     assert_eq!(woken(&mut notices), [""; 0], "it is known");
     rig.run("domain").await;
     let mut names = woken(&mut notices);
     names.sort();
-    assert_eq!(names, ["workflow:page", "workflow:sitemap"]);
+    assert_eq!(names, ["process_pending_pages", "process_sitemap_imports"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,8 @@ pub(crate) struct Rig {
 #[task(crate = celeriac_engine, name = "run", max_retries = 0)]
 async fn run(workflow: String, ctx: Ctx) -> Result<RunReport, TaskError> {
     let workflows = ctx.state::<Workflows>();
-    Ok(workflows.find(&workflow)?.run(ctx.state::<Database>(), &ctx).await?)
+    let workflow = workflows.find(&workflow)?;
+    Ok(workflow.run(workflow.settings(), ctx.state::<Database>(), &ctx).await?)
 }
 
 /// Settings for sites on loopback: no pause between requests, no wait between attempts.

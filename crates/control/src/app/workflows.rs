@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-use celeriac_engine::States;
+use celeriac_engine::{RegistryBuilder, States};
 
 use super::AppError;
-use crate::workflow::{Workflow, WorkflowSettings, Workflows};
+use crate::workflow::{Lookout, ProcessPending, Workflow, WorkflowSettings, Workflows};
 
 type Make = Box<
     dyn FnOnce(Workflows, WorkflowSettings, &States) -> Result<Workflows, Box<dyn Error + Send + Sync>>
@@ -21,6 +21,8 @@ pub(super) struct WorkflowMakers(Vec<WorkflowMaker>);
 struct WorkflowMaker {
     name: &'static str,
     settings: WorkflowSettings,
+    register: fn(RegistryBuilder) -> RegistryBuilder,
+    lookout: fn(WorkflowSettings) -> Lookout,
     make: Mutex<Make>,
 }
 
@@ -36,7 +38,13 @@ impl WorkflowMakers {
             let workflow = make(states).map_err(Into::into)?;
             Ok(workflows.with(workflow, settings)?)
         };
-        self.0.push(WorkflowMaker { name: W::NAME, settings, make: Mutex::new(Box::new(make)) });
+        self.0.push(WorkflowMaker {
+            name: W::NAME,
+            settings,
+            register: RegistryBuilder::task::<ProcessPending<W>>,
+            lookout: Lookout::of::<W>,
+            make: Mutex::new(Box::new(make)),
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -59,26 +67,39 @@ impl WorkflowMakers {
         Ok(())
     }
 
+    /// Adds the tasks of their runs.
+    pub(super) fn register(&self, tasks: RegistryBuilder) -> RegistryBuilder {
+        self.0.iter().fold(tasks, |tasks, maker| (maker.register)(tasks))
+    }
+
+    /// Returns what a scheduler needs to know of each, and no part of what it takes to run them.
+    pub(super) fn lookouts(&self) -> impl Iterator<Item = Lookout> {
+        self.0.iter().map(|maker| (maker.lookout)(maker.settings.clone()))
+    }
+
     /// Returns what there is, with its settings.
     pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, &WorkflowSettings)> {
         self.0.iter().map(|maker| (maker.name, &maker.settings))
     }
 
     /// Replaces the settings of one, if there is such a workflow.
-    pub(super) fn configure(&mut self, name: &str, settings: WorkflowSettings) -> Result<(), AppError> {
-        if let Some(maker) = self.0.iter_mut().find(|maker| maker.name == name) {
-            let checked = settings.validate();
-            checked.map_err(|source| AppError::WorkflowSettings { workflow: maker.name, source })?;
-            maker.settings = settings;
-        }
-        Ok(())
+    pub(super) fn configure(
+        &mut self,
+        name: &str,
+        settings: WorkflowSettings,
+    ) -> Result<Option<Lookout>, AppError> {
+        let Some(maker) = self.0.iter_mut().find(|maker| maker.name == name) else { return Ok(None) };
+        let checked = settings.validate();
+        checked.map_err(|source| AppError::WorkflowSettings { workflow: maker.name, source })?;
+        maker.settings = settings;
+        Ok(Some((maker.lookout)(maker.settings.clone())))
     }
 
     /// Makes them one after the other.
     pub(super) fn make(self, states: &States) -> Result<Workflows, AppError> {
         self.0.into_iter().try_fold(
             Workflows::default(),
-            |workflows, WorkflowMaker { name, settings, make }| {
+            |workflows, WorkflowMaker { name, settings, make, .. }| {
                 let make = make.into_inner().unwrap_or_else(PoisonError::into_inner);
                 make(workflows, settings, states)
                     .map_err(|source| AppError::Workflow { workflow: name, source })

@@ -4,17 +4,20 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use celeriac_db::{DbError, DbTx};
+use celeriac_db::{Database, DbError, DbTx};
 use celeriac_engine::{Call, Client, EnqueueError};
 use celeriac_protocol::{JobId, Timestamp, error_text};
 use celeriac_store::StoreError;
 use celeriac_store::query::schedules::{
     self, Firing, FiringOutcome, LockedEntry, OpenJob, Overlap, ScheduleRecord, ScheduleState,
 };
+use celeriac_store::query::workflows::{PassedOver, note_passed_over};
 
 use super::decide::{Decision, decide};
 use super::message::call;
 use super::plan::{plan, timetable};
+use super::rows::{Rows, look, passed_over};
+use crate::workflow::Lookouts;
 
 /// How soon an entry is looked at again that could not be read: whoever can read it may have come by then.
 const UNREADABLE_LOOK: Duration = Duration::from_secs(60);
@@ -47,6 +50,10 @@ pub(super) struct Fired {
     pub(super) skipped: u64,
     /// Due times that were missed.
     pub(super) missed: u64,
+    /// Due times of workflows' jobs at which no row was due.
+    pub(super) idle: u64,
+    /// Due times of workflows' jobs at which as many runs went on as may.
+    pub(super) busy: u64,
     /// Due times that no job could be made of.
     pub(super) failed: u64,
     /// Entries that were switched off.
@@ -63,35 +70,45 @@ struct Entry {
     record: Option<ScheduleRecord>,
     state: ScheduleState,
     decision: Decision,
+    passed: Option<PassedOver>,
 }
 
-/// Fires up to `limit` entries that are due.
-pub(super) async fn fire_due(
-    client: &Client,
-    grace: Duration,
-    tx: &DbTx,
-    now: Timestamp,
-    limit: u64,
-) -> Result<Fired, BeatError> {
-    let taken = schedules::take_due(tx, now, limit).await?;
-    let open = open_jobs(tx, &taken).await?;
-    let mut fired = Fired { more: taken.len() as u64 == limit, ..Fired::default() };
-    let mut entries = Vec::with_capacity(taken.len());
-    let mut firings = 0;
-    for entry in taken {
-        let under_way = open.get(&entry.id).map_or(&[][..], Vec::as_slice);
-        let entry = Entry::of(entry, grace, under_way, now);
-        firings += entry.decision.firings.len();
-        entries.push(entry);
-        if firings >= MAX_FIRINGS {
-            // The rest stay as they are.
-            fired.more = true;
-            break;
+/// What a transaction works with.
+pub(super) struct Firer {
+    pub(super) client: Client,
+    pub(super) database: Database,
+    /// How late a due time may be met, where its entry does not say.
+    pub(super) grace: Duration,
+    /// Workflows whose rows are looked at.
+    pub(super) lookouts: Lookouts,
+}
+
+impl Firer {
+    /// Fires up to `limit` entries that are due.
+    pub(super) async fn fire_due(&self, tx: &DbTx, now: Timestamp, limit: u64) -> Result<Fired, BeatError> {
+        let taken = schedules::take_due(tx, now, limit).await?;
+        let open = open_jobs(tx, &taken).await?;
+        let clock = self.client.clock();
+        let rows = look(&self.lookouts, &self.database, &**clock, &taken, now).await;
+        let mut fired = Fired { more: taken.len() as u64 == limit, ..Fired::default() };
+        let mut entries = Vec::with_capacity(taken.len());
+        let mut firings = 0;
+        for entry in taken {
+            let rows = rows.get(&entry.id).copied();
+            let under_way = open.get(&entry.id).map_or(&[][..], Vec::as_slice);
+            let entry = Entry::of(entry, self.grace, rows, under_way, now);
+            firings += entry.decision.firings.len();
+            entries.push(entry);
+            if firings >= MAX_FIRINGS {
+                // The rest stay as they are.
+                fired.more = true;
+                break;
+            }
         }
+        fired.entries = entries.len() as u64;
+        write_down(&self.client, tx, entries, now, &mut fired).await?;
+        Ok(fired)
     }
-    fired.entries = entries.len() as u64;
-    write_down(client, tx, entries, now, &mut fired).await?;
-    Ok(fired)
 }
 
 async fn open_jobs(tx: &DbTx, taken: &[LockedEntry]) -> Result<HashMap<i64, Vec<OpenJob>>, StoreError> {
@@ -104,13 +121,24 @@ async fn open_jobs(tx: &DbTx, taken: &[LockedEntry]) -> Result<HashMap<i64, Vec<
 
 impl Entry {
     /// Decides what comes of an entry; one that can't be read fails alone.
-    fn of(locked: LockedEntry, grace: Duration, open: &[OpenJob], now: Timestamp) -> Self {
+    fn of(
+        locked: LockedEntry,
+        grace: Duration,
+        rows: Option<(&'static str, Rows)>,
+        open: &[OpenJob],
+        now: Timestamp,
+    ) -> Self {
         let LockedEntry { id, state, record } = locked;
+        let mut passed = None;
         let (record, decided) = match record {
             Ok(record) => {
                 let readable = timetable(&record.entry, record.created_at).map_err(|fault| fault.to_string());
                 let decided = readable.and_then(|timetable| {
-                    let plan = plan(&timetable, &record, &state, grace, now);
+                    let mut plan = plan(&timetable, &record, &state, grace, now);
+                    passed = rows.and_then(|(workflow, rows)| passed_over(workflow, rows, plan.fire.len()));
+                    if passed.is_some() {
+                        plan.fire.clear();
+                    }
                     decide(&record, &state, plan, open, now)
                 });
                 (Some(record), decided)
@@ -118,7 +146,7 @@ impl Entry {
             Err(unreadable) => (None, Err(unreadable.to_string())),
         };
         let decision = decided.unwrap_or_else(|reason| fail(&state, reason, now));
-        Self { id, record, state, decision }
+        Self { id, record, state, decision, passed }
     }
 
     /// Makes the calls of the due times that were new; a due time that no call can be made of is told beside.
@@ -220,7 +248,9 @@ fn settle(
 
 async fn move_on(tx: &DbTx, entries: Vec<Entry>, fired: &mut Fired) -> Result<(), BeatError> {
     let (mut states, mut closed, mut ended) = (Vec::new(), Vec::new(), Vec::new());
-    for Entry { id, record, decision, state } in entries {
+    let mut all_passed = Vec::new();
+    for Entry { id, record, decision, state, passed } in entries {
+        all_passed.extend(passed);
         closed.extend(decision.closed.into_iter().map(|due_at| (id, due_at)));
         if let (Some(record), Some(disabled)) = (record, decision.disable) {
             let (name, reason) = (&record.entry.name, &disabled.detail);
@@ -236,6 +266,11 @@ async fn move_on(tx: &DbTx, entries: Vec<Entry>, fired: &mut Fired) -> Result<()
     schedules::close_firings(tx, &closed).await?;
     schedules::disable(tx, &ended).await?;
     schedules::save_states(tx, &states).await?;
+    fired.idle = all_passed.iter().map(|passed| passed.idle).sum();
+    fired.busy = all_passed.iter().map(|passed| passed.refused).sum();
+    // In one order, so that no two schedulers wait for one another.
+    all_passed.sort_unstable_by_key(|passed: &PassedOver| passed.workflow);
+    note_passed_over(tx, &all_passed).await?;
     Ok(())
 }
 

@@ -154,6 +154,7 @@ impl<W: Workflow> Run<W> {
             Err(error) if now < self.claim_ends_at => {
                 tracing::warn!(
                     workflow = W::NAME,
+                    scheduler.id = W::JOB,
                     error = error_text(&error),
                     "claim could not be renewed, trying again"
                 );
@@ -225,7 +226,7 @@ impl<W: Workflow> Run<W> {
             Ok((id, recorded)) => (id, recorded),
             Err(error) => {
                 let row = self.labels.remove(&error.id()).unwrap_or_default();
-                tracing::error!(workflow = W::NAME, row, error = %error, "row was left behind");
+                tracing::error!(workflow = W::NAME, scheduler.id = W::JOB, row, error = %error, "row was left behind");
                 return;
             }
         };
@@ -236,11 +237,17 @@ impl<W: Workflow> Run<W> {
             Ok(Recorded::Error) => self.report.failed += 1,
             Ok(Recorded::Fenced) => {
                 self.report.fenced += 1;
-                tracing::warn!(workflow = W::NAME, row, "claim had run out before the row was recorded");
+                tracing::warn!(
+                    workflow = W::NAME,
+                    scheduler.id = W::JOB,
+                    row,
+                    "claim had run out before the row was recorded"
+                );
             }
             Err(error) => {
                 tracing::error!(
                     workflow = W::NAME,
+                    scheduler.id = W::JOB,
                     row,
                     error = error_text(&error),
                     "row could not be recorded; its claim will bring it back"
@@ -283,9 +290,22 @@ async fn write_down<W: Workflow>(
 
 fn log<W: Workflow>(label: &str, id: i64, outcome: &Result<super::Processed, ItemError>) {
     match outcome {
-        Ok(_) => tracing::debug!(workflow = W::NAME, row.id = id, row = label, "row processed"),
+        Ok(_) => tracing::debug!(
+            workflow = W::NAME,
+            scheduler.id = W::JOB,
+            row.id = id,
+            row = label,
+            "row processed"
+        ),
         Err(error) => {
-            tracing::info!(workflow = W::NAME, row.id = id, row = label, reason = error.reason, "row failed");
+            tracing::info!(
+                workflow = W::NAME,
+                scheduler.id = W::JOB,
+                row.id = id,
+                row = label,
+                reason = error.reason,
+                "row failed"
+            );
         }
     }
 }

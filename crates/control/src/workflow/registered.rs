@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use celeriac_db::{Database, DbError};
-use celeriac_engine::Ctx;
+use celeriac_engine::{Call, Ctx, Registry};
 use celeriac_protocol::Timestamp;
 use sea_orm::prelude::Expr;
 use sea_orm::{ColumnTrait, Condition, DatabaseConnection, DbErr, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 
-use super::sweep::has_lapsed;
+use super::lookout::is_due;
 use super::{
-    ItemStatus, RowsWaiting, RunReport, SettingsError, Statuses, Workflow, WorkflowError, WorkflowSettings,
-    WorkflowTable, run_job_loop,
+    ItemStatus, Lookout, RowsWaiting, RunReport, SettingsError, Statuses, Workflow, WorkflowError,
+    WorkflowSettings, WorkflowTable, process_pending, run_job_loop, run_workflow,
 };
 
 /// The span over which a check counts what was done.
@@ -26,10 +26,10 @@ const THROUGHPUT_SPAN: Duration = Duration::from_secs(3_600);
 /// How many rows one reset changes in one transaction.
 const RESET_ROWS: u64 = 1_000;
 
-/// The workflows that a process knows. Cloning is cheap.
+/// The workflows that a process knows. Cloning is cheap and shares them.
 #[derive(Clone, Default)]
 pub struct Workflows {
-    by_name: Arc<BTreeMap<&'static str, Arc<dyn RegisteredWorkflow>>>,
+    by_name: Arc<RwLock<BTreeMap<&'static str, Arc<dyn RegisteredWorkflow>>>>,
 }
 
 impl Workflows {
@@ -37,35 +37,48 @@ impl Workflows {
     ///
     /// # Errors
     /// A setting with a value that it can't have.
-    pub fn with<W: Workflow>(
-        mut self,
+    pub fn with<W: Workflow>(self, workflow: W, settings: WorkflowSettings) -> Result<Self, SettingsError> {
+        self.add(workflow, settings).map(|_| self)
+    }
+
+    /// Adds a workflow, in place of one of the same name, for all who share these; runs that go on end as they began.
+    ///
+    /// # Errors
+    /// A setting with a value that it can't have.
+    pub fn add<W: Workflow>(
+        &self,
         workflow: W,
         settings: WorkflowSettings,
-    ) -> Result<Self, SettingsError> {
+    ) -> Result<Arc<dyn RegisteredWorkflow>, SettingsError> {
         settings.validate()?;
-        let registered = Registered { workflow: Arc::new(workflow), settings, table: PhantomData };
-        Arc::make_mut(&mut self.by_name).insert(W::NAME, Arc::new(registered));
-        Ok(self)
+        let registered: Arc<dyn RegisteredWorkflow> =
+            Arc::new(Registered { workflow: Arc::new(workflow), settings, table: PhantomData });
+        let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        by_name.insert(W::NAME, Arc::clone(&registered));
+        Ok(registered)
     }
 
     /// Finds a workflow.
     ///
     /// # Errors
     /// There is none of this name; the error lists those that are.
-    pub fn find(&self, name: &str) -> Result<&Arc<dyn RegisteredWorkflow>, WorkflowError> {
-        let known = || self.by_name.keys().copied().collect();
-        self.by_name.get(name).ok_or_else(|| WorkflowError::Unknown { name: name.to_owned(), known: known() })
+    pub fn find(&self, name: &str) -> Result<Arc<dyn RegisteredWorkflow>, WorkflowError> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        let known = || by_name.keys().copied().collect();
+        let found = by_name.get(name).cloned();
+        found.ok_or_else(|| WorkflowError::Unknown { name: name.to_owned(), known: known() })
     }
 
-    /// Returns all workflows by name.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn RegisteredWorkflow>> {
-        self.by_name.values()
+    /// Returns all workflows by name, as they are now.
+    pub fn iter(&self) -> impl Iterator<Item = Arc<dyn RegisteredWorkflow>> + use<> {
+        let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        by_name.values().cloned().collect::<Vec<_>>().into_iter()
     }
 }
 
 impl fmt::Debug for Workflows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.by_name.keys()).finish()
+        f.debug_set().entries(self.iter().map(|workflow| workflow.name())).finish()
     }
 }
 
@@ -75,17 +88,31 @@ pub trait RegisteredWorkflow: Send + Sync {
     /// Its name.
     fn name(&self) -> &'static str;
 
+    /// The id of its scheduler's job: the name of its runs' task, of its entry in the schedule, and of its loop.
+    fn job(&self) -> &'static str;
+
     /// What it does, in one line for people.
     fn description(&self) -> &'static str;
 
-    /// How it runs.
+    /// How it runs where no operator has changed that.
     fn settings(&self) -> &WorkflowSettings;
+
+    /// What a scheduler needs to know of it.
+    fn lookout(&self) -> Lookout;
+
+    /// Asks for a run by the workflow's own task, or where `registry` does not know that, by its name.
+    fn call(&self, registry: &Registry) -> Call;
 
     /// The table's words.
     fn statuses(&self) -> Statuses;
 
-    /// Runs it once; see [`run_job_loop`].
-    async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError>;
+    /// Runs it once by the settings in force; see [`run_job_loop`].
+    async fn run(
+        &self,
+        settings: &WorkflowSettings,
+        database: &Database,
+        ctx: &Ctx,
+    ) -> Result<RunReport, WorkflowError>;
 
     /// Says whether a row is due, or a claim has run out. Cheap.
     async fn is_due(&self, reader: &DatabaseConnection, now: Timestamp) -> Result<bool, WorkflowError>;
@@ -169,6 +196,10 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
         W::NAME
     }
 
+    fn job(&self) -> &'static str {
+        W::JOB
+    }
+
     fn description(&self) -> &'static str {
         W::DESCRIPTION
     }
@@ -181,16 +212,28 @@ impl<W: Workflow> RegisteredWorkflow for Registered<W> {
         W::Table::STATUSES
     }
 
-    async fn run(&self, database: &Database, ctx: &Ctx) -> Result<RunReport, WorkflowError> {
-        run_job_loop(Arc::clone(&self.workflow), &self.settings, database, ctx).await
+    fn lookout(&self) -> Lookout {
+        Lookout::of::<W>(self.settings.clone())
+    }
+
+    fn call(&self, registry: &Registry) -> Call {
+        match registry.find(W::JOB) {
+            Some(_) => process_pending::<W>().into_call(),
+            None => run_workflow(W::NAME.to_owned()).into_call(),
+        }
+    }
+
+    async fn run(
+        &self,
+        settings: &WorkflowSettings,
+        database: &Database,
+        ctx: &Ctx,
+    ) -> Result<RunReport, WorkflowError> {
+        run_job_loop(Arc::clone(&self.workflow), settings, database, ctx).await
     }
 
     async fn is_due(&self, reader: &DatabaseConnection, now: Timestamp) -> Result<bool, WorkflowError> {
-        let fail = Self::fail("look for due rows");
-        if W::Table::next_due_at(reader).await.map_err(&fail)?.is_some_and(|due| due <= now) {
-            return Ok(true);
-        }
-        Ok(has_lapsed::<W::Table>(reader, now).await.map_err(&fail)?)
+        is_due::<W>(reader, now).await.map_err(Self::fail("look for due rows"))
     }
 
     async fn next_due_at(&self, reader: &DatabaseConnection) -> Result<Option<Timestamp>, WorkflowError> {

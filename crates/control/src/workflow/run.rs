@@ -1,15 +1,21 @@
 //! A run of a workflow as a job like any other: tracked, cancellable, with progress, and never more
 //! at a time in the whole cluster than there are slots.
 
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use celeriac_db::Database;
-use celeriac_engine::{Ctx, StopReason, TaskError, task};
+use celeriac_db::{Database, DbTx};
+use celeriac_engine::{
+    Ctx, Need, Param, RetryPolicy, Signature, StopReason, Task, TaskError, TaskOptions, task,
+};
 use celeriac_protocol::error_text;
 use celeriac_store::StoreError;
-use celeriac_store::query::workflows::{HeldSlot, SlotRequest, free_slot, renew_slot, take_slot};
+use celeriac_store::query::workflows::{
+    HeldSlot, SlotRequest, changed_settings, free_slot, lock_workflow, renew_slot, take_slot,
+};
+use serde::{Deserialize, Serialize};
 
-use super::{RegisteredWorkflow, RunReport, Workflows};
+use super::{RegisteredWorkflow, RunReport, Workflow, WorkflowSettings, Workflows, changes};
 
 /// The queue that runs of workflows wait in.
 ///
@@ -17,10 +23,48 @@ use super::{RegisteredWorkflow, RunReport, Workflows};
 /// and so that Celery's workers, which take from the default queue, never meet a task that they don't know.
 pub const WORKFLOW_QUEUE: &str = "celeriac.workflows";
 
+/// The label that runs of workflows are listed under.
+const JOB_TYPE: &str = "workflow";
+
 /// How many renewals fall into one lease, so that two may fail before it ends.
 const RENEWALS_PER_LEASE: u32 = 3;
 
-/// Moves the rows of a workflow that are due.
+/// The task of a workflow's runs, which moves the rows that are due. Its name is the workflow's [`Workflow::JOB`].
+#[derive(Debug)]
+pub struct ProcessPending<W>(PhantomData<fn() -> W>);
+
+/// A run has no arguments.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct NoArguments {}
+
+/// Makes the signature of a workflow's run; nothing is sent yet.
+pub fn process_pending<W: Workflow>() -> Signature<ProcessPending<W>> {
+    Signature::new(&NoArguments {})
+}
+
+impl<W: Workflow> Task for ProcessPending<W> {
+    type Args = NoArguments;
+    type Output = RunReport;
+    const NAME: &'static str = W::JOB;
+    const PARAMS: &'static [Param] = &[];
+
+    fn options() -> TaskOptions {
+        TaskOptions {
+            queue: Some(WORKFLOW_QUEUE),
+            job_type: Some(JOB_TYPE),
+            description: W::DESCRIPTION,
+            retry: RetryPolicy { max_retries: Some(0), ..RetryPolicy::default() },
+            needs: vec![Need::of::<Workflows>(), Need::of::<Database>()],
+            ..TaskOptions::default()
+        }
+    }
+
+    async fn run(_args: NoArguments, ctx: Ctx) -> Result<RunReport, TaskError> {
+        run(W::NAME, ctx).await
+    }
+}
+
+/// Moves the rows of a workflow that are due; the form for who has its name only.
 #[task(
     crate = celeriac_engine,
     name = "celeriac.run_workflow",
@@ -30,16 +74,21 @@ const RENEWALS_PER_LEASE: u32 = 3;
     state(Workflows, Database)
 )]
 pub async fn run_workflow(workflow: String, ctx: Ctx) -> Result<RunReport, TaskError> {
+    run(&workflow, ctx).await
+}
+
+async fn run(workflow: &str, ctx: Ctx) -> Result<RunReport, TaskError> {
     let workflow =
-        ctx.state::<Workflows>().find(&workflow).map_err(|error| TaskError::discard(error.to_string()))?;
+        ctx.state::<Workflows>().find(workflow).map_err(|error| TaskError::discard(error.to_string()))?;
     let database = ctx.state::<Database>();
-    let Some(slot) = take(workflow.as_ref(), database, &ctx).await? else {
-        let instances = workflow.settings().max_instances;
+    let (slot, settings) = take(workflow.as_ref(), database, &ctx).await?;
+    let Some(slot) = slot else {
+        let instances = settings.max_instances;
         return Err(TaskError::cancel(format!("refused: all {instances} slots of the workflow are taken")));
     };
     let result = tokio::select! {
-        result = workflow.run(database, &ctx) => result.map_err(TaskError::from),
-        lost = hold(slot, workflow.settings().lease, database, &ctx) => Err(lost),
+        result = workflow.run(&settings, database, &ctx) => result.map_err(TaskError::from),
+        lost = hold(slot, workflow.job(), settings.lease, database, &ctx) => Err(lost),
     };
     let (now, more) = (ctx.client().clock().now(), result.as_ref().is_ok_and(|report| report.more));
     let freed: Result<(), StoreError> =
@@ -47,6 +96,7 @@ pub async fn run_workflow(workflow: String, ctx: Ctx) -> Result<RunReport, TaskE
     if let Err(error) = freed {
         tracing::warn!(
             workflow = slot.workflow,
+            scheduler.id = workflow.job(),
             error = error_text(&error),
             "slot could not be freed; it is free when its lease ends"
         );
@@ -59,24 +109,33 @@ pub async fn run_workflow(workflow: String, ctx: Ctx) -> Result<RunReport, TaskE
     }
 }
 
+/// Takes a slot by the settings in force, which nobody changes meanwhile.
 async fn take(
     workflow: &dyn RegisteredWorkflow,
     database: &Database,
     ctx: &Ctx,
-) -> Result<Option<HeldSlot>, StoreError> {
-    let request = SlotRequest {
-        workflow: workflow.name(),
-        max_instances: workflow.settings().max_instances,
-        holder: ctx.id().clone(),
-        fence: rand::random(),
-        now: ctx.client().clock().now(),
-        lease: workflow.settings().lease,
+) -> Result<(Option<HeldSlot>, WorkflowSettings), StoreError> {
+    let (name, declared) = (workflow.name(), workflow.settings().clone());
+    let (holder, now) = (ctx.id().clone(), ctx.client().clock().now());
+    let take = async move |tx: &DbTx| {
+        lock_workflow(tx, name).await?;
+        let changed = changed_settings(tx, name).await?;
+        let settings = changes::in_force(name, &declared, changed.as_deref());
+        let request = SlotRequest {
+            workflow: name,
+            max_instances: settings.max_instances,
+            holder,
+            fence: rand::random(),
+            now,
+            lease: settings.lease,
+        };
+        Ok((take_slot(tx, &request).await?, settings))
     };
-    database.write("take slot", async move |tx| take_slot(tx, &request).await).await
+    database.write("take slot", take).await
 }
 
 /// Renews the slot until it is lost; then the run must end, since somebody else may have it.
-async fn hold(slot: HeldSlot, lease: Duration, database: &Database, ctx: &Ctx) -> TaskError {
+async fn hold(slot: HeldSlot, job: &str, lease: Duration, database: &Database, ctx: &Ctx) -> TaskError {
     let clock = ctx.client().clock();
     let mut held_until = clock.now() + lease;
     loop {
@@ -90,6 +149,7 @@ async fn hold(slot: HeldSlot, lease: Duration, database: &Database, ctx: &Ctx) -
             Err(error) if clock.now() < held_until => {
                 tracing::warn!(
                     workflow = slot.workflow,
+                    scheduler.id = job,
                     error = error_text(&error),
                     "slot could not be renewed, trying again"
                 );

@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use celeriac_protocol::{Backoff, RetryPolicy};
+use celeriac_protocol::schedule::{Schedule, ScheduleError, Zone};
+use celeriac_protocol::{Backoff, RetryPolicy, Span};
+
+mod form;
+mod grace;
+
+pub use form::SettingsForm;
 
 /// How a workflow runs. Every value can be set by file and environment, per workflow: `[workflow.page]`,
 /// `CELERIAC_WORKFLOW__PAGE__BATCH_SIZE`, `PAGE_SCHEDULER_BATCH_SIZE`.
@@ -10,15 +16,27 @@ use celeriac_protocol::{Backoff, RetryPolicy};
 pub struct WorkflowSettings {
     /// Whether it runs at all.
     pub enabled: bool,
-    /// How long it rests when there is nothing to do (`<NAME>_SCHEDULER_INTERVAL_MINUTES`). Rows
-    /// that the platform itself adds wake it at once.
+    /// How often its job is due (`<NAME>_SCHEDULER_INTERVAL_MINUTES`), where [`cron`](Self::cron) says nothing else.
+    /// Rows that are announced start a run at once, unless it is throttled.
     pub interval: Duration,
+    /// The crontab by which its job is due, in place of the interval: five fields, as in a schedule. Rows that are
+    /// announced wait for it.
+    pub cron: Option<String>,
+    /// The zone in which the crontab is read, an IANA name; UTC where none is given.
+    pub timezone: Option<String>,
+    /// By how much at most a due time is put off, so that not all workflows begin at once.
+    pub jitter: Duration,
+    /// How late a due time may be met: what is later is missed, and the next is waited for. Without a limit the last of
+    /// those that were missed is met, however late.
+    pub misfire_grace: Option<Duration>,
+    /// Whether several due times that are met together make one run.
+    pub coalesce: bool,
     /// How many rows one claim takes, and how many are processed side by side
     /// (`<NAME>_SCHEDULER_BATCH_SIZE`).
     pub batch_size: usize,
     /// How many runs may go on at a time, in the whole cluster (`<NAME>_SCHEDULER_MAX_INSTANCES`).
     pub max_instances: u32,
-    /// Whether a run goes on while rows are due, or takes one batch per interval as a throttle.
+    /// Whether a run goes on while rows are due, or takes one batch per due time as a throttle.
     pub continuous: bool,
     /// How long a claim holds unless renewed; also how long the rows of a killed worker wait.
     pub lease: Duration,
@@ -37,6 +55,11 @@ impl Default for WorkflowSettings {
         Self {
             enabled: true,
             interval: Duration::from_secs(60),
+            cron: None,
+            timezone: None,
+            jitter: Duration::ZERO,
+            misfire_grace: None,
+            coalesce: true,
             batch_size: 10,
             max_instances: 1,
             continuous: true,
@@ -52,6 +75,9 @@ impl Default for WorkflowSettings {
 /// The most rows that one claim may take.
 pub const MAX_BATCH_SIZE: usize = 10_000;
 
+/// The most runs that may go on at a time.
+const MAX_INSTANCES: u32 = 10_000;
+
 /// A setting with a value that it can't have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("set {setting} = {value}: {reason}")]
@@ -61,8 +87,14 @@ pub struct SettingsError {
     /// Its value.
     pub value: String,
     /// What is wrong.
-    pub reason: &'static str,
+    pub reason: String,
 }
+
+/// What the text of a crontab begins with.
+pub(crate) const CRONTAB: &str = "crontab ";
+
+/// What is wrong with a setting: its name, its value, and the reason.
+type Fault = (&'static str, String, String);
 
 impl WorkflowSettings {
     /// Checks every value.
@@ -70,30 +102,78 @@ impl WorkflowSettings {
     /// # Errors
     /// The first that can't be.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let fail = |setting, value: String, reason| Err(SettingsError { setting, value, reason });
+        let found = self.wrong_number().or_else(|| self.wrong_span()).or_else(|| self.wrong_time());
+        found.map_or(Ok(()), |(setting, value, reason)| Err(SettingsError { setting, value, reason }))
+    }
+
+    fn wrong_number(&self) -> Option<Fault> {
+        let wrong = |setting, value: &dyn ToString, reason: &str| {
+            Some((setting, value.to_string(), reason.to_owned()))
+        };
         if self.batch_size == 0 || self.batch_size > MAX_BATCH_SIZE {
-            return fail("batch_size", self.batch_size.to_string(), "1 to 10000 are possible");
+            return wrong("batch_size", &self.batch_size, "1 to 10000 are possible");
         }
         if self.max_instances == 0 {
-            return fail("max_instances", "0".to_owned(), "to stop a workflow, disable it");
+            return wrong("max_instances", &0, "to stop a workflow, disable it");
+        }
+        if self.max_instances > MAX_INSTANCES {
+            return wrong("max_instances", &self.max_instances, "1 to 10000 are possible");
         }
         if self.max_attempts == 0 {
-            return fail("max_attempts", "0".to_owned(), "no row would ever be tried");
+            return wrong("max_attempts", &0, "no row would ever be tried");
         }
+        None
+    }
+
+    fn wrong_span(&self) -> Option<Fault> {
+        let second = Duration::from_secs(1);
+        let wrong = |setting, value: Duration, reason: &str| {
+            Some((setting, Span(value).to_string(), reason.to_owned()))
+        };
         if self.interval.is_zero() {
-            return fail("interval", "0".to_owned(), "the workflow would never rest");
+            return wrong("interval", self.interval, "the workflow would never rest");
         }
         if self.item_limit.is_zero() {
-            return fail("item_limit", "0".to_owned(), "every row would fail at once");
+            return wrong("item_limit", self.item_limit, "every row would fail at once");
         }
-        if self.lease < Duration::from_secs(1) {
-            return fail(
-                "lease",
-                format!("{:?}", self.lease),
-                "below a second it would end between two renewals",
+        if self.lease < second {
+            return wrong("lease", self.lease, "below a second it would end between two renewals");
+        }
+        if self.cron.is_none() && self.jitter > self.interval {
+            return wrong(
+                "jitter",
+                self.jitter,
+                "what is put off by more than the interval would pass the next",
             );
         }
-        Ok(())
+        let grace = self.misfire_grace.filter(|grace| *grace < second)?;
+        wrong("misfire_grace", grace, "below a second nearly every due time would be missed")
+    }
+
+    fn wrong_time(&self) -> Option<Fault> {
+        let zone = match self.zone() {
+            Ok(zone) => zone,
+            Err(error) => return Some(("timezone", self.timezone.clone()?, error.to_string())),
+        };
+        let cron = self.cron.as_ref()?;
+        match Schedule::parse_in(&self.spec(), &zone) {
+            Ok(Schedule::Crontab(_)) => None,
+            Ok(_) => Some(("cron", cron.clone(), "five fields are wanted, such as `0 2 * * *`".to_owned())),
+            Err(error) => Some(("cron", cron.clone(), error.to_string())),
+        }
+    }
+
+    /// Returns when its job is due, in the text form of a schedule.
+    pub(crate) fn spec(&self) -> String {
+        match &self.cron {
+            Some(cron) => format!("{CRONTAB}{cron}"),
+            None => format!("every {}", Span(self.interval)),
+        }
+    }
+
+    /// Returns the zone in which its crontab is read.
+    fn zone(&self) -> Result<Zone, ScheduleError> {
+        self.timezone.as_ref().map_or(Ok(Zone::UTC), |zone| zone.parse())
     }
 
     /// Returns how failures are retried, in the words of jobs.
@@ -114,6 +194,7 @@ mod tests {
     fn values_that_cannot_be_are_named() {
         let good = WorkflowSettings::default();
         good.validate().unwrap();
+        let cron = |cron: &str| WorkflowSettings { cron: Some(cron.to_owned()), ..good.clone() };
         for (bad, expected) in [
             (
                 WorkflowSettings { batch_size: 0, ..good.clone() },
@@ -127,8 +208,24 @@ mod tests {
                 WorkflowSettings { max_attempts: 0, ..good.clone() },
                 "set max_attempts = 0: no row would ever be tried",
             ),
+            (
+                WorkflowSettings { jitter: Duration::from_secs(61), ..good.clone() },
+                "set jitter = 1m1s: what is put off by more than the interval would pass the next",
+            ),
+            (
+                WorkflowSettings { misfire_grace: Some(Duration::ZERO), ..good.clone() },
+                "set misfire_grace = 0s: below a second nearly every due time would be missed",
+            ),
+            (
+                WorkflowSettings { timezone: Some("Europe/Berln".to_owned()), ..good.clone() },
+                "set timezone = Europe/Berln: no time zone is called `Europe/Berln`; did you mean `Europe/Berlin`?",
+            ),
         ] {
             assert_eq!(bad.validate().unwrap_err().to_string(), expected);
+        }
+        cron("0 2 * * mon-fri").validate().unwrap();
+        for bad in ["0 2 * *", "every 5m", "0 25 * * *"] {
+            assert_eq!(cron(bad).validate().unwrap_err().setting, "cron", "{bad}");
         }
     }
 }

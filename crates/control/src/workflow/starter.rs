@@ -9,10 +9,11 @@ use celeriac_broker::{Notice, Notices};
 use celeriac_db::Database;
 use celeriac_engine::{Client, EnqueueError};
 use celeriac_protocol::{JobId, Timestamp};
-use celeriac_store::query::workflows::{WorkflowState, workflow_states};
+use celeriac_store::query::workflows::WorkflowState;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{RegisteredWorkflow, WORKFLOW_QUEUE, WorkflowSettings, Workflows, run_workflow};
+use super::standing::{Standing, by_entry, standing};
+use super::{Lookout, RegisteredWorkflow, WORKFLOW_QUEUE, WorkflowSettings, Workflows};
 use crate::Environment;
 use crate::r#loop::{Loop, LoopCtx, LoopError, PassReport};
 
@@ -22,18 +23,21 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// How soon it looks again while all runs that may go on do: what wakes it then is mostly the runs' own rows.
 const REST_WHILE_RUNNING: Duration = Duration::from_millis(100);
 
-/// Is responsible for starting the runs of one workflow, wherever in the cluster they then go on.
+/// Is responsible for starting the runs of one workflow between the times at which its job is due, wherever in the
+/// cluster they then go on.
 ///
 /// A pass that finds nothing due writes nothing. Several processes may drive a starter of the same workflow: what they
 /// enqueue has keys that only one of them gets, one for each run that may go on at a time.
 ///
-/// Rows that are due start a run when somebody announced them ([`Notice::Loop`] with the starter's name), when the last
-/// run left rows that were due, when its worker vanished, when this starter has seen them wait for their time, or else
-/// when the workflow's interval has passed since its last start. A throttled workflow goes by its interval alone.
+/// Rows that are due start a run when somebody announced them ([`Notice::Loop`] with the job's name), when the last
+/// run left rows that were due, when its worker vanished, or when this starter has seen them wait for their time. All
+/// others wait until the job is due, which its entry says and the [`Beat`](crate::Beat) sees to. A workflow that goes by
+/// a crontab is started here only to go on where a run has ended before its work, and a throttled one never.
 pub struct WorkflowStarter {
-    name: &'static str,
     workflow: Arc<dyn RegisteredWorkflow>,
+    lookout: Lookout,
     queue: &'static str,
+    is_alone: bool,
     database: Database,
     client: Client,
     memory: Mutex<Memory>,
@@ -54,14 +58,14 @@ struct Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Start,
-    /// An operator holds the workflow back, or its interval has not passed yet.
+    /// An operator holds the workflow back, or its job is not due yet.
     Rest,
     /// As many runs go on as may.
     Full,
 }
 
 impl WorkflowStarter {
-    /// Makes the starter of a workflow. Its name is made once and kept as long as the process.
+    /// Makes the starter of a workflow.
     pub fn new(workflow: Arc<dyn RegisteredWorkflow>, environment: &Environment) -> Self {
         let client = environment.client().clone();
         let memory = Memory {
@@ -71,9 +75,10 @@ impl WorkflowStarter {
             quiet_until: Timestamp::EPOCH,
         };
         Self {
-            name: loop_name(workflow.name()).leak(),
+            lookout: workflow.lookout(),
             workflow,
             queue: WORKFLOW_QUEUE,
+            is_alone: false,
             database: environment.database().clone(),
             client,
             memory: Mutex::new(memory),
@@ -82,7 +87,7 @@ impl WorkflowStarter {
 
     /// Makes a starter for each workflow.
     pub fn all(workflows: &Workflows, environment: &Environment) -> Vec<Self> {
-        workflows.iter().map(|workflow| Self::new(Arc::clone(workflow), environment)).collect()
+        workflows.iter().map(|workflow| Self::new(workflow, environment)).collect()
     }
 
     /// Has the runs wait in this queue instead of [`WORKFLOW_QUEUE`], for a process that takes from no queue that
@@ -90,6 +95,14 @@ impl WorkflowStarter {
     #[must_use]
     pub fn in_queue(mut self, queue: &'static str) -> Self {
         self.queue = queue;
+        self
+    }
+
+    /// Goes by the workflow's own settings and not by its entry, for a process that moves rows without a schedule: a run
+    /// is started as well when none has been for an interval.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.is_alone = true;
         self
     }
 
@@ -105,19 +118,20 @@ impl WorkflowStarter {
             (memory.woken, memory.expected_at) = (false, next_at);
             return Ok(PassReport { next_at, ..PassReport::default() });
         }
-        let states = workflow_states(reader, now).await?;
-        let state = states.into_iter().find(|(name, _)| name == self.workflow.name());
-        let state = state.map(|(_, state)| state).unwrap_or_default();
+        let Standing { state, mut settings } = standing(reader, &self.lookout, now).await?;
+        if !self.is_alone {
+            settings = by_entry(reader, self.lookout.job, settings).await?;
+        }
         let announced = self.memory().announced(now);
-        match judge(self.workflow.settings(), &state, announced, now) {
-            Verdict::Start => self.start(now).await,
+        match judge(&settings, self.is_alone, &state, announced, now) {
+            Verdict::Start => self.start(settings.max_instances, now).await,
             Verdict::Full => Ok(self.rest(now)),
             Verdict::Rest => Ok(PassReport::default()),
         }
     }
 
-    async fn start(&self, now: Timestamp) -> Result<PassReport, LoopError> {
-        if self.enqueue(now).await? {
+    async fn start(&self, max_instances: u32, now: Timestamp) -> Result<PassReport, LoopError> {
+        if self.enqueue(max_instances, now).await? {
             let mut memory = self.memory();
             (memory.woken, memory.expected_at) = (false, None);
             return Ok(PassReport::default().with("started", 1));
@@ -127,14 +141,14 @@ impl WorkflowStarter {
     }
 
     /// Enqueues a run under the first key that nobody has; `false` if there is none.
-    async fn enqueue(&self, now: Timestamp) -> Result<bool, EnqueueError> {
-        let workflow = self.workflow.name();
-        for slot in 0..self.workflow.settings().max_instances {
+    async fn enqueue(&self, max_instances: u32, now: Timestamp) -> Result<bool, EnqueueError> {
+        for slot in 0..max_instances {
             let id = JobId::fresh(now);
-            let run = run_workflow(workflow.to_owned()).id(id.clone());
+            let run = self.workflow.call(self.client.registry()).id(id.clone());
             let run = run.queue(self.queue).unique(self.key(slot));
-            if *self.client.enqueue(run).await?.id() == id {
-                tracing::debug!(workflow, job.id = %id, "run enqueued");
+            if *self.client.send(run).await?.id() == id {
+                let (workflow, job) = (self.lookout.workflow, self.lookout.job);
+                tracing::debug!(workflow, scheduler.id = job, job.id = %id, "run enqueued");
                 return Ok(true);
             }
         }
@@ -154,11 +168,6 @@ impl WorkflowStarter {
     }
 }
 
-/// Returns the name of the loop that starts a workflow's runs; a [`Notice::Loop`] with it announces rows.
-pub fn loop_name(workflow: &str) -> String {
-    format!("workflow:{workflow}")
-}
-
 /// Returns the key that lets one run of a workflow wait or go on for each slot.
 pub fn run_key(workflow: &str, slot: u32) -> String {
     format!("workflow:{workflow}:{slot}")
@@ -167,7 +176,7 @@ pub fn run_key(workflow: &str, slot: u32) -> String {
 #[async_trait]
 impl Loop for WorkflowStarter {
     fn name(&self) -> &'static str {
-        self.name
+        self.lookout.job
     }
 
     fn describe(&self) -> &'static str {
@@ -179,22 +188,19 @@ impl Loop for WorkflowStarter {
     }
 
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        if !self.workflow.settings().enabled {
-            return Ok(PassReport::default());
-        }
         let quiet_until = self.memory().quiet_until;
         tokio::select! {
             () = ctx.clock().sleep_until(quiet_until) => {}
             () = ctx.stopping() => return Ok(PassReport::default()),
         }
-        self.memory().hear(self.name);
+        self.memory().hear(self.lookout.job);
         self.look(ctx.now()).await
     }
 }
 
 impl fmt::Debug for WorkflowStarter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WorkflowStarter").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("WorkflowStarter").field("job", &self.lookout.job).finish_non_exhaustive()
     }
 }
 
@@ -216,19 +222,31 @@ impl Memory {
     }
 }
 
-/// Decides whether due rows start a run.
-fn judge(settings: &WorkflowSettings, state: &WorkflowState, announced: bool, now: Timestamp) -> Verdict {
+/// Decides whether due rows start a run before the job is due.
+fn judge(
+    settings: &WorkflowSettings,
+    is_alone: bool,
+    state: &WorkflowState,
+    announced: bool,
+    now: Timestamp,
+) -> Verdict {
     if !settings.enabled || state.paused_at.is_some() {
         return Verdict::Rest;
     }
     if state.held_slots >= settings.max_instances {
         return Verdict::Full;
     }
-    let Some(started_at) = state.last_started_at else { return Verdict::Start };
-    let rested = now.since(started_at) >= settings.interval;
-    let vanished = state.held_slots == 0 && state.last_ended_at.is_none_or(|ended_at| ended_at < started_at);
-    let goes_on = announced || state.more || vanished;
-    if rested || (settings.continuous && goes_on) { Verdict::Start } else { Verdict::Rest }
+    let is_due =
+        is_alone && state.last_started_at.is_none_or(|started_at| now.since(started_at) >= settings.interval);
+    let goes_on = state.more || has_vanished(state);
+    let is_wanted = goes_on || (settings.cron.is_none() && (announced || state.last_started_at.is_none()));
+    if is_due || (settings.continuous && is_wanted) { Verdict::Start } else { Verdict::Rest }
+}
+
+/// Says whether the last run came to no end.
+fn has_vanished(state: &WorkflowState) -> bool {
+    let Some(started_at) = state.last_started_at else { return false };
+    state.held_slots == 0 && state.last_ended_at.is_none_or(|ended_at| ended_at < started_at)
 }
 
 #[cfg(test)]
@@ -242,56 +260,104 @@ mod tests {
     }
 
     /// A workflow that ran from second 100 to second 101, seen at second 110.
-    fn check(
-        change: impl FnOnce(&mut WorkflowSettings, &mut WorkflowState, &mut bool, &mut u64),
-        verdict: Verdict,
-    ) {
-        let mut settings = WorkflowSettings { interval: INTERVAL, ..WorkflowSettings::default() };
-        let mut state = WorkflowState {
+    struct Seen {
+        settings: WorkflowSettings,
+        is_alone: bool,
+        state: WorkflowState,
+        announced: bool,
+        now: u64,
+    }
+
+    fn check(change: impl FnOnce(&mut Seen), verdict: Verdict) {
+        let state = WorkflowState {
             last_started_at: Some(at(100)),
             last_ended_at: Some(at(101)),
             ..WorkflowState::default()
         };
-        let (mut announced, mut now) = (false, 110);
-        change(&mut settings, &mut state, &mut announced, &mut now);
-        assert_eq!(judge(&settings, &state, announced, at(now)), verdict);
+        let settings = WorkflowSettings { interval: INTERVAL, ..WorkflowSettings::default() };
+        let mut seen = Seen { settings, is_alone: false, state, announced: false, now: 110 };
+        change(&mut seen);
+        let Seen { settings, is_alone, state, announced, now } = seen;
+        assert_eq!(judge(&settings, is_alone, &state, announced, at(now)), verdict);
     }
 
     #[test]
     fn due_rows_start_a_run_when_something_speaks_for_it_and_nothing_against() {
         use Verdict::{Full, Rest, Start};
-        check(|_, _, _, _| {}, Rest);
-        check(|_, state, _, _| state.last_started_at = None, Start);
-        check(|_, _, announced, _| *announced = true, Start);
-        check(|_, state, _, _| state.more = true, Start);
-        check(|_, _, _, now| *now = 160, Start);
-        check(|_, state, _, _| state.last_ended_at = Some(at(99)), Start);
-        check(|_, state, _, _| state.last_ended_at = None, Start);
-        check(|_, state, _, now| (state.held_slots, *now) = (1, 160), Full);
-        check(|_, state, _, now| (state.paused_at, *now) = (Some(at(105)), 160), Rest);
-        check(|settings, _, _, now| (settings.enabled, *now) = (false, 160), Rest);
+        check(|_| {}, Rest);
+        check(|seen| seen.state.last_started_at = None, Start);
+        check(|seen| seen.announced = true, Start);
+        check(|seen| seen.state.more = true, Start);
+        check(|seen| seen.now = 160, Rest);
+        check(|seen| seen.state.last_ended_at = Some(at(99)), Start);
+        check(|seen| seen.state.last_ended_at = None, Start);
+        check(|seen| (seen.state.held_slots, seen.announced) = (1, true), Full);
+        check(|seen| (seen.state.paused_at, seen.announced) = (Some(at(105)), true), Rest);
+        check(|seen| (seen.settings.enabled, seen.announced) = (false, true), Rest);
     }
 
     #[test]
-    fn a_throttled_workflow_goes_by_its_interval_alone() {
+    fn who_is_alone_goes_by_the_interval_as_well() {
         use Verdict::{Rest, Start};
+        check(|seen| seen.is_alone = true, Rest);
+        check(|seen| (seen.is_alone, seen.now) = (true, 160), Start);
+        check(|seen| (seen.is_alone, seen.state.last_started_at) = (true, None), Start);
+        let throttled = |seen: &mut Seen| (seen.is_alone, seen.settings.continuous) = (true, false);
         check(
-            |settings, state, announced, _| {
-                (settings.continuous, state.more, *announced) = (false, true, true);
+            |seen| {
+                throttled(seen);
+                (seen.state.more, seen.announced) = (true, true);
             },
             Rest,
         );
-        check(|settings, _, _, now| (settings.continuous, *now) = (false, 160), Start);
+        check(
+            |seen| {
+                throttled(seen);
+                seen.now = 160;
+            },
+            Start,
+        );
+    }
+
+    #[test]
+    fn a_throttled_workflow_is_started_by_its_entry_alone() {
+        check(
+            |seen| {
+                seen.settings.continuous = false;
+                (seen.state.more, seen.announced, seen.now) = (true, true, 160);
+            },
+            Verdict::Rest,
+        );
+        check(|seen| (seen.settings.continuous, seen.state.last_started_at) = (false, None), Verdict::Rest);
+    }
+
+    #[test]
+    fn a_workflow_that_goes_by_a_crontab_goes_on_and_begins_nothing() {
+        use Verdict::{Rest, Start};
+        let nightly = |seen: &mut Seen| seen.settings.cron = Some("0 2 * * *".to_owned());
+        let check = |change: fn(&mut Seen), verdict| {
+            check(
+                |seen| {
+                    nightly(seen);
+                    change(seen);
+                },
+                verdict,
+            );
+        };
+        check(|seen| seen.announced = true, Rest);
+        check(|seen| seen.state.last_started_at = None, Rest);
+        check(|seen| seen.state.more = true, Start);
+        check(|seen| seen.state.last_ended_at = None, Start);
     }
 
     #[test]
     fn a_second_instance_starts_beside_the_first_when_rows_are_announced() {
         check(
-            |settings, state, announced, _| {
-                (settings.max_instances, state.held_slots, *announced) = (2, 1, true);
+            |seen| {
+                (seen.settings.max_instances, seen.state.held_slots, seen.announced) = (2, 1, true);
             },
             Verdict::Start,
         );
-        check(|settings, state, _, _| (settings.max_instances, state.held_slots) = (2, 1), Verdict::Rest);
+        check(|seen| (seen.settings.max_instances, seen.state.held_slots) = (2, 1), Verdict::Rest);
     }
 }

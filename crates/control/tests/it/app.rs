@@ -136,6 +136,7 @@ struct Act;
 impl Workflow for Act {
     type Table = item::Entity;
     const NAME: &'static str = "act";
+    const JOB: &'static str = "process_pending_acts";
     const DESCRIPTION: &'static str = "does nothing";
 
     async fn process(&self, _row: item::Model, _item: ItemCtx) -> Result<Processed, ItemError> {

@@ -7,6 +7,8 @@ mod app;
 #[cfg(test)]
 mod beat;
 #[cfg(test)]
+mod cadence;
+#[cfg(test)]
 mod celery_beat;
 #[cfg(test)]
 mod driver;
@@ -18,6 +20,8 @@ mod recorder;
 mod relay;
 #[cfg(test)]
 mod results;
+#[cfg(test)]
+mod scheduler;
 #[cfg(test)]
 mod shared;
 #[cfg(test)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use celeriac_broker::{Broker, Notice};
 use celeriac_control::workflow::{
-    WORKFLOW_QUEUE, WorkflowSettings, WorkflowStarter, loop_name, run_workflow,
+    ProcessPending, WORKFLOW_QUEUE, Workflow as _, WorkflowSettings, WorkflowStarter,
 };
 use celeriac_control::{Environment, Loop as _, LoopCtx, PassReport};
 use celeriac_protocol::Backoff;
 use tokio_util::sync::CancellationToken;
 
-use super::workflow::Bench;
+use super::workflow::{Act, Bench};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -30,6 +30,12 @@ impl Starting {
         Self { bench, starter, ctx }
     }
 
+    /// As in a process that moves rows without a schedule.
+    async fn alone(settings: WorkflowSettings) -> Self {
+        let starting = Self::new(settings).await;
+        Self { starter: starting.starter.alone(), ..starting }
+    }
+
     async fn pass(&self) -> PassReport {
         // Past the rest that a starter takes while runs go on.
         self.bench.kit.clock().advance(Duration::from_millis(100));
@@ -41,7 +47,7 @@ impl Starting {
     }
 
     fn announce(&self) {
-        self.bench.kit.broker().notifier().notify(Notice::Loop(loop_name("act")));
+        self.bench.kit.broker().notifier().notify(Notice::Loop(Act::JOB.to_owned()));
     }
 }
 
@@ -66,7 +72,7 @@ async fn due_rows_start_one_run_in_the_queue_of_workflows_however_often_it_passe
     assert!(starting.started().await);
     starting.announce();
     assert!(!starting.started().await, "a run waits already");
-    let message = starting.bench.kit.assert_enqueued::<run_workflow>().await;
+    let message = starting.bench.kit.assert_enqueued::<ProcessPending<Act>>().await;
     assert_eq!(message.queue, WORKFLOW_QUEUE);
     starting.bench.kit.drain().await;
     assert_eq!(starting.bench.states().await, ["ok"]);
@@ -88,8 +94,8 @@ async fn a_run_that_nobody_takes_from_its_queue_keeps_no_other_queue_waiting() {
 }
 
 #[tokio::test]
-async fn rows_that_nobody_announced_wait_for_the_interval() {
-    let starting = Starting::new(settings()).await;
+async fn rows_that_nobody_announced_wait_for_the_interval_where_there_is_no_schedule() {
+    let starting = Starting::alone(settings()).await;
     starting.bench.add(&["a"]).await;
     assert!(starting.started().await);
     starting.bench.kit.drain().await;
@@ -125,8 +131,8 @@ async fn a_row_that_waits_for_its_next_attempt_starts_a_run_when_its_time_has_co
 }
 
 #[tokio::test]
-async fn a_throttled_workflow_runs_one_batch_in_an_interval() {
-    let starting = Starting::new(WorkflowSettings { continuous: false, ..settings() }).await;
+async fn a_throttled_workflow_runs_one_batch_in_an_interval_where_there_is_no_schedule() {
+    let starting = Starting::alone(WorkflowSettings { continuous: false, ..settings() }).await;
     starting.bench.add(&["a"; 25]).await;
     for done in [10, 20, 25] {
         assert!(starting.started().await);

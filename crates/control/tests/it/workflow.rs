@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use celeriac_control::workflow::{
-    ClaimRequest, Columns, ItemCtx, ItemError, ItemStatus, Processed, ResetFilter, RowState, RunReport,
-    Statuses, Workflow, WorkflowSettings, WorkflowTable, Workflows, run_workflow,
+    ClaimRequest, Columns, ItemCtx, ItemError, ItemStatus, ProcessPending, Processed, ResetFilter, RowState,
+    RunReport, Statuses, Workflow, WorkflowSettings, WorkflowTable, Workflows, run_workflow,
 };
 use celeriac_db::testing::TestDatabase;
 use celeriac_db::{Database, DbError};
@@ -69,7 +69,7 @@ impl WorkflowTable for item::Entity {
 }
 
 /// Does to an item what its name says.
-struct Act {
+pub(crate) struct Act {
     database: Database,
     inside: AtomicUsize,
     most: AtomicUsize,
@@ -78,6 +78,7 @@ struct Act {
 impl Workflow for Act {
     type Table = item::Entity;
     const NAME: &'static str = "act";
+    const JOB: &'static str = "process_pending_acts";
     const DESCRIPTION: &'static str = "does what an item's name says";
 
     async fn process(&self, row: item::Model, item: ItemCtx) -> Result<Processed, ItemError> {
@@ -121,6 +122,10 @@ fn result(id: i64) -> Processed {
 }
 
 impl Act {
+    fn new(database: Database) -> Self {
+        Self { database, inside: AtomicUsize::new(0), most: AtomicUsize::new(0) }
+    }
+
     /// Takes the row away, as a sweep and another run would.
     async fn steal(&self, id: i64) {
         self.database
@@ -153,10 +158,12 @@ impl Bench {
             .await
             .unwrap();
         celeriac_store::MIGRATIONS.up(&database, 0).await.unwrap();
-        let act = Act { database: database.clone(), inside: AtomicUsize::new(0), most: AtomicUsize::new(0) };
+        let act = Act::new(database.clone());
         let workflows = Workflows::default().with(act, settings).unwrap();
         let states = States::default().with(database).with(workflows.clone());
-        let kit = TestKit::new(Registry::builder().task::<run_workflow>().build().unwrap(), states).unwrap();
+        let registry =
+            Registry::builder().task::<run_workflow>().task::<ProcessPending<Act>>().build().unwrap();
+        let kit = TestKit::new(registry, states).unwrap();
         Self { kit, test, workflows }
     }
 
@@ -191,10 +198,23 @@ impl Bench {
         assert_eq!(self.test.database().write("claim and die", claim).await.unwrap().len(), 1);
     }
 
-    async fn run(&self) -> RunReport {
+    pub(crate) async fn run(&self) -> RunReport {
         let job = self.kit.client().enqueue(run_workflow("act".into())).await.unwrap();
         self.kit.drain().await;
         job.wait(Duration::ZERO).await.unwrap()
+    }
+
+    pub(crate) fn act(&self) -> Act {
+        Act::new(self.test.database().clone())
+    }
+
+    /// Takes the table away, as one that can't be looked at.
+    pub(crate) async fn drop_table(&self) {
+        let drop = async |tx: &celeriac_db::DbTx| {
+            tx.execute(sea_orm::sea_query::Table::drop().table(item::Entity)).await?;
+            Ok::<_, DbError>(())
+        };
+        self.test.database().write("drop table", drop).await.unwrap();
     }
 
     pub(crate) async fn states(&self) -> Vec<String> {

@@ -26,6 +26,11 @@ pub struct Model {
     pub refused: i64,
     /// Since when an operator holds it back.
     pub paused_at: Option<Micros>,
+    /// Settings that operators have changed, a JSON object.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub settings: Option<String>,
+    /// Due times at which no row was due.
+    pub idle: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

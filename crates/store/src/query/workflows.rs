@@ -7,6 +7,7 @@ use celeriac_protocol::{JobId, Timestamp};
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::StoreError;
@@ -58,6 +59,21 @@ pub struct WorkflowState {
     pub paused_at: Option<Timestamp>,
     /// How many slots are held now.
     pub held_slots: u32,
+    /// Settings that operators have changed, a JSON object.
+    pub settings: Option<String>,
+    /// Due times at which no row was due.
+    pub idle: u64,
+}
+
+/// Due times of a workflow at which no run was enqueued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The workflow.
+    pub workflow: &'static str,
+    /// Those at which no row was due.
+    pub idle: u64,
+    /// Those at which every slot was taken.
+    pub refused: u64,
 }
 
 /// Takes a free slot, or counts the refusal. A slot whose holder let its lease end is free, and so is
@@ -70,17 +86,13 @@ pub async fn take_slot(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSl
 }
 
 async fn take(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSlot>, DbErr> {
-    // Which slot is free is read before it is taken.
-    tx.lock(&format!("slots of {}", request.workflow)).await?;
+    lock(tx, request.workflow).await?;
     let held: Vec<workflow_slot::Model> = workflow_slot::Entity::find()
         .filter(workflow_slot::Column::Workflow.eq(request.workflow))
         .filter(workflow_slot::Column::HeldUntil.gt(Micros::from(request.now)))
         .all(tx)
         .await?;
-    let slots = 0..i32::try_from(request.max_instances).unwrap_or(i32::MAX);
-    let free = slots
-        .into_iter()
-        .find(|slot| held.iter().all(|held| held.slot != *slot || held.holder == *request.holder.as_str()));
+    let free = free_slot_of(&held, request);
     note(tx, request, free.is_some()).await?;
     let Some(slot) = free else { return Ok(None) };
     let row = workflow_slot::ActiveModel {
@@ -98,17 +110,36 @@ async fn take(tx: &DbTx, request: &SlotRequest) -> Result<Option<HeldSlot>, DbEr
     Ok(Some(HeldSlot { workflow: request.workflow, slot, fence: request.fence }))
 }
 
+/// Finds a slot that nobody else holds, unless as many are held as there are now: there may have been more before.
+fn free_slot_of(held: &[workflow_slot::Model], request: &SlotRequest) -> Option<i32> {
+    let others: Vec<i32> =
+        held.iter().filter(|held| held.holder != *request.holder.as_str()).map(|held| held.slot).collect();
+    let slots = i32::try_from(request.max_instances).unwrap_or(i32::MAX);
+    let is_full = others.len() >= usize::try_from(slots).unwrap_or(usize::MAX);
+    (0..slots).find(|slot| !others.contains(slot)).filter(|_| !is_full)
+}
+
+/// Locks what is known of a workflow, so that its slots and its settings can be read in order to be changed.
+///
+/// # Errors
+/// What the database says.
+pub async fn lock_workflow(tx: &DbTx, workflow: &str) -> Result<(), StoreError> {
+    lock(tx, workflow).await.map_err(StoreError::doing("lock a workflow"))
+}
+
+/// There may be no row yet that could be locked.
+async fn lock(tx: &DbTx, workflow: &str) -> Result<(), DbErr> {
+    tx.lock(&format!("slots of {workflow}")).await
+}
+
 /// Counts a run or a refusal.
 async fn note(tx: &DbTx, request: &SlotRequest, taken: bool) -> Result<(), DbErr> {
     use workflow::Column as C;
     let row = workflow::ActiveModel {
-        name: Set(request.workflow.to_owned()),
         last_started_at: Set(taken.then(|| request.now.into())),
-        last_ended_at: Set(None),
-        more: Set(false),
         runs: Set(i64::from(taken)),
         refused: Set(i64::from(!taken)),
-        paused_at: Set(None),
+        ..blank(request.workflow)
     };
     let counted = if taken { C::Runs } else { C::Refused };
     let mut more = OnConflict::column(C::Name);
@@ -118,6 +149,74 @@ async fn note(tx: &DbTx, request: &SlotRequest, taken: bool) -> Result<(), DbErr
     }
     workflow::Entity::insert(row).on_conflict(more).exec_without_returning(tx).await?;
     Ok(())
+}
+
+/// Makes the row of a workflow of which nothing is known yet.
+fn blank(workflow: &str) -> workflow::ActiveModel {
+    workflow::ActiveModel {
+        name: Set(workflow.to_owned()),
+        last_started_at: Set(None),
+        last_ended_at: Set(None),
+        more: Set(false),
+        runs: Set(0),
+        refused: Set(0),
+        paused_at: Set(None),
+        settings: Set(None),
+        idle: Set(0),
+    }
+}
+
+/// Counts due times at which no run was enqueued.
+///
+/// # Errors
+/// What the database says.
+pub async fn note_passed_over(tx: &DbTx, passed: &[PassedOver]) -> Result<(), StoreError> {
+    use workflow::Column as C;
+    for passed in passed {
+        let (idle, refused) = (counted(passed.idle), counted(passed.refused));
+        let row = workflow::ActiveModel { idle: Set(idle), refused: Set(refused), ..blank(passed.workflow) };
+        let mut more = OnConflict::column(C::Name);
+        for (column, count) in [(C::Idle, idle), (C::Refused, refused)] {
+            more.value(column, Expr::col((workflow::Entity, column)).add(count));
+        }
+        let noted = workflow::Entity::insert(row).on_conflict(more).exec_without_returning(tx).await;
+        noted.map_err(StoreError::doing("count due times of a workflow"))?;
+    }
+    Ok(())
+}
+
+fn counted(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Reads the settings of a workflow that operators have changed, a JSON object.
+///
+/// # Errors
+/// What the database says.
+pub async fn changed_settings(
+    reader: &impl ConnectionTrait,
+    workflow: &str,
+) -> Result<Option<String>, StoreError> {
+    let found: Option<Option<String>> = workflow::Entity::find_by_id(workflow)
+        .select_only()
+        .column(workflow::Column::Settings)
+        .into_tuple()
+        .one(reader)
+        .await
+        .map_err(StoreError::doing("read the settings of a workflow"))?;
+    Ok(found.flatten())
+}
+
+/// Writes the settings of a workflow that operators have changed. Who changes them has locked the workflow.
+///
+/// # Errors
+/// What the database says.
+pub async fn save_settings(tx: &DbTx, workflow: &str, settings: Option<String>) -> Result<(), StoreError> {
+    use workflow::Column as C;
+    let row = workflow::ActiveModel { settings: Set(settings), ..blank(workflow) };
+    let replace = OnConflict::column(C::Name).update_column(C::Settings).to_owned();
+    let saved = workflow::Entity::insert(row).on_conflict(replace).exec_without_returning(tx).await;
+    saved.map(drop).map_err(StoreError::doing("save the settings of a workflow"))
 }
 
 /// Holds on to a slot; `false` means that it was lost.
@@ -190,6 +289,8 @@ pub async fn workflow_states(
                 refused: u64::try_from(row.refused).unwrap_or(0),
                 paused_at: row.paused_at.map(Timestamp::from),
                 held_slots,
+                settings: row.settings,
+                idle: u64::try_from(row.idle).unwrap_or(0),
             };
             (row.name, state)
         })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use celeriac_broker::Notice;
-use celeriac_control::workflow::{ItemStatus, RegisteredWorkflow, ResetFilter, loop_name};
+use celeriac_control::workflow::{ItemStatus, RegisteredWorkflow, ResetFilter};
 use celeriac_protocol::Timestamp;
 use clap::Args;
 use serde::Serialize;
@@ -52,7 +52,7 @@ pub(super) async fn run(context: &mut Context, name: &str, args: ResetArgs) -> R
     let (workflow, now) = (opened.find(name)?, context.clock.now());
     let statuses = args.status.iter().map(|word| status(workflow.as_ref(), word)).collect::<Result<_>>()?;
     let before = args.older_than.map(|span| now - span.0);
-    let reset = Reset { opened: &opened, workflow, now };
+    let reset = Reset { opened: &opened, workflow: &workflow, now };
     let filter = ResetFilter { statuses, before, ids: args.id };
     let unasked = args.dry_run || args.yes;
     if !(unasked || reset.allowed(&context.output, &filter).await?) {
@@ -85,7 +85,7 @@ impl Reset<'_> {
         let Opened { platform, .. } = self.opened;
         let rows = self.workflow.reset(&platform.database, filter, self.now, dry_run).await?;
         if rows > 0 && !dry_run {
-            platform.broker().notifier().notify(Notice::Loop(loop_name(self.workflow.name())));
+            platform.broker().notifier().notify(Notice::Loop(self.workflow.job().to_owned()));
         }
         Ok(rows)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use celeriac_control::workflow::{RunReport, WORKFLOW_QUEUE, run_key, run_workflow};
+use celeriac_control::workflow::{RegisteredWorkflow, RunReport, WORKFLOW_QUEUE, run_key};
 use celeriac_engine::{JobHandle, JobSnapshot, Worker, WorkerOptions};
 use celeriac_protocol::{JobId, JobStatus};
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &mut Context, name: &str) -> Result<Exit> {
     let opened = Opened::new(context, Use::Changing).await?;
     let workflow = opened.find(name)?;
     let limit = workflow.settings().run_limit + PATIENCE;
-    let job = enqueue(context, &opened, workflow.name()).await?;
+    let job = enqueue(context, &opened, workflow.as_ref()).await?;
     let stop = CancellationToken::new();
     let mut working = std::pin::pin!(worker(context, &opened)?.run(stop.clone()));
     let ended = tokio::select! {
@@ -57,10 +57,10 @@ pub(super) async fn run(context: &mut Context, name: &str) -> Result<Exit> {
 }
 
 /// Enqueues the run under the key of the first slot, as the loop that starts runs would.
-async fn enqueue(context: &Context, opened: &Opened, workflow: &'static str) -> Result<JobHandle<RunReport>> {
+async fn enqueue(context: &Context, opened: &Opened, workflow: &dyn RegisteredWorkflow) -> Result<JobHandle> {
     let id = JobId::fresh(context.clock.now());
-    let run = run_workflow(workflow.to_owned()).id(id.clone()).unique(run_key(workflow, 0));
-    let job = opened.platform.client.enqueue(run).await?;
+    let run = workflow.call(&context.app.registry).id(id.clone()).unique(run_key(workflow.name(), 0));
+    let job = opened.platform.client.send(run).await?;
     if *job.id() != id {
         context.output.note(format_args!("run {} waits or goes on already; waiting for that one", job.id()));
     }

@@ -72,6 +72,9 @@ struct Declaration {
     app: String,
     /// Whether its task was registered then.
     known: bool,
+    /// Whether it was declared by itself, while the app ran: what the app declares at its start says nothing of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    alone: bool,
     /// What it said, field by field.
     entry: Fields,
 }
@@ -133,6 +136,52 @@ impl Schedules {
         Ok(compared.into_iter().map(|(difference, _)| difference).collect())
     }
 
+    /// Brings one entry into the database that `app` declares while it runs, as [`merge_declared`](Self::merge_declared)
+    /// does with all: what an operator has edited stays. Entries that are not named stay as they are.
+    ///
+    /// # Errors
+    /// [`SchedulesError::Invalid`] for an entry that can't be, [`SchedulesError::NameTaken`] where another app or an operator
+    /// has added one of its name; what the database says.
+    pub async fn declare(&self, app: &str, entry: ScheduleEntry) -> Result<(), SchedulesError> {
+        let (this, app) = (self.clone(), app.to_owned());
+        let declare = async move |tx: &DbTx| {
+            tx.lock("declared schedules").await.map_err(celeriac_db::DbError::from)?;
+            let declaration = Declaration { alone: true, ..this.declaration(&app, &entry) };
+            let name = entry.name.clone();
+            let (step, _, write) = match stored(tx, &app).await?.remove(&name) {
+                Some(stored) => this.join(stored, &declaration),
+                None if schedules::find(tx, &name).await?.is_some() => {
+                    return Err(SchedulesError::NameTaken { name });
+                }
+                None => this.first(entry, &declaration),
+            };
+            if let MergeStep::Refuse(faults) = step {
+                return Err(SchedulesError::Invalid { name, faults });
+            }
+            this.write_merged(tx, write).await
+        };
+        self.database.write("declare schedule", declare).await
+    }
+
+    /// Switches off an entry that `app` declares no more; a later declaration switches it on again. `false`: there is
+    /// none of this name that this app has declared, or it is off.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn withdraw(&self, app: &str, name: &str) -> Result<bool, SchedulesError> {
+        let (this, app, name) = (self.clone(), app.to_owned(), name.to_owned());
+        let withdraw = async move |tx: &DbTx| {
+            tx.lock("declared schedules").await.map_err(celeriac_db::DbError::from)?;
+            let Some(stored) = stored(tx, &app).await?.remove(&name) else { return Ok(false) };
+            let Some((_, write)) = switch_off(stored.record, DisabledReason::Undeclared) else {
+                return Ok(false);
+            };
+            this.write_merged(tx, write).await?;
+            Ok(true)
+        };
+        self.database.write("withdraw schedule", withdraw).await
+    }
+
     async fn write_merged(&self, tx: &DbTx, write: Write) -> Result<(), SchedulesError> {
         match write {
             Write::Nothing => {}
@@ -173,15 +222,14 @@ impl Schedules {
                 compared.push((DeclaredDifference { name, step, fields }, write));
             }
         }
-        compared.extend(
-            stored.into_values().filter_map(|stored| switch_off(stored.record, DisabledReason::Undeclared)),
-        );
+        let gone = stored.into_values().filter(|stored| !stored.declaration.alone);
+        compared.extend(gone.filter_map(|stored| switch_off(stored.record, DisabledReason::Undeclared)));
         Ok(compared)
     }
 
     fn declaration(&self, app: &str, entry: &ScheduleEntry) -> Declaration {
         let known = self.client.registry().find(&entry.task).is_some();
-        Declaration { app: app.to_owned(), known, entry: fields_of(entry) }
+        Declaration { app: app.to_owned(), known, alone: false, entry: fields_of(entry) }
     }
 
     /// Decides about an entry that is declared for the first time.

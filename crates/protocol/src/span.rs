@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// A span of time as people write it: `500ms`, `30s`, `5m`, `1h30m`, `7d`. A number alone is seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Period(pub(crate) Duration);
+pub struct Span(pub Duration);
 
 /// Units from the longest to the shortest, in microseconds.
 const UNITS: [(&str, u64); 7] = [
@@ -25,7 +25,7 @@ const UNITS: [(&str, u64); 7] = [
 /// The longest span, a hundred years: far enough, and nothing overflows.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-impl FromStr for Period {
+impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -50,12 +50,12 @@ impl FromStr for Period {
     }
 }
 
-fn seconds_of(seconds: f64) -> Option<Period> {
+fn seconds_of(seconds: f64) -> Option<Span> {
     let span = Duration::try_from_secs_f64(seconds).ok()?;
-    (span <= LONGEST).then_some(Period(span))
+    (span <= LONGEST).then_some(Span(span))
 }
 
-impl fmt::Display for Period {
+impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut micros = u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX);
         if micros == 0 {
@@ -72,40 +72,40 @@ impl fmt::Display for Period {
     }
 }
 
-impl Serialize for Period {
+impl Serialize for Span {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
-impl<'de> Deserialize<'de> for Period {
+impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PeriodVisitor)
+        deserializer.deserialize_any(SpanVisitor)
     }
 }
 
-struct PeriodVisitor;
+struct SpanVisitor;
 
-impl Visitor<'_> for PeriodVisitor {
-    type Value = Period;
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a span of time such as \"30s\"")
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Period, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
         text.parse().map_err(E::custom)
     }
 
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Period, E> {
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Span, E> {
         self.visit_f64(seconds as f64)
     }
 
-    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Period, E> {
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Span, E> {
         self.visit_f64(seconds as f64)
     }
 
-    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Period, E> {
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Span, E> {
         seconds_of(seconds).ok_or_else(|| E::custom(format!("{seconds} seconds are no span of time")))
     }
 }
@@ -127,7 +127,7 @@ mod tests {
             ("2w", 1_209_600_000_000, "14d"),
             ("0", 0, "0s"),
         ] {
-            let period: Period = text.parse().unwrap();
+            let period: Span = text.parse().unwrap();
             assert_eq!(period.0.as_micros(), micros, "{text}");
             assert_eq!(period.to_string(), back);
             assert_eq!(period.to_string().parse(), Ok(period));
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_no_span_is_refused() {
         for text in ["", "soon", "5x", "m", "-3", "-3s", "1e99", "999999999999w", "5 5", "NaN"] {
-            assert!(text.parse::<Period>().is_err(), "{text}");
+            assert!(text.parse::<Span>().is_err(), "{text}");
         }
     }
 }
