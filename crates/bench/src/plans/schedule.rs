@@ -81,8 +81,9 @@ async fn in_transaction<T: Send + 'static>(
 
 /// Measures what the beat asks, and what people do.
 pub(super) async fn measure(plans: &mut Plans) -> anyhow::Result<()> {
-    beat(plans).await?;
-    people(plans).await
+    // The beat's pruner takes away what people look at.
+    people(plans).await?;
+    beat(plans).await
 }
 
 async fn beat(plans: &mut Plans) -> anyhow::Result<()> {
