@@ -18,6 +18,7 @@ mod fetcher;
 mod gate;
 mod held;
 mod lease;
+mod second;
 mod settler;
 
 pub use checkpoint::Checkpoints;

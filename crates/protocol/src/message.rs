@@ -245,6 +245,9 @@ pub struct CeleriacHeader {
     pub schedule: Option<String>,
     /// When that was due, in microseconds.
     pub due_at: Option<Timestamp>,
+    /// When it was handed on again because nobody could know whether its queue had it, in microseconds: there may be
+    /// another message of the same run.
+    pub again_at: Option<Timestamp>,
     /// What a newer version wrote, in the order it came.
     pub extra: Vec<(String, Box<RawValue>)>,
 }
@@ -261,6 +264,7 @@ impl Default for CeleriacHeader {
             past_attempts: 0,
             schedule: None,
             due_at: None,
+            again_at: None,
             extra: Vec::new(),
         }
     }

@@ -13,7 +13,9 @@ use celeriac_control::{Driver, Loop, LoopCtx, LoopError, PassReport, Relay, Stor
 use celeriac_db::DbTx;
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{Call, CancelOutcome, Client, ClientParts, EnqueueError, EventHub, Registry, task};
-use celeriac_protocol::{Arguments, Clock, Envelope, JobEvent, JobId, JobStatus, ManualClock, What};
+use celeriac_protocol::{
+    Arguments, Clock, Envelope, JobEvent, JobId, JobStatus, ManualClock, TaskMessage, What,
+};
 use celeriac_store::MIGRATIONS;
 use celeriac_store::query::jobs;
 use tokio::task::JoinSet;
@@ -433,6 +435,22 @@ async fn job_that_ended_before_its_relay_had_an_answer_is_not_handed_on_again() 
     house.is(WELL);
     assert_eq!(house.relayed().await, [0, 1, 0]);
     assert_eq!((house.waiting().await, house.outboxed().await), (0, 0));
+}
+
+#[tokio::test]
+async fn message_that_may_be_the_second_of_its_run_says_so() {
+    let house = House::build().await;
+    let ids = house.ask(vec![call()]).await;
+    house.is(LATE);
+    assert!(house.pass().await.is_err());
+    let first = house.server.admin().find(&ids[0]).await.unwrap().unwrap();
+    assert_eq!(TaskMessage::decode(&first.envelope).unwrap().celeriac.again_at, None);
+    house.server.admin().purge("celery", 9).await.unwrap();
+    house.is(WELL);
+    assert_eq!(house.relayed().await, [1, 0, 0]);
+    let second = house.server.admin().find(&ids[0]).await.unwrap().unwrap();
+    let told = TaskMessage::decode(&second.envelope).unwrap().celeriac;
+    assert_eq!(told.again_at, Some(house.clock.now()));
 }
 
 #[tokio::test]

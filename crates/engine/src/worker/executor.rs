@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 
 use super::gate::{self, Admitted, Counted, Passage, Refusal};
 use super::held::Begun;
-use super::{Checkpoints, Shared};
+use super::{Checkpoints, Shared, second};
 use crate::RegisteredTask;
 use crate::ctx::{Ctx, CtxParts, Progress, ProgressCell, StopReason, StopSignal};
 
@@ -63,6 +63,8 @@ pub(crate) enum Ending {
     Released(Option<Box<TaskMessage>>),
     /// The lease was lost: it is somebody else's.
     LeaseLost,
+    /// It was let go of already, and nothing is to be told of it.
+    LetGo,
 }
 
 /// Runs one delivery to its end.
@@ -84,6 +86,9 @@ pub(super) async fn run(shared: &Arc<Shared>, delivery: Delivery, stop: StopSign
 async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, stop: StopSignal) -> Finished {
     if stop.reason() == Some(StopReason::Shutdown) {
         return Finished::unrun(delivery, admitted.counted, Ending::Released(None));
+    }
+    if let Some(settle) = second::look(shared, &delivery, &admitted.message).await {
+        return let_go(shared, delivery, admitted.counted, settle).await;
     }
     if admitted.task.options.acks_late {
         return execute(shared, Ok(delivery), admitted, stop).await;
@@ -107,6 +112,19 @@ async fn admit(shared: &Arc<Shared>, delivery: Delivery, admitted: Admitted, sto
         }
     };
     Finished::unrun(delivery, admitted.counted, ending)
+}
+
+/// Lets go of a message without a word of its job, of which another message tells.
+async fn let_go(shared: &Shared, delivery: Delivery, counted: Counted, settle: Settle) -> Finished {
+    let settlement = [Settlement { delivery, settle }];
+    shared.held.forget_lease(settlement[0].delivery.tag);
+    let settled = shared.client.broker().settle(&settlement).await;
+    let [Settlement { delivery, .. }] = settlement;
+    if let Err(error) = settled {
+        let (id, error) = (&delivery.envelope.id, error_text(&error));
+        tracing::warn!(worker = %shared.name, job.id = %id, error, "second message could not be let go of, its lease will bring it back");
+    }
+    Finished::unrun(delivery, counted, Ending::LetGo)
 }
 
 /// Runs what was admitted: with its delivery, or with the tag of one that was acknowledged early.

@@ -9,6 +9,8 @@ mod path;
 #[cfg(test)]
 mod registry;
 #[cfg(test)]
+mod second;
+#[cfg(test)]
 mod tasks;
 #[cfg(test)]
 mod worker;

@@ -120,6 +120,7 @@ impl<'de> PartlyKnown<'de> for Header {
             "past_attempts" => fields.past_attempts = map.next_value()?,
             "schedule" => fields.schedule = map.next_value()?,
             "due_at" => fields.due_at = map.next_value()?,
+            "again_at" => fields.again_at = map.next_value()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -159,8 +160,10 @@ impl Serialize for CeleriacHeader {
         if let Some(schedule) = &self.schedule {
             map.serialize_entry("schedule", schedule)?;
         }
-        if let Some(due_at) = self.due_at {
-            map.serialize_entry("due_at", &due_at)?;
+        for (name, instant) in [("due_at", self.due_at), ("again_at", self.again_at)] {
+            if let Some(instant) = instant {
+                map.serialize_entry(name, &instant)?;
+            }
         }
         write(&mut map, &self.extra)?;
         map.end()

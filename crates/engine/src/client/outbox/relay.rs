@@ -8,7 +8,7 @@ use celeriac_broker::{
     Settlement,
 };
 use celeriac_protocol::{
-    Address, JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text,
+    Address, Envelope, JobEvent, JobId, JobStatus, RecordLevel, TaskMessage, Timestamp, error_text,
 };
 
 use super::refusal::Refusals;
@@ -63,7 +63,8 @@ impl Client {
     ///
     /// Any number of relays may run. Messages are handed on at least once: one that crashes between the two
     /// steps leaves them to be handed on again, which the transport refuses while they are in their
-    /// queues, and the record once their jobs have begun. A job without a record may run twice then.
+    /// queues, and the record once their jobs have begun. What is handed on again carries a mark, by which a worker knows
+    /// what to look up before it runs it. A job without a record may run twice then.
     ///
     /// # Errors
     /// Outbox or transport can't be reached; nothing is lost then.
@@ -360,8 +361,20 @@ impl<'a> Batch<'a> {
     }
 
     async fn publish(&self, deliveries: &[Delivery]) -> Result<Vec<Publication>, BrokerError> {
-        let envelopes = deliveries.iter().map(|delivery| addressed(delivery.envelope.clone()));
+        let envelopes = deliveries.iter().map(|delivery| addressed(self.marked(delivery)));
         self.client.inner.broker.publish(envelopes.collect()).await
+    }
+
+    /// Returns a message with a mark where it may be the second of its run, which a worker then looks into
+    /// (`worker/second.rs`): not every server knows what it has, and the job may have ended since it was looked for here.
+    fn marked(&self, delivery: &Delivery) -> Envelope {
+        let envelope = &delivery.envelope;
+        if !was_tried(delivery) {
+            return envelope.clone();
+        }
+        let Ok(mut message) = TaskMessage::decode(envelope) else { return envelope.clone() };
+        message.celeriac.again_at = Some(self.now());
+        message.encode_exactly().unwrap_or_else(|_| envelope.clone())
     }
 
     /// Forgets what is kept of earlier runs of these jobs, as they get another one.

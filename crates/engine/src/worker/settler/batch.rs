@@ -176,7 +176,7 @@ struct Decided {
 /// Turns an ending into what is written; `None` where there is nothing to write.
 fn decide(finished: &Finished, held: bool) -> Option<Decided> {
     let (outcome, again, ignore_result) = match &finished.ending {
-        Ending::LeaseLost => return None,
+        Ending::LeaseLost | Ending::LetGo => return None,
         Ending::Released(again) => {
             let settle = Settle::Requeue { content: None, due_at: None, charged: false };
             return Some(Decided {
