@@ -1,7 +1,7 @@
 //! What is there in the end: the rows of firings and jobs, and the messages of the queue.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use celeriac_broker::{FetchRequest, Settle, Settlement};
 use celeriac_db::Database;
@@ -18,6 +18,11 @@ const QUEUE: &str = "celery";
 /// How many messages are taken at a time, and for how long.
 const BATCH: usize = 500;
 const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a message that the queue counts may keep the checker waiting, and how often it looks: a server may need a
+/// while to begin to hand out a long queue.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The most firings that are read of one entry; more than any window has.
 const MAX_FIRINGS: u64 = 1_000_000;
@@ -82,11 +87,19 @@ async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
     let queues = [QUEUE.to_owned()];
     let request = FetchRequest { queues: &queues, max: BATCH, lease: LEASE, holder: "checker" };
     let mut messages: HashMap<String, Message> = HashMap::new();
+    let mut heard = Instant::now();
     loop {
         let deliveries = client.broker().fetch(&request).await?.deliveries;
         if deliveries.is_empty() {
-            return Ok(messages);
+            let left = left(client).await?;
+            if left == 0 {
+                return Ok(messages);
+            }
+            anyhow::ensure!(heard.elapsed() < LONGEST_WAIT, "{left} messages are counted and not handed out");
+            tokio::time::sleep(LOOK).await;
+            continue;
         }
+        heard = Instant::now();
         for delivery in &deliveries {
             let header = TaskMessage::decode(&delivery.envelope)?.celeriac;
             let new = Message { schedule: header.schedule, due_at: header.due_at, count: 0 };
@@ -95,4 +108,11 @@ async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
         let let_go = deliveries.into_iter().map(|delivery| Settlement { delivery, settle: Settle::Ack });
         client.broker().settle(&let_go.collect::<Vec<_>>()).await?;
     }
+}
+
+/// Counts what is in the queue still.
+async fn left(client: &Client) -> anyhow::Result<u64> {
+    let depths = client.broker().admin().depths().await?;
+    let of_queue = depths.iter().filter(|depth| depth.queue == QUEUE);
+    Ok(of_queue.map(|depth| depth.ready + depth.delayed + depth.held).sum())
 }
