@@ -33,6 +33,11 @@ const PARKED_STEP: usize = 100;
 /// The largest room that AMQP knows.
 const MOST_GRANTED: usize = u16::MAX as usize;
 
+/// How many messages in a row that come again are taken for those of holders who vanished, and moved with the count in
+/// them. More than that in a row come from a server that crashed, which says so of every message that it has: were they
+/// all moved before one is handed out, a long queue would seem empty for minutes.
+const MOST_AGAIN: u32 = 1_000;
+
 /// How many orders may wait for the task that reads.
 const ORDERS: usize = 16;
 
@@ -198,7 +203,7 @@ impl Intake {
         });
         let (orders, told) = mpsc::channel(ORDERS);
         let mut reading = JoinSet::new();
-        reading.spawn(Reader { shelf: Arc::clone(&shelf), around }.run(told));
+        reading.spawn(Reader { shelf: Arc::clone(&shelf), around, again: AtomicU32::new(0) }.run(told));
         Ok(Self {
             shelf,
             line: line.number,
@@ -343,6 +348,8 @@ fn unavailable_reader<T>(_: mpsc::error::SendError<T>) -> BrokerError {
 struct Reader {
     shelf: Arc<Shelf>,
     around: Surroundings,
+    /// How many messages in a row have come again.
+    again: AtomicU32,
 }
 
 impl Reader {
@@ -446,11 +453,14 @@ impl Reader {
         let now = self.around.clock.now();
         if redelivered && returned == 0 {
             // A classic queue says that there was a holder who vanished, and not how many: the message says it.
-            let vanished = |count: u32| count.saturating_add(1);
-            let Counts { handed, attempts, lost } = counts;
-            let counts =
-                Counts { handed: vanished(handed), attempts: vanished(attempts), lost: vanished(lost) };
-            return self.send_away(tag, Why::Again { envelope, counts }).await;
+            counts.handed = counts.handed.saturating_add(1);
+            counts.lost = counts.lost.saturating_add(1);
+            if self.is_a_holders() {
+                counts.attempts = counts.attempts.saturating_add(1);
+                return self.send_away(tag, Why::Again { envelope, counts }).await;
+            }
+        } else {
+            self.again.store(0, Ordering::Relaxed);
         }
         for count in [&mut counts.handed, &mut counts.attempts, &mut counts.lost] {
             *count = count.saturating_add(returned);
@@ -468,6 +478,12 @@ impl Reader {
         self.shelf.parked().insert((due_at, tag.fence), arrived);
         // It takes room that is somebody's, and he is to know when it is due.
         self.wake();
+    }
+
+    /// Says whether a message that comes again is taken for one whose holder vanished. One that kills its holders does not
+    /// escape: it comes back at the head of the queue, and whoever begins anew counts from there.
+    fn is_a_holders(&self) -> bool {
+        self.again.fetch_add(1, Ordering::Relaxed) < MOST_AGAIN
     }
 
     async fn send_away(&self, tag: LeaseTag, why: Why) {

@@ -45,6 +45,35 @@ async fn restart_of_the_server_costs_leases_and_no_messages() {
     assert!(fetch(&busy, "celery", 5).await.deliveries.is_empty());
 }
 
+/// A server that crashes says of everything it has that it comes again. That much comes from no holder who vanished: it is
+/// handed out, and not moved behind the others first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_queue_of_a_server_that_crashed_is_handed_out_at_once() {
+    let mut server = RabbitMq::start().unwrap();
+    let corner = Corner::at(AmqpOptions::at(server.url("/"))).await;
+    let ids: Vec<String> = (0..1_500).map(|number| format!("m{number}")).collect();
+    corner.broker.publish(ids.iter().map(|id| message(id)).collect()).await.unwrap();
+    server.kill();
+    let server = tokio::task::spawn_blocking(move || {
+        server.restart().unwrap();
+        server
+    });
+    let _server = server.await.unwrap();
+    let another = corner.another().await;
+    let mut seen = Vec::new();
+    while seen.len() < ids.len() {
+        let delivery = wait_for(&another, "celery").await;
+        seen.push((delivery.envelope.id.to_string(), delivery.lost));
+        settle(&another, delivery, Settle::Ack).await;
+    }
+    // The first thousand may have been some holder's.
+    assert_eq!(seen[0], ("m1000".to_owned(), 1));
+    seen.sort();
+    seen.dedup_by_key(|(id, _)| id.clone());
+    assert_eq!(seen.len(), ids.len());
+    assert!(fetch(&another, "celery", 5).await.deliveries.is_empty());
+}
+
 /// A server that answers nothing makes no call wait for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frozen_server_is_unavailable_and_thawed_goes_on() {
