@@ -14,6 +14,7 @@ mod clock;
 mod entries;
 mod plan;
 pub(crate) mod scheduler;
+mod second;
 mod soak;
 mod verdict;
 
@@ -92,14 +93,18 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let ground = soak.end();
     // Nothing that anybody remembers is asked from here on.
     let (database, client) = setup::open_for(&place, Records::All, tasks::registry()).await?;
-    let found = Found::read(&database, &client, &entries).await?;
+    let mut found = Found::read(&database, &client, &entries).await?;
+    let seconds = second::pairs(std::mem::take(&mut found.marked), &found.messages)?;
+    let dropped = second::dropped(&client, seconds).await?;
     drop(ground);
     let made = Made { entries, window };
     let verdict = Verdict::of(&made, found);
     let lateness = verdict::Lateness::of(&verdict, &disturbances, clock);
     verdict.print(&options, &made);
     lateness.print(&disturbances);
+    dropped.print();
     verdict.judge(options.transport, &disturbances)?;
+    dropped.judge()?;
     lateness.judge(&disturbances)
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use celeriac_broker::{FetchRequest, Settle, Settlement};
 use celeriac_db::Database;
 use celeriac_engine::Client;
-use celeriac_protocol::{TaskMessage, Timestamp};
+use celeriac_protocol::{Envelope, TaskMessage, Timestamp};
 use celeriac_store::query::jobs::{self, JobFilter, MAX_PAGE};
 use celeriac_store::query::schedules::{Firing, firings_between};
 
@@ -35,6 +35,8 @@ pub(super) struct Found {
     pub(super) jobs: HashSet<String>,
     /// The messages by their ids.
     pub(super) messages: HashMap<String, Message>,
+    /// Those which say that they may be the second of their run.
+    pub(super) marked: Vec<Envelope>,
 }
 
 /// The messages of one id.
@@ -54,11 +56,9 @@ impl Found {
         client: &Client,
         entries: &[Entry],
     ) -> anyhow::Result<Self> {
-        Ok(Self {
-            firings: firings(database, entries).await?,
-            jobs: jobs(database).await?,
-            messages: messages(client).await?,
-        })
+        let (firings, jobs) = (firings(database, entries).await?, jobs(database).await?);
+        let (messages, marked) = messages(client).await?;
+        Ok(Self { firings, jobs, messages, marked })
     }
 }
 
@@ -83,17 +83,17 @@ async fn jobs(database: &Database) -> anyhow::Result<HashSet<String>> {
     }
 }
 
-async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
+async fn messages(client: &Client) -> anyhow::Result<(HashMap<String, Message>, Vec<Envelope>)> {
     let queues = [QUEUE.to_owned()];
     let request = FetchRequest { queues: &queues, max: BATCH, lease: LEASE, holder: "checker" };
-    let mut messages: HashMap<String, Message> = HashMap::new();
+    let (mut messages, mut marked): (HashMap<String, Message>, _) = (HashMap::new(), Vec::new());
     let mut heard = Instant::now();
     loop {
         let deliveries = client.broker().fetch(&request).await?.deliveries;
         if deliveries.is_empty() {
             let left = left(client).await?;
             if left == 0 {
-                return Ok(messages);
+                return Ok((messages, marked));
             }
             anyhow::ensure!(heard.elapsed() < LONGEST_WAIT, "{left} messages are counted and not handed out");
             tokio::time::sleep(LOOK).await;
@@ -102,6 +102,9 @@ async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
         heard = Instant::now();
         for delivery in &deliveries {
             let header = TaskMessage::decode(&delivery.envelope)?.celeriac;
+            if header.again_at.is_some() {
+                marked.push(delivery.envelope.clone());
+            }
             let new = Message { schedule: header.schedule, due_at: header.due_at, count: 0 };
             messages.entry(delivery.envelope.id.to_string()).or_insert(new).count += 1;
         }
@@ -111,7 +114,7 @@ async fn messages(client: &Client) -> anyhow::Result<HashMap<String, Message>> {
 }
 
 /// Counts what is in the queue still.
-async fn left(client: &Client) -> anyhow::Result<u64> {
+pub(super) async fn left(client: &Client) -> anyhow::Result<u64> {
     let depths = client.broker().admin().depths().await?;
     let of_queue = depths.iter().filter(|depth| depth.queue == QUEUE);
     Ok(of_queue.map(|depth| depth.ready + depth.delayed + depth.held).sum())

@@ -235,6 +235,7 @@ mod tests {
         Found {
             firings: vec![(1..=3).map(firing).collect()],
             jobs: (1..=3).map(job).collect::<HashSet<_>>(),
+            marked: Vec::new(),
             messages: (1..=3).map(|due| (job(due), message(due))).collect::<HashMap<_, _>>(),
         }
     }
