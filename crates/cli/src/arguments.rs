@@ -129,7 +129,11 @@ pub(crate) fn definition(shape: Shape<'_>) -> clap::Command {
 /// Writes the usage of `workflow`, whose name stands before what is done with it.
 fn named_usage(workflow: clap::Command, name: &str) -> clap::Command {
     let usage = |rest: &str| format!("{name} workflow {rest}");
-    let both = format!("{}\n       {}", usage("list"), usage("NAME [check | reset | run] [OPTIONS]"));
+    let both = format!(
+        "{}\n       {}",
+        usage("list"),
+        usage("NAME [check | reset | run | settings | set | unset] [OPTIONS]")
+    );
     workflow
         .override_usage(both)
         .mut_subcommand("list", |list| list.override_usage(usage("[list]")))

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Schedule(schedule::ScheduleArgs),
     /// List the tasks of this app, or describe one
     Tasks(tasks::TasksArgs),
-    /// List the workflows of this app; check, reset or run one
+    /// List the workflows of this app; check, reset, run or change one
     Workflow(workflow::WorkflowArgs),
     /// Bring the database's tables up to date, or take migrations back
     Migrate(migrate::MigrateArgs),

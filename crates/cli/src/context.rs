@@ -12,6 +12,7 @@ use crate::arguments::Global;
 use crate::config::{self, Config, Flag, Loaded, Origin, Sources};
 use crate::error::Result;
 use crate::output::Output;
+use crate::platform::host_name;
 
 /// What every command works with.
 pub(crate) struct Context {
@@ -63,6 +64,14 @@ impl Context {
     /// Returns what makes the app's states; they are made once.
     pub(crate) fn take_states(&mut self) -> StateMakers {
         std::mem::take(&mut self.app.states)
+    }
+
+    /// Returns who runs the command, for what is noted of changes: `ada@host`.
+    #[expect(clippy::disallowed_methods, reason = "the command line alone reads the environment")]
+    pub(crate) fn operator(&self) -> String {
+        let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+        let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "somebody".to_owned());
+        format!("{user}@{}", host_name())
     }
 
     /// Returns what makes the app's loops; they are made once.

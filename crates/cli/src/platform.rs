@@ -331,6 +331,6 @@ fn origin() -> String {
 }
 
 /// Returns the machine's name.
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -30,6 +30,7 @@ mod status;
 mod sweep;
 mod table;
 
+pub use changes::{ChangeError, ChangedBy, SettingInForce, SettingsDesk};
 pub use lookout::{Lookout, Lookouts};
 pub use process::{RunReport, run_job_loop};
 pub use registered::{RegisteredWorkflow, ResetFilter, RowError, WorkflowCheck, Workflows};

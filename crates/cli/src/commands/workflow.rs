@@ -16,6 +16,7 @@ mod check;
 mod list;
 mod reset;
 mod run;
+mod settings;
 
 /// Arguments of `workflow`.
 #[derive(Args, Debug)]
@@ -37,6 +38,12 @@ enum Action {
     Reset(reset::ResetArgs),
     /// Make one run in this process, now, and say what it did
     Run,
+    /// Show every setting, its value and where that comes from
+    Settings,
+    /// Change settings while everything runs; when it is due at once, the rest for the next run
+    Set(settings::SetArgs),
+    /// Have settings be as code, file and environment say again
+    Unset(settings::UnsetArgs),
 }
 
 impl Action {
@@ -47,6 +54,9 @@ impl Action {
             Self::Check => "check",
             Self::Reset(_) => "reset",
             Self::Run => "run",
+            Self::Settings => "settings",
+            Self::Set(_) => "set",
+            Self::Unset(_) => "unset",
         }
     }
 }
@@ -63,6 +73,9 @@ pub(super) async fn run(mut context: Context, args: WorkflowArgs) -> Result<Exit
         (Some(name), None | Some(Action::Check)) => check::run(&mut context, &name).await,
         (Some(name), Some(Action::Reset(reset))) => reset::run(&mut context, &name, reset).await,
         (Some(name), Some(Action::Run)) => run::run(&mut context, &name).await,
+        (Some(name), Some(Action::Settings)) => settings::settings(&context, &name).await,
+        (Some(name), Some(Action::Set(args))) => settings::set(&context, &name, &args).await,
+        (Some(name), Some(Action::Unset(args))) => settings::unset(&context, &name, &args).await,
     }
 }
 
@@ -90,15 +103,21 @@ impl Opened {
 
     fn find(&self, name: &str) -> Result<Arc<dyn RegisteredWorkflow>> {
         let workflows = self.workflows()?;
-        workflows.find(name).map_err(|error| {
-            let unknown = CliError::plain(Code::UnknownWorkflow, format!("there is no workflow \"{name}\""));
-            match error {
-                WorkflowError::Unknown { known, .. } => match did_you_mean(name, known.iter().copied()) {
-                    Some(hint) => unknown.hint(hint),
-                    None => unknown.hint(format!("there are: {}", known.join(", "))),
-                },
-                WorkflowError::Database { .. } => error.into(),
-            }
+        workflows.find(name).map_err(|error| match error {
+            WorkflowError::Unknown { known, .. } => unknown_workflow(name, &known),
+            WorkflowError::Database { .. } => error.into(),
         })
+    }
+}
+
+/// Says that there is no such workflow, and which was probably meant.
+fn unknown_workflow(name: &str, known: &[&str]) -> CliError {
+    let unknown = CliError::plain(Code::UnknownWorkflow, format!("there is no workflow \"{name}\""));
+    match did_you_mean(name, known.iter().copied()) {
+        Some(hint) => unknown.hint(hint),
+        None if known.is_empty() => {
+            unknown.hint("register yours with `App::workflow` in a binary of your own")
+        }
+        None => unknown.hint(format!("there are: {}", known.join(", "))),
     }
 }

@@ -119,3 +119,39 @@ fn unknown_names_and_words_are_refused_with_a_hint() {
     let held = workflow(&bed, &["page", "reset", "--status", "processing"]).refused(2);
     assert!(held.contains("claim"), "{held}");
 }
+
+#[test]
+fn settings_are_shown_changed_and_put_back_with_where_they_come_from() {
+    let bed = Bed::new();
+    let run = |arguments: &[&str]| Outcome::of(&mut celeriac(&bed, arguments));
+    let told = |arguments: &[&str]| {
+        let line: Vec<&str> = arguments.iter().copied().chain(["-d", "own.db", "--json"]).collect();
+        lines_of(&run(&line).ok())
+    };
+    run(&["migrate", "up", "-d", "own.db"]).ok();
+    bed.write("celeriac.toml", "[workflow.page]\nbatch_size = 5\n");
+    let settings = told(&["workflow", "page", "settings"]);
+    assert_eq!(settings.len(), 16);
+    let batch = settings.iter().find(|setting| setting["key"] == "batch_size").unwrap();
+    assert_eq!((&batch["value"], &batch["changed"]), (&json!(5), &json!(false)));
+    // The entry of the job is declared where nothing has run yet.
+    let changed = told(&["workflow", "page", "set", "batch_size=9", "interval=5m"]);
+    let keys: Vec<&Value> = changed.iter().map(|setting| &setting["key"]).collect();
+    assert_eq!(keys, ["interval", "cron", "batch_size"]);
+    assert_eq!(changed[2]["declared"], 5);
+    assert!(changed[2]["changed_by"].as_str().unwrap().contains('@'), "{changed:?}");
+    let entry = told(&["schedule", "show", "process_pending_pages"]).remove(0);
+    assert!(entry.to_string().contains("every 5m"), "{entry}");
+    let text = run(&["workflow", "page", "settings", "-d", "own.db"]).ok();
+    assert!(text.lines().any(|line| line.starts_with("batch_size\t9\tchanged by ")), "{text}");
+    assert!(text.contains("; celeriac.toml:2: 5"), "{text}");
+    let back = told(&["workflow", "page", "unset", "batch_size", "interval"]);
+    assert_eq!((&back[1]["value"], &back[0]["value"]), (&json!(5), &json!("1m")));
+    let misspelt = run(&["workflow", "page", "set", "batchsize=9", "-d", "own.db"]).refused(2);
+    assert!(misspelt.contains("did you mean `batch_size`?"), "{misspelt}");
+    let wrong = run(&["workflow", "page", "set", "batch_size=0", "-d", "own.db"]).refused(2);
+    assert!(wrong.contains("1 to 10000 are possible"), "{wrong}");
+    let unclear = run(&["workflow", "page", "set", "batch_size", "-d", "own.db"]).refused(2);
+    assert!(unclear.contains("such as batch_size=50"), "{unclear}");
+    assert!(run(&["workflow", "pages", "set", "a=1", "-d", "own.db"]).refused(3).contains("`page`"));
+}

@@ -277,6 +277,35 @@ impl Schedules {
         Ok((record?, state))
     }
 
+    /// Locks an entry if there is one of this name.
+    pub(crate) async fn lock_if_any(
+        &self,
+        tx: &DbTx,
+        name: &str,
+    ) -> Result<Option<(ScheduleRecord, ScheduleState)>, SchedulesError> {
+        match self.lock(tx, name).await {
+            Ok(found) => Ok(Some(found)),
+            Err(SchedulesError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Has an entry that is locked say something else, as an operator's edit does. Where that is the same, nothing is
+    /// written.
+    pub(crate) async fn replace_in(
+        &self,
+        tx: &DbTx,
+        record: ScheduleRecord,
+        state: ScheduleState,
+        entry: ScheduleEntry,
+    ) -> Result<ScheduleSummary, SchedulesError> {
+        if entry == record.entry {
+            return Ok(ScheduleSummary { record: Ok(record), state });
+        }
+        self.refuse_faults(&entry)?;
+        self.change_in(tx, record, state, |record| record.entry = entry).await
+    }
+
     fn refuse_faults(&self, entry: &ScheduleEntry) -> Result<(), SchedulesError> {
         let faults = self.check(entry);
         if faults.is_empty() {

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod desk;
+
+pub use desk::{ChangeError, ChangedBy, SettingInForce, SettingsDesk};
+
 use super::cadence::CADENCE;
 use super::{SettingsForm, WorkflowSettings};
 

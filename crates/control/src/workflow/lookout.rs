@@ -37,6 +37,16 @@ impl Lookout {
         Self { workflow, job, description, settings: Arc::new(settings), is_due }
     }
 
+    /// Returns the workflow's name.
+    pub fn workflow(&self) -> &'static str {
+        self.workflow
+    }
+
+    /// Returns the id of its job.
+    pub fn job(&self) -> &'static str {
+        self.job
+    }
+
     /// Returns the entry of its job in the schedule, as its settings declare it.
     pub fn entry(&self) -> ScheduleEntry {
         cadence::entry(self.job, self.description, &self.settings)
@@ -73,6 +83,18 @@ impl Lookouts {
     /// Forgets the one of a job; the job is enqueued at its times then, if it has an entry.
     pub fn remove(&self, job: &str) -> bool {
         self.by_job.write().unwrap_or_else(PoisonError::into_inner).remove(job).is_some()
+    }
+
+    /// Finds the one of a workflow by the workflow's name.
+    pub fn of_workflow(&self, name: &str) -> Option<Lookout> {
+        let by_job = self.by_job.read().unwrap_or_else(PoisonError::into_inner);
+        by_job.values().find(|lookout| lookout.workflow == name).cloned()
+    }
+
+    /// Returns the names of the workflows.
+    pub fn workflows(&self) -> Vec<&'static str> {
+        let by_job = self.by_job.read().unwrap_or_else(PoisonError::into_inner);
+        by_job.values().map(|lookout| lookout.workflow).collect()
     }
 
     pub(crate) fn find(&self, job: &str) -> Option<Lookout> {

@@ -24,8 +24,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A scheduler, and rows that are moved when the test says so.
-struct Timed {
-    bench: Bench,
+pub(crate) struct Timed {
+    pub(crate) bench: Bench,
     broker: Arc<dyn Broker>,
     client: Client,
     beat: Beat,
@@ -58,7 +58,7 @@ async fn pass(beat: &Beat, clock: &ManualClock) -> PassReport {
 }
 
 impl Timed {
-    async fn new(settings: WorkflowSettings) -> Self {
+    pub(crate) async fn new(settings: WorkflowSettings) -> Self {
         let bench = Bench::new(settings.clone()).await;
         let lookouts = [Lookout::of::<Act>(settings)].into_iter().collect();
         let (broker, client, beat) =
@@ -69,21 +69,25 @@ impl Timed {
         timed
     }
 
-    fn clock(&self) -> &ManualClock {
+    pub(crate) fn clock(&self) -> &ManualClock {
         self.bench.kit.clock()
     }
 
-    fn schedules(&self) -> Schedules {
-        Schedules::new(&Environment::new(self.bench.test.database().clone(), self.client.clone()))
+    pub(crate) fn environment(&self) -> Environment {
+        Environment::new(self.bench.test.database().clone(), self.client.clone())
     }
 
-    async fn advance(&self, by: Duration) -> PassReport {
+    pub(crate) fn schedules(&self) -> Schedules {
+        Schedules::new(&self.environment())
+    }
+
+    pub(crate) async fn advance(&self, by: Duration) -> PassReport {
         self.clock().advance(by);
         pass(&self.beat, self.clock()).await
     }
 
     /// Counts the jobs that wait.
-    async fn waiting(&self) -> usize {
+    pub(crate) async fn waiting(&self) -> usize {
         let depths = self.broker.admin().depths().await.unwrap();
         depths.iter().map(|depth| usize::try_from(depth.ready + depth.delayed).unwrap()).sum()
     }
@@ -100,22 +104,22 @@ impl Timed {
         firings
     }
 
-    async fn entry(&self) -> (ScheduleEntry, ScheduleState) {
+    pub(crate) async fn entry(&self) -> (ScheduleEntry, ScheduleState) {
         let found = schedules::find(self.bench.test.reader(), Act::JOB).await.unwrap().unwrap();
         (found.record.unwrap().entry, found.state)
     }
 
-    async fn known(&self) -> WorkflowState {
+    pub(crate) async fn known(&self) -> WorkflowState {
         let states = workflow_states(self.bench.test.reader(), self.clock().now()).await.unwrap();
         states.into_iter().find(|(name, _)| name == Act::NAME).map(|(_, state)| state).unwrap_or_default()
     }
 
-    async fn done(&self) -> usize {
+    pub(crate) async fn done(&self) -> usize {
         self.bench.states().await.iter().filter(|state| *state == "ok").count()
     }
 
     /// Has a worker take the jobs that wait, move rows, and end.
-    async fn work(&self) {
+    pub(crate) async fn work(&self) {
         for firing in self.firings().await {
             let Some(id) = firing.job_id.map(|id| JobId::parse(&id).unwrap()) else { continue };
             let record = jobs::find(self.bench.test.reader(), &id).await.unwrap().expect("it is recorded");
@@ -129,7 +133,7 @@ impl Timed {
     }
 
     /// Has a run go on elsewhere for a while.
-    async fn hold_slot(&self, lease: Duration) {
+    pub(crate) async fn hold_slot(&self, lease: Duration) {
         let request = SlotRequest {
             workflow: Act::NAME,
             max_instances: 1,

@@ -23,6 +23,8 @@ mod results;
 #[cfg(test)]
 mod scheduler;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod shared;
 #[cfg(test)]
 mod starter;

@@ -30,6 +30,28 @@ pub struct SettingsForm {
     lease: Span,
 }
 
+impl SettingsForm {
+    /// The names of all settings, those first that say when a workflow is due.
+    pub const KEYS: [&'static str; 16] = [
+        "enabled",
+        "interval",
+        "cron",
+        "timezone",
+        "jitter",
+        "misfire_grace",
+        "coalesce",
+        "batch_size",
+        "max_instances",
+        "continuous",
+        "max_attempts",
+        "backoff_base",
+        "backoff_cap",
+        "item_limit",
+        "run_limit",
+        "lease",
+    ];
+}
+
 impl From<&WorkflowSettings> for SettingsForm {
     fn from(settings: &WorkflowSettings) -> Self {
         let (base, cap) = match settings.backoff {
@@ -105,6 +127,14 @@ mod tests {
         for settings in [plain, odd] {
             assert_eq!(back(&settings), settings);
         }
+    }
+
+    #[test]
+    fn every_setting_is_named() {
+        let form = serde_json::to_value(SettingsForm::from(&WorkflowSettings::default())).unwrap();
+        let fields = form.as_object().unwrap();
+        assert_eq!(fields.len(), SettingsForm::KEYS.len());
+        assert!(SettingsForm::KEYS.iter().all(|key| fields.contains_key(*key)));
     }
 
     #[test]
