@@ -225,6 +225,7 @@ mod tests {
         );
         check("22:00", &format!("calendar `22:00` is no window of hours; {wanted}"));
         check("22:00-25:00", &format!("calendar `22:00-25:00` is no window of hours; {wanted}"));
+        check("71582789:00-06:00", &format!("calendar `71582789:00-06:00` is no window of hours; {wanted}"));
         check("06:00-06:00", &format!("calendar `06:00-06:00` is no window of hours; {wanted}"));
         check("sta", "day of week `sta` is not within 0-6 or sun-sat; did you mean `sat`?");
     }

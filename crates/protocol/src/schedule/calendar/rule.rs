@@ -132,7 +132,7 @@ fn hours(text: &str) -> Option<Rule> {
 fn minute(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute) = (hour.parse::<u32>().ok()?, minute.parse::<u32>().ok()?);
-    let whole = hour * 60 + minute;
+    let whole = hour.checked_mul(60)?.checked_add(minute)?;
     (minute < 60 && whole <= DAY_MINUTES).then_some(whole)
 }
 
