@@ -84,10 +84,10 @@ fn judge(stand: Stand, delivery: u32, lost: u32, waited: Duration) -> Verdict {
     let is_patient = waited < PATIENCE;
     match stand {
         Stand::Over => Verdict::Drop,
-        Stand::Unknown => Verdict::Rest(REST),
+        Stand::Unknown if is_patient => Verdict::Rest(REST),
         Stand::Waiting if delivery <= 1 && is_patient => Verdict::Rest(REST),
         Stand::Begun if lost == 0 && is_patient => Verdict::Rest(REST_WHILE_RUNNING),
-        Stand::Waiting | Stand::Begun => Verdict::Run,
+        Stand::Waiting | Stand::Begun | Stand::Unknown => Verdict::Run,
     }
 }
 
@@ -125,5 +125,6 @@ mod tests {
         check(Stand::Begun, 2, 1, soon, Verdict::Run);
         check(Stand::Waiting, 1, 0, PATIENCE, Verdict::Run);
         check(Stand::Begun, 1, 0, PATIENCE, Verdict::Run);
+        check(Stand::Unknown, 1, 0, PATIENCE, Verdict::Run);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use celeriac_broker::Broker;
 use celeriac_engine::testing::TestKit;
-use celeriac_engine::{Ctx, Registry, States, task};
+use celeriac_engine::{Ctx, Registry, States, TaskError, task};
 use celeriac_protocol::{Clock, Envelope, JobStatus, TaskMessage};
 
 #[derive(Default)]
@@ -15,6 +15,14 @@ struct Runs(AtomicU32);
 #[task(crate = celeriac_engine, name = "once", state(Arc<Runs>))]
 async fn once(ctx: Ctx) {
     ctx.state::<Arc<Runs>>().0.fetch_add(1, Ordering::SeqCst);
+}
+
+#[task(crate = celeriac_engine, name = "fails_once", state(Arc<Runs>), default_retry_delay = "7s", max_retries = 1)]
+async fn fails_once(ctx: Ctx) -> Result<(), TaskError> {
+    match ctx.state::<Arc<Runs>>().0.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(std::io::Error::other("the first time fails").into()),
+        _ => Ok(()),
+    }
 }
 
 struct Bench {
@@ -26,7 +34,9 @@ impl Bench {
     fn new() -> Self {
         let runs = Arc::new(Runs::default());
         let states = States::default().with(Arc::clone(&runs));
-        let kit = TestKit::new(Registry::builder().task::<once>().build().unwrap(), states).unwrap();
+        let kit =
+            TestKit::new(Registry::builder().task::<once>().task::<fails_once>().build().unwrap(), states)
+                .unwrap();
         Self { kit, runs }
     }
 
@@ -77,6 +87,20 @@ async fn message_handed_on_again_runs_a_little_later_where_the_first_never_came(
     assert_eq!((bench.runs(), bench.waiting()), (0, 1));
     bench.kit.advance(Duration::from_secs(5)).await;
     assert_eq!((bench.runs(), bench.waiting()), (1, 0));
+}
+
+#[tokio::test]
+async fn retry_of_a_message_handed_on_again_is_not_put_off() {
+    let bench = Bench::new();
+    bench.kit.client().enqueue(fails_once()).await.unwrap();
+    let message = bench.kit.broker().waiting().remove(0);
+    bench.kit.broker().admin().purge("celery", 9).await.unwrap();
+    bench.again(&message).await;
+    bench.kit.drain().await;
+    bench.kit.advance(Duration::from_secs(5)).await;
+    assert_eq!((bench.runs(), bench.waiting()), (1, 1));
+    bench.kit.advance(Duration::from_secs(7)).await;
+    assert_eq!((bench.runs(), bench.waiting()), (2, 0));
 }
 
 #[tokio::test]

@@ -237,6 +237,8 @@ fn not_taken_back(event: &JobEvent, by: &JobId, now: Timestamp) -> JobEvent {
 /// Returns the message as it goes back into the queue.
 fn next_message(finished: &Finished, message: &TaskMessage, charged: bool) -> TaskMessage {
     let mut next = message.clone();
+    // It has run, so that it is the one that goes on.
+    next.celeriac.again_at = None;
     if finished.delivery.is_none() {
         // What was acknowledged goes back as a new message, of which the transport knows nothing.
         next.celeriac.past_deliveries = finished.number;
