@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use celeriac_protocol::{Clock, Timestamp, WhenReached};
 
 /// How long one sleep lasts at most before the time is looked at again, so that a clock that was
-/// set forward is noticed.
+/// set forward is noticed. One that was set back makes no sleep longer.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
 
 /// From when steady time is counted.
@@ -30,8 +30,9 @@ impl Clock for SystemClock {
 
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {
         Box::pin(async move {
+            let steady_until = BEGINNING.elapsed() + instant.since(self.now());
             loop {
-                let left = instant.since(self.now());
+                let left = instant.since(self.now()).min(steady_until.saturating_sub(BEGINNING.elapsed()));
                 if left.is_zero() {
                     return;
                 }

@@ -130,7 +130,8 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// Resolves once `now()` has reached `instant`; at once if it already has.
+    /// Resolves once `now()` has reached `instant`, at once if it already has; or once as much time has passed as was left
+    /// until then, so that nobody sleeps for longer because the clock was set back meanwhile.
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_>;
 
     /// Resolves after `period`, by this clock.

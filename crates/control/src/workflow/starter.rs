@@ -190,7 +190,8 @@ impl Loop for WorkflowStarter {
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
         let quiet_until = self.memory().quiet_until;
         tokio::select! {
-            () = ctx.clock().sleep_until(quiet_until) => {}
+            // Not for longer, should the clock have been set back since.
+            () = ctx.clock().sleep_until(quiet_until.min(ctx.now() + REST_WHILE_RUNNING)) => {}
             () = ctx.stopping() => return Ok(PassReport::default()),
         }
         self.memory().hear(self.lookout.job);

@@ -130,6 +130,15 @@ async fn a_loop_passes_at_the_start_and_then_once_a_period() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_makes_no_loop_rest_for_longer() {
+    let stage = Stage::of(9, fine);
+    stage.rests_after(1).await;
+    stage.clock.step(stage.clock.now() - Duration::from_secs(3_600));
+    stage.clock.advance(PERIOD);
+    stage.rests_after(2).await;
+}
+
+#[tokio::test]
 async fn a_loop_that_is_woken_passes_before_its_period_is_over() {
     let stage = Stage::of(9, fine);
     stage.rests_after(1).await;

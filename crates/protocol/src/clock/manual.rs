@@ -18,8 +18,22 @@ pub struct ManualClock {
 struct State {
     now: Timestamp,
     steady: Duration,
-    sleepers: Vec<(u64, Timestamp, Waker)>,
+    sleepers: Vec<Sleeper>,
     next_sleeper: u64,
+}
+
+#[derive(Debug)]
+struct Sleeper {
+    id: u64,
+    until: Until,
+    waker: Waker,
+}
+
+/// What somebody sleeps for: whichever comes first.
+#[derive(Clone, Copy, Debug)]
+struct Until {
+    instant: Timestamp,
+    steady: Duration,
 }
 
 impl Default for ManualClock {
@@ -74,7 +88,7 @@ impl ManualClock {
 
     /// Returns the nearest instant that somebody sleeps for.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        self.lock().sleepers.iter().map(|(_, at, _)| *at).min()
+        self.lock().sleepers.iter().map(|sleeper| sleeper.until.instant).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -85,8 +99,9 @@ impl ManualClock {
 impl State {
     fn move_to(&mut self, instant: Timestamp) {
         self.now = instant;
-        for (_, _, waker) in self.sleepers.extract_if(.., |(_, at, _)| *at <= instant) {
-            waker.wake();
+        let (now, steady) = (self.now, self.steady);
+        for sleeper in self.sleepers.extract_if(.., |sleeper| sleeper.until.has_come(now, steady)) {
+            sleeper.waker.wake();
         }
     }
 }
@@ -101,14 +116,22 @@ impl Clock for ManualClock {
     }
 
     fn sleep_until(&self, instant: Timestamp) -> WhenReached<'_> {
-        Box::pin(Sleep { clock: self.clone(), instant, id: None })
+        let state = self.lock();
+        let until = Until { instant, steady: state.steady + instant.since(state.now) };
+        Box::pin(Sleep { clock: self.clone(), until, id: None })
     }
 }
 
 struct Sleep {
     clock: ManualClock,
-    instant: Timestamp,
+    until: Until,
     id: Option<u64>,
+}
+
+impl Until {
+    fn has_come(self, now: Timestamp, steady: Duration) -> bool {
+        self.instant <= now || self.steady <= steady
+    }
 }
 
 impl Future for Sleep {
@@ -117,7 +140,7 @@ impl Future for Sleep {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let clock = self.clock.clone();
         let mut state = clock.lock();
-        if state.now >= self.instant {
+        if self.until.has_come(state.now, state.steady) {
             return Poll::Ready(());
         }
         let id = self.id.unwrap_or(state.next_sleeper);
@@ -125,8 +148,8 @@ impl Future for Sleep {
             state.next_sleeper += 1;
             self.id = Some(id);
         }
-        state.sleepers.retain(|(other, _, _)| *other != id);
-        state.sleepers.push((id, self.instant, cx.waker().clone()));
+        state.sleepers.retain(|sleeper| sleeper.id != id);
+        state.sleepers.push(Sleeper { id, until: self.until, waker: cx.waker().clone() });
         clock.state.1.notify_all();
         Poll::Pending
     }
@@ -135,7 +158,25 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(id) = self.id {
-            self.clock.lock().sleepers.retain(|(other, _, _)| *other != id);
+            self.clock.lock().sleepers.retain(|sleeper| sleeper.id != id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_sleeps_for_longer_because_the_clock_was_set_back() {
+        let clock = ManualClock::default();
+        let mut sleep = clock.sleep(Duration::from_secs(10));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        clock.step(Timestamp::EPOCH);
+        clock.advance(Duration::from_secs(9));
+        assert!(sleep.as_mut().poll(&mut cx).is_pending());
+        clock.advance(Duration::from_secs(1));
+        assert!(sleep.as_mut().poll(&mut cx).is_ready());
     }
 }
