@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use celeriac_db::Database;
 use celeriac_engine::Client;
 use celeriac_protocol::Timestamp;
-use celeriac_store::query::schedules::next_wake;
+use celeriac_protocol::schedule::MAX_BELIEVED;
+use celeriac_store::query::schedules::{next_wake, wake_from_future};
 
 use crate::Environment;
 use crate::r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
@@ -131,6 +132,18 @@ impl Beat {
         self
     }
 
+    /// Takes up entries again whose due times a clock has passed over that was far ahead.
+    async fn wake_from_future(&self, now: Timestamp) -> Result<(), BeatError> {
+        let wake = async move |tx: &celeriac_db::DbTx| {
+            Ok::<_, BeatError>(wake_from_future(tx, now, now + MAX_BELIEVED).await?)
+        };
+        let entries = self.database.write("wake schedules", wake).await?;
+        if entries > 0 {
+            tracing::warn!(entries, "schedules were dealt with by a clock far ahead; they go on from now");
+        }
+        Ok(())
+    }
+
     async fn fire_all(&self, ctx: &LoopCtx, time: Time) -> Result<(Fired, bool), BeatError> {
         let mut all = Fired::default();
         for _ in 0..self.settings.batches_per_pass {
@@ -173,6 +186,9 @@ impl Loop for Beat {
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
         let reader = self.database.reader();
         let time = self.watch.look(ctx.clock().as_ref(), reader).await?;
+        if time.was_set_back {
+            self.wake_from_future(time.now).await?;
+        }
         let mut report = PassReport::default();
         let mut next = next_wake(reader).await?;
         if next.is_some_and(|next| next <= time.now) {

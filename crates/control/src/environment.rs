@@ -13,12 +13,25 @@ pub struct Environment {
     database: Database,
     clock: Arc<dyn Clock>,
     client: Client,
+    own_clock: bool,
 }
 
 impl Environment {
     /// Puts an environment together; its clock is the client's.
     pub fn new(database: Database, client: Client) -> Self {
-        Self { database, clock: Arc::clone(client.clock()), client }
+        Self { database, clock: Arc::clone(client.clock()), client, own_clock: false }
+    }
+
+    /// Has edits of the schedule go by this clock also where the database is a server's and has a time of its own: for
+    /// tests that move the clock, and beside a [`Beat`](crate::Beat) that goes by its own, too.
+    #[must_use]
+    pub fn by_own_clock(self) -> Self {
+        Self { own_clock: true, ..self }
+    }
+
+    /// Says whether edits of the schedule go by this clock in any case.
+    pub(crate) fn is_by_own_clock(&self) -> bool {
+        self.own_clock
     }
 
     /// Returns the database.

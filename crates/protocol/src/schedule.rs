@@ -40,8 +40,8 @@ pub use due::{DstNote, Due};
 pub use error::ScheduleError;
 pub use interval::{Interval, Period};
 pub use plan::{
-    CatchUp, ClockStep, Count, Fire, Life, MAX_COUNTED, MAX_FIRED, Plan, Policy, Skipped, Why, due_times,
-    jitter,
+    CatchUp, ClockStep, Count, Fire, Life, MAX_BELIEVED, MAX_COUNTED, MAX_FIRED, Plan, Policy, Skipped, Why,
+    due_times, jitter,
 };
 pub use solar::{Solar, SolarEvent};
 pub use zone::Zone;

@@ -5,13 +5,14 @@ use std::fmt;
 use celeriac_broker::Notice;
 use celeriac_db::{Database, DbError, DbTx};
 use celeriac_engine::{Client, EnqueueError};
-use celeriac_protocol::schedule::{Due, Timetable};
+use celeriac_protocol::schedule::{Due, MAX_BELIEVED, Timetable};
 use celeriac_protocol::{JobId, Timestamp};
 use celeriac_store::StoreError;
 use celeriac_store::query::schedules::{
     self, Firing, FiringOutcome, FiringPage, LockedEntry, Origin, ScheduleEntry, ScheduleFilter,
-    SchedulePage, ScheduleRecord, ScheduleState, ScheduleSummary, Unreadable,
+    SchedulePage, ScheduleRecord, ScheduleState, ScheduleSummary, Unreadable, server_time,
 };
+use sea_orm::ConnectionTrait;
 
 use super::BEAT;
 use super::plan::{next_after, timetable, wake_at};
@@ -43,6 +44,7 @@ const SHOWN_FIRINGS: u64 = 20;
 pub struct Schedules {
     database: Database,
     client: Client,
+    own_clock: bool,
 }
 
 /// A call to [`Schedules`] could not be done.
@@ -113,7 +115,8 @@ pub struct ScheduleDetails {
 impl Schedules {
     /// Makes it for an environment.
     pub fn new(environment: &Environment) -> Self {
-        Self { database: environment.database().clone(), client: environment.client().clone() }
+        let (database, client) = (environment.database().clone(), environment.client().clone());
+        Self { database, client, own_clock: environment.is_by_own_clock() }
     }
 
     /// Checks an entry as if it were to be added now, and returns everything that is wrong with it.
@@ -127,8 +130,8 @@ impl Schedules {
     /// [`SchedulesError::Invalid`], [`SchedulesError::NameTaken`]; what the database says.
     pub async fn add(&self, entry: ScheduleEntry, origin: Origin) -> Result<ScheduleSummary, SchedulesError> {
         self.refuse_faults(&entry)?;
-        let (this, now) = (self.clone(), self.now());
-        let add = async move |tx: &DbTx| this.add_in(tx, entry, origin, None, now).await;
+        let this = self.clone();
+        let add = async move |tx: &DbTx| this.add_in(tx, entry, origin, None).await;
         self.database.write("add schedule", add).await
     }
 
@@ -259,6 +262,13 @@ impl Schedules {
         self.client.clock().now()
     }
 
+    /// Returns the time that decides what is due: the server's, by which the beat goes, too, and not that of the machine
+    /// on which somebody edits.
+    pub(super) async fn time(&self, reader: &impl ConnectionTrait) -> Result<Timestamp, SchedulesError> {
+        let servers = if self.own_clock { None } else { server_time(reader).await? };
+        Ok(servers.unwrap_or_else(|| self.now()))
+    }
+
     async fn find(&self, name: &str) -> Result<(ScheduleSummary, i64), SchedulesError> {
         let found = schedules::find(self.database.reader(), name).await?;
         let found = found.ok_or_else(|| SchedulesError::NotFound { name: name.to_owned() })?;
@@ -321,8 +331,8 @@ impl Schedules {
         entry: ScheduleEntry,
         origin: Origin,
         declared: Option<String>,
-        now: Timestamp,
     ) -> Result<ScheduleSummary, SchedulesError> {
+        let now = self.time(tx).await?;
         let mut record = ScheduleRecord {
             id: 0,
             uid: JobId::fresh(now).to_string(),
@@ -352,7 +362,7 @@ impl Schedules {
         state: ScheduleState,
         change: impl FnOnce(&mut ScheduleRecord),
     ) -> Result<ScheduleSummary, SchedulesError> {
-        let (now, before) = (self.now(), record.entry.clone());
+        let (now, before) = (self.time(tx).await?, record.entry.clone());
         let mut record = record;
         change(&mut record);
         let entry = &record.entry;
@@ -404,12 +414,16 @@ fn state_of(
         return Ok(off);
     }
     let timetable = readable(&record.entry, record.created_at)?;
-    let from = state.last_due_at.map_or(record.enabled_at, |last| last.max(record.enabled_at));
+    // What a clock wrote that was far ahead is not believed, as little as the beat does.
+    let believed = state.last_due_at.filter(|last| last.since(now) <= MAX_BELIEVED);
+    let since = record.enabled_at.min(now);
+    let from = believed.map_or(since, |last| last.max(since));
     let next = next_after(&timetable, &record.entry, from).map(|due| due.at);
     let waking = [next.map(|next| wake_at(record, next)), state.waiting_due_at.map(|_| now)];
     Ok(ScheduleState {
         wake_at: waking.into_iter().flatten().min(),
         next_due_at: next,
+        last_due_at: believed,
         last_error: None,
         ..state.clone()
     })

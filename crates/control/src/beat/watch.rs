@@ -46,6 +46,8 @@ pub(super) struct Time {
     pub(super) now: Timestamp,
     /// By how many microseconds it is ahead of the process's own clock.
     ahead: i64,
+    /// Whether the process's own clock was set back since it was last asked.
+    pub(super) was_set_back: bool,
 }
 
 impl Time {
@@ -72,9 +74,8 @@ impl Watch {
         reader: &impl ConnectionTrait,
     ) -> Result<Time, StoreError> {
         let before = clock.now();
-        if let Some(step) = self.step(before, clock.steady()) {
-            tell_step(step);
-        }
+        let step = self.step(before, clock.steady());
+        step.inspect(|step| tell_step(*step));
         let server = match self.clock {
             BeatClock::Database => server_time(reader).await?,
             BeatClock::Own => None,
@@ -82,7 +83,7 @@ impl Watch {
         let own = clock.now();
         let ahead = server.map_or(0, |server| difference(server, middle(before, own)));
         self.tell_skew(ahead);
-        Ok(Time { now: shifted(own, ahead), ahead })
+        Ok(Time { now: shifted(own, ahead), ahead, was_set_back: step.is_some_and(|step| step < 0) })
     }
 
     /// Returns by how many microseconds the clock was set since it was last looked at.
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_instant_is_waited_for_by_the_own_clock() {
-        let time = Time { now: Timestamp::from_millis(5_000), ahead: 2_000_000 };
+        let time = Time { now: Timestamp::from_millis(5_000), ahead: 2_000_000, was_set_back: false };
         assert_eq!(time.on_own_clock(Timestamp::from_millis(9_000)), Timestamp::from_millis(7_000));
         let clock = ManualClock::at(Timestamp::from_millis(4_000));
         assert_eq!(time.again(&clock), Timestamp::from_millis(6_000));

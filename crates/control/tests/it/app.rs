@@ -39,7 +39,7 @@ async fn environment() -> (TestDatabase, Environment) {
         events: EventHub::default(),
         origin: "test".to_owned(),
     });
-    let environment = Environment::new(database.database().clone(), client);
+    let environment = Environment::new(database.database().clone(), client).by_own_clock();
     (database, environment)
 }
 

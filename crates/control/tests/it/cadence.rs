@@ -49,7 +49,7 @@ async fn scheduler(
     });
     // The test's clock is not the server's.
     let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
-    let beat = Beat::new(&Environment::new(database, client.clone()), settings).unwrap();
+    let beat = Beat::new(&Environment::new(database, client.clone()).by_own_clock(), settings).unwrap();
     (broker, client, beat.looking_at(lookouts))
 }
 
@@ -74,7 +74,7 @@ impl Timed {
     }
 
     pub(crate) fn environment(&self) -> Environment {
-        Environment::new(self.bench.test.database().clone(), self.client.clone())
+        Environment::new(self.bench.test.database().clone(), self.client.clone()).by_own_clock()
     }
 
     pub(crate) fn schedules(&self) -> Schedules {

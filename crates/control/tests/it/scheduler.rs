@@ -33,7 +33,7 @@ impl Process {
             events: EventHub::default(),
             origin: "test".to_owned(),
         });
-        let environment = Environment::new(database, client);
+        let environment = Environment::new(database, client).by_own_clock();
         let (workflows, lookouts, driver) = (Workflows::default(), Lookouts::default(), Driver::new(clock));
         let (known, watched) = (workflows.clone(), lookouts.clone());
         let scheduler = Scheduler::new("shop", &environment, driver.handle(), known, watched);

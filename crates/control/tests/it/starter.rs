@@ -24,7 +24,8 @@ struct Starting {
 impl Starting {
     async fn new(settings: WorkflowSettings) -> Self {
         let bench = Bench::new(settings).await;
-        let environment = Environment::new(bench.test.database().clone(), bench.kit.client().clone());
+        let environment =
+            Environment::new(bench.test.database().clone(), bench.kit.client().clone()).by_own_clock();
         let starter = WorkflowStarter::all(&bench.workflows, &environment).remove(0);
         let ctx = LoopCtx::new(Arc::new(bench.kit.clock().clone()), CancellationToken::new());
         Self { bench, starter, ctx }

@@ -195,7 +195,7 @@ pub const MAX_FIRED: u32 = 1_000;
 pub const MAX_COUNTED: u64 = 10_000;
 
 /// How far ahead a last due time is believed: a clock that is set by hand is wrong by an hour, or by a day.
-const MAX_BELIEVED: Duration = Duration::from_secs(26 * 3600);
+pub const MAX_BELIEVED: Duration = Duration::from_secs(26 * 3600);
 
 /// Decides about every due time until now that has not been dealt with.
 ///

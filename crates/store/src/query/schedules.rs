@@ -22,6 +22,7 @@ pub use entry::{
 pub use fire::{
     Cancels, LockedEntry, OpenJob, add_firings, close_firings, disable, fail_firings, forget_cancels,
     next_wake, open_jobs, pending_cancels, replace_firings, save_states, server_time, take_due,
+    wake_from_future,
 };
 pub use list::{FiringPage, ScheduleFilter, SchedulePage, ScheduleSummary, declared, find, firings, list};
 pub use prune::{FiringCursor, PrunedFiringsStep, prune_firings};

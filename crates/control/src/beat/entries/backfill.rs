@@ -43,7 +43,7 @@ impl Schedules {
         let (this, name) = (self.clone(), name.to_owned());
         let backfill = async move |tx: &DbTx| {
             let (record, state) = this.lock(tx, &name).await?;
-            let now = this.now();
+            let now = this.time(tx).await?;
             let filled = without_jobs(tx, &record, (from, to.min(now)), limit).await?;
             this.enqueue(tx, &record, &filled.enqueued, FiringOutcome::Backfill, now).await?;
             if !filled.enqueued.is_empty() {
@@ -68,7 +68,8 @@ impl Schedules {
         limit: u32,
     ) -> Result<Backfilled, SchedulesError> {
         let record = self.find(name).await?.0.record?;
-        without_jobs(self.database.reader(), &record, (from, to.min(self.now())), limit).await
+        let reader = self.database.reader();
+        without_jobs(reader, &record, (from, to.min(self.time(reader).await?)), limit).await
     }
 }
 

@@ -186,7 +186,7 @@ impl Schedules {
         match write {
             Write::Nothing => {}
             Write::Add(entry, declared) => {
-                self.add_in(tx, *entry, Origin::Declared, Some(declared), self.now()).await?;
+                self.add_in(tx, *entry, Origin::Declared, Some(declared)).await?;
             }
             Write::Change(merged) => {
                 // It may have been edited since it was read.

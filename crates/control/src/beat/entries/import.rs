@@ -178,7 +178,7 @@ impl Schedules {
         entry: ScheduleEntry,
     ) -> Result<(), SchedulesError> {
         match step {
-            ImportStep::Add => drop(self.add_in(tx, entry, Origin::Operator, None, self.now()).await?),
+            ImportStep::Add => drop(self.add_in(tx, entry, Origin::Operator, None).await?),
             ImportStep::Change => {
                 let (record, state) = self.lock(tx, &entry.name).await?;
                 self.change_in(tx, record, state, |record| record.entry = entry).await?;

@@ -30,7 +30,7 @@ impl Schedules {
         let (this, name) = (self.clone(), name.to_owned());
         let run = async move |tx: &DbTx| {
             let (record, state) = this.lock(tx, &name).await?;
-            let now = this.now();
+            let now = this.time(tx).await?;
             let due_at = free_instant(tx, record.id, &state, now).await?;
             let mut jobs = this.enqueue(tx, &record, &[due_at], FiringOutcome::Manual, now).await?;
             let total_run_count = state.total_run_count + 1;

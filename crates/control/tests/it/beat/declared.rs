@@ -30,7 +30,8 @@ async fn declared_unfed(days: u32) -> u32 {
 
 async fn house() -> (House, Schedules) {
     let house = House::build().await;
-    let schedules = Schedules::new(&Environment::new(house.db.database().clone(), house.client.clone()));
+    let schedules =
+        Schedules::new(&Environment::new(house.db.database().clone(), house.client.clone()).by_own_clock());
     (house, schedules)
 }
 
@@ -135,7 +136,7 @@ async fn an_entry_whose_task_is_gone_is_switched_off() {
     merge(&schedules, vec![entry("a", "every 5m"), ScheduleEntry::new("python", "python.only", "every 5m")])
         .await;
     let (_, without) = super::house::client_without_tasks(&house).await;
-    let schedules = Schedules::new(&Environment::new(house.db.database().clone(), without));
+    let schedules = Schedules::new(&Environment::new(house.db.database().clone(), without).by_own_clock());
     let declared = vec![entry("a", "every 5m"), ScheduleEntry::new("python", "python.only", "every 5m")];
     let gone = MergeStep::SwitchOff(DisabledReason::TaskGone);
     assert_eq!(merge(&schedules, declared).await, [("a".to_owned(), gone)]);

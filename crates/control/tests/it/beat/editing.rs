@@ -13,7 +13,8 @@ use FiringOutcome::{Backfill, Fired, Manual, Missed};
 
 async fn house() -> (House, Schedules) {
     let house = House::build().await;
-    let schedules = Schedules::new(&Environment::new(house.db.database().clone(), house.client.clone()));
+    let schedules =
+        Schedules::new(&Environment::new(house.db.database().clone(), house.client.clone()).by_own_clock());
     (house, schedules)
 }
 

@@ -116,3 +116,19 @@ async fn a_clock_that_is_set_doubles_nothing_and_loses_nothing_unsaid() {
     assert_eq!(house.firings(id).await[1].count, 5);
     assert_eq!(house.state("a").await.next_due_at, Some(at(4_800)));
 }
+
+/// What a clock has passed over that was months ahead is taken up again once it is right, without anybody's help.
+#[tokio::test]
+async fn a_clock_that_was_far_ahead_silences_no_schedule() {
+    let house = House::build().await;
+    let id = house.add(entry("a", "every 10m")).await;
+    let right = house.clock.now();
+    house.clock.step(right + 24 * 100 * HOUR);
+    house.pass().await;
+    let wrong = house.firings(id).await.len();
+    house.clock.step(right);
+    house.pass().await;
+    assert!(house.state("a").await.wake_at.is_some_and(|wake| wake <= right + 10 * MINUTE));
+    house.advance(10 * MINUTE).await;
+    assert_eq!(house.firings(id).await.len(), wrong + 1);
+}

@@ -39,7 +39,7 @@ pub(super) async fn scheduler(database: Database, clock: &ManualClock) -> (Arc<d
     let (broker, client) = client(database.clone(), clock, registry).await;
     // The test's clock is not the server's.
     let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
-    let beat = Beat::new(&Environment::new(database, client.clone()), settings).unwrap();
+    let beat = Beat::new(&Environment::new(database, client.clone()).by_own_clock(), settings).unwrap();
     (broker, client, beat)
 }
 

@@ -28,7 +28,7 @@ async fn a_job_goes_through_the_outbox_with_the_id_of_its_due_time() {
         origin: "test".to_owned(),
     };
     let client = Client::with_outbox(parts, Arc::clone(&house.broker));
-    let environment = Environment::new(house.db.database().clone(), client.clone());
+    let environment = Environment::new(house.db.database().clone(), client.clone()).by_own_clock();
     let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
     let beat = Beat::new(&environment, settings).unwrap();
     house.clock.set(at(300));

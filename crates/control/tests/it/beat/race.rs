@@ -114,7 +114,7 @@ async fn of_a_scheduler_that_ends_before_its_commit_nothing_is_kept_and_the_next
         events: EventHub::default(),
         origin: "test".to_owned(),
     };
-    let environment = Environment::new(house.db.database().clone(), Client::new(parts));
+    let environment = Environment::new(house.db.database().clone(), Client::new(parts)).by_own_clock();
     let settings = BeatSettings { clock: BeatClock::Own, ..BeatSettings::default() };
     let broken = Beat::new(&environment, settings).unwrap();
     house.clock.set(at(300));

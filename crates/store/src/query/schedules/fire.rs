@@ -87,6 +87,21 @@ pub async fn server_time(reader: &impl ConnectionTrait) -> Result<Option<Timesta
     Ok(seconds.map(|seconds| Timestamp::from_micros((seconds * 1e6).round() as i64)))
 }
 
+/// Has the beat look at once at entries whose last due time lies behind `horizon`, as a clock has written that was far
+/// ahead, and returns how many there are. It reads every entry's state, so it is for when a clock was set back.
+///
+/// # Errors
+/// What the database says.
+pub async fn wake_from_future(tx: &DbTx, now: Timestamp, horizon: Timestamp) -> Result<u64, StoreError> {
+    use schedule_state::Column as C;
+    let change = schedule_state::Entity::update_many()
+        .col_expr(C::WakeAt, Expr::value(Micros::from(now)))
+        .filter(C::LastDueAt.gt(Micros::from(horizon)))
+        .filter(C::WakeAt.gt(Micros::from(now)));
+    let changed = change.exec(tx).await.map_err(StoreError::doing("wake schedules of a wrong time"))?;
+    Ok(changed.rows_affected)
+}
+
 /// Returns when the beat has something to do next; it may be long past. Cheap, whatever the number of entries.
 ///
 /// # Errors
