@@ -279,6 +279,16 @@ mod tests {
     }
 
     #[test]
+    fn a_database_keeps_its_password_whatever_is_set_after_it() {
+        let url = "postgres://me:s3cret@host/shop?options[search_path]=theirs";
+        let mut layers = Layers::new(Config::default());
+        for (key, value) in [("database.url", url), ("beat.enabled", "false"), ("worker.concurrency", "2")] {
+            layers.set(key, Given::Text(value.to_owned()), &Origin::Default).unwrap();
+        }
+        assert_eq!(serde_json::to_value(&layers.config().database).unwrap()["url"], url);
+    }
+
+    #[test]
     fn an_apps_own_workflow_has_a_section_with_the_settings_it_declares() {
         let mut declared = CollectSettings::default();
         declared.page_workflow.batch_size = 7;

@@ -197,7 +197,11 @@ impl fmt::Debug for DatabaseUrl {
 
 impl Serialize for DatabaseUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match &self.place {
+            Place::File(_) => serializer.collect_str(self),
+            // Whole, as the other URLs: settings are read back from what is written, and who shows them hides passwords.
+            Place::Server(url) => serializer.serialize_str(url),
+        }
     }
 }
 
