@@ -8,12 +8,13 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
-use celeriac_db::MigrationSet;
+use celeriac_db::{Database, MigrationSet};
 use celeriac_engine::{Registry, RegistryBuilder, RegistryError, States, Task};
 use celeriac_store::query::schedules::ScheduleEntry;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+use crate::house::{self, HOUSE_MODULE};
 use crate::workflow::{Lookout, Lookouts, SettingsError, Workflow, WorkflowSettings, run_workflow};
 use crate::{Driver, DuplicateLoop, Environment, Loop};
 
@@ -25,7 +26,7 @@ use workflows::WorkflowMakers;
 /// Lines of migrations that belong to the platform; an application's have names of their own.
 const RESERVED_OWNERS: &[&str] = &["broker", "platform", "workflow"];
 
-/// The module of the platform's own tasks.
+/// The module of the tasks that run workflows.
 const OWN_MODULE: &str = "celeriac";
 
 /// What a user's binary is made of. It does nothing until a command line or a test runs it.
@@ -209,8 +210,9 @@ impl App {
         check_owners(&migrations)?;
         workflows.check()?;
         let runs = |tasks: RegistryBuilder| workflows.register(tasks.task::<run_workflow>());
-        let registry = if workflows.is_empty() { tasks } else { tasks.module(OWN_MODULE, runs) }.build()?;
-        let schedules = declared(schedules, &registry)?;
+        let tasks = if workflows.is_empty() { tasks } else { tasks.module(OWN_MODULE, runs) };
+        let registry = tasks.module(HOUSE_MODULE, house::register).build()?;
+        let schedules = declared(schedules, &theirs(&registry)?)?;
         check_jobs(&workflows, &schedules)?;
         let states = StateMakers { makers: Mutex::new(states), workflows };
         let loops = LoopMakers(Mutex::new(loops));
@@ -320,6 +322,13 @@ impl StateMakers {
     /// # Errors
     /// [`AppError::State`] or [`AppError::Workflow`] with the first that could not be made.
     pub async fn make(self, environment: &Environment, mut states: States) -> Result<States, AppError> {
+        // What the platform's own tasks ask for.
+        if states.get::<Environment>().is_none() {
+            states = states.with(environment.clone());
+        }
+        if states.get::<Database>().is_none() {
+            states = states.with(environment.database().clone());
+        }
         for make in self.makers.into_inner().unwrap_or_else(PoisonError::into_inner) {
             states = make(environment.clone(), states).await?;
         }
@@ -438,6 +447,14 @@ pub enum AppError {
     /// Two loops have one name.
     #[error("add loops")]
     DuplicateLoop(#[from] DuplicateLoop),
+}
+
+/// Returns the app's tasks without those that every app has, of which none makes entries.
+fn theirs(registry: &Registry) -> Result<Registry, RegistryError> {
+    let modules: BTreeSet<&str> = registry.tasks().map(|task| task.module).collect();
+    let theirs: Vec<String> =
+        modules.into_iter().filter(|module| *module != HOUSE_MODULE).map(str::to_owned).collect();
+    registry.subset(&theirs)
 }
 
 /// Makes the entries that are declared, and refuses a name that is used twice.

@@ -3,8 +3,11 @@
 mod app;
 mod beat;
 pub mod celery_beat;
+mod cleanup;
 mod driver;
 mod environment;
+pub mod health;
+mod house;
 mod r#loop;
 mod pruner;
 mod recorder;
@@ -12,6 +15,7 @@ mod relay;
 mod rescuer;
 mod results;
 mod scheduler;
+pub mod words;
 pub mod workflow;
 
 pub use app::{App, AppError, AppParts, LoopMakers, StateMakers};
@@ -20,8 +24,10 @@ pub use beat::{
     EntriesImported, EntryImport, Existing, FieldChange, FieldDifference, FieldFault, ImportStep,
     ImportedEntry, MAX_IMPORT, ManualRun, MergeStep, ScheduleDetails, Schedules, SchedulesError,
 };
+pub use cleanup::{CLEANUP_OLD_JOBS, CleanupReport, cleanup_old_jobs};
 pub use driver::{Activator, Driver, DriverHandle, DuplicateLoop, LoopBoard, LoopStatus, Pass};
 pub use environment::Environment;
+pub use house::{HOUSE_MODULE, HOUSE_QUEUE, house_schedules};
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 pub use pruner::{LAST_FIRINGS, Pruner, PrunerSettings};
 pub use recorder::StoreRecorder;

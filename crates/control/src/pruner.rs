@@ -100,6 +100,15 @@ pub struct Pruner {
     reached_firing: Mutex<Option<FiringCursor>>,
 }
 
+/// What a sweep has removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Swept {
+    pub(crate) jobs: u64,
+    pub(crate) firings: u64,
+    /// Whether it did not get to the end.
+    pub(crate) more: bool,
+}
+
 /// What a walk over rows came to.
 #[derive(Clone, Copy, Debug, Default)]
 struct Walk {
@@ -116,6 +125,13 @@ impl Pruner {
     pub fn new(database: Database, settings: PrunerSettings) -> Result<Self, LoopSettingsError> {
         settings.validate()?;
         Ok(Self { database, settings, reached: AtomicI64::new(0), reached_firing: Mutex::default() })
+    }
+
+    /// Makes one pass: as many batches as the settings allow, from where the last one ended.
+    pub(crate) async fn sweep(&self, ctx: &LoopCtx) -> Result<Swept, StoreError> {
+        let jobs = self.prune_jobs(ctx).await?;
+        let firings = self.prune_firings(ctx).await?;
+        Ok(Swept { jobs: jobs.removed, firings: firings.removed, more: jobs.more || firings.more })
     }
 
     async fn prune_jobs(&self, ctx: &LoopCtx) -> Result<Walk, StoreError> {
@@ -181,10 +197,9 @@ impl Loop for Pruner {
     }
 
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        let jobs = self.prune_jobs(ctx).await?;
-        let firings = self.prune_firings(ctx).await?;
-        let report = PassReport::default().with("removed", jobs.removed);
-        let report = if firings.removed > 0 { report.with("firings", firings.removed) } else { report };
-        Ok(report.more(jobs.more || firings.more))
+        let Swept { jobs, firings, more } = self.sweep(ctx).await?;
+        let report = PassReport::default().with("removed", jobs);
+        let report = if firings > 0 { report.with("firings", firings) } else { report };
+        Ok(report.more(more))
     }
 }

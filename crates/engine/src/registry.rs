@@ -89,6 +89,18 @@ impl RegistryBuilder {
         self
     }
 
+    /// Adds a task to the present module, without those of its aliases that a task which was added before answers to.
+    #[must_use]
+    pub fn task_yielding<T: Task>(mut self) -> Self {
+        let mut task = RegisteredTask::of::<T>(self.module);
+        let answers = |name: &str| {
+            self.tasks.iter().any(|known| known.name == name || known.options.aliases.contains(&name))
+        };
+        task.options.aliases.retain(|alias| !answers(alias));
+        self.tasks.push(Arc::new(task));
+        self
+    }
+
     /// Adds the tasks that `fill` adds, under a module's name.
     #[must_use]
     pub fn module(mut self, name: &'static str, fill: impl FnOnce(Self) -> Self) -> Self {

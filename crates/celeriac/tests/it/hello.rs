@@ -13,7 +13,7 @@ fn command(folder: &Path, line: &str) -> Command {
 fn a_program_of_one_task_enqueues_and_runs_it() {
     let folder = tempfile::tempdir().unwrap();
     let (_worker, started) = Worker::start("hello", folder.path());
-    assert!(started.contains("\"tasks\":[\"greet\"]"), "{started}");
+    assert!(started.contains("\"celeriac.health_check\",\"greet\"]"), "{started}");
     let greeted = command(folder.path(), "enqueue greet Ada --kwarg greeting=Salve --wait").output().unwrap();
     assert_eq!(String::from_utf8(greeted.stdout).unwrap(), "\"Salve, Ada!\"\n");
     let refused = command(folder.path(), "enqueue greet --kwarg name=").args(["--wait"]).output().unwrap();

@@ -5,6 +5,8 @@ mod embedded;
 #[cfg(test)]
 mod hello;
 #[cfg(test)]
+mod house;
+#[cfg(test)]
 mod nudge;
 #[cfg(test)]
 mod orders;

@@ -30,6 +30,8 @@ impl Worker {
     pub(crate) fn start_with(name: &str, folder: &Path, variables: &[(&str, &str)]) -> (Self, String) {
         let mut command = example(name, folder, "worker --json");
         let command = command.envs(variables.iter().copied()).stdout(Stdio::piped());
+        // What a test counts is its own.
+        command.env("CELERIAC_BEAT__HEALTH_CHECK", "false").env("CELERIAC_BEAT__CLEANUP_OLD_JOBS", "false");
         let mut worker = command.spawn().map(Self).unwrap();
         let mut started = String::new();
         BufReader::new(worker.0.stdout.take().unwrap()).read_line(&mut started).unwrap();

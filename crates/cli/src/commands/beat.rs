@@ -1,6 +1,6 @@
 //! `beat`: enqueues what the schedule says is due, until it is stopped; and what a worker does of that beside its jobs.
 
-use celeriac_control::{MergeStep, Schedules};
+use celeriac_control::{DeclaredDifference, MergeStep, Schedules};
 use celeriac_store::query::schedules::ScheduleEntry;
 use serde::Serialize;
 
@@ -53,11 +53,23 @@ async fn until_stopped(context: &Context, service: &Service, shutdown: &mut Shut
     }
 }
 
-/// Brings what the app and its configuration declare into the database, and tells what it did.
+/// By whose name the platform's own entries are declared, so that several apps on one database share them.
+const HOUSE: &str = "celeriac.house";
+
+/// Brings what the app and its configuration declare into the database, and what the platform asks of itself, and tells
+/// what it did.
 pub(crate) async fn merge_declared(context: &Context, platform: &Platform) -> Result {
     let declared = context.declared_schedules()?;
+    let named: Vec<String> = declared.iter().map(|entry| entry.name.clone()).collect();
+    let house = context.loaded.config.beat.house_schedules().filter(|entry| !named.contains(&entry.name));
     let schedules = Schedules::new(&platform.environment());
-    for difference in schedules.merge_declared(&context.app.name, declared).await? {
+    tell(schedules.merge_declared(&context.app.name, declared).await?);
+    tell(schedules.merge_declared(HOUSE, house.collect()).await?);
+    Ok(())
+}
+
+fn tell(differences: Vec<DeclaredDifference>) {
+    for difference in differences {
         let (word, reason) = step(&difference.step);
         let (name, reason) = (difference.name, reason.unwrap_or_default());
         match difference.step {
@@ -70,7 +82,6 @@ pub(crate) async fn merge_declared(context: &Context, platform: &Platform) -> Re
             _ => tracing::info!(schedule = name, step = word, reason, "declared schedule was merged"),
         }
     }
-    Ok(())
 }
 
 fn announce(context: &Context, platform: &Platform, event: &'static str) -> Result {

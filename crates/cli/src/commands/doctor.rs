@@ -1,5 +1,6 @@
 //! `doctor`: checks that everything is as it should be, and says what to do where it is not.
 
+use celeriac_control::health::Finding;
 use clap::Args;
 
 use crate::config::Period;
@@ -14,9 +15,8 @@ mod finding;
 mod jobs;
 mod machine;
 mod outbox;
-mod schedules;
 
-use finding::{Finding, report};
+use finding::{failed, report};
 
 /// Arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
@@ -45,7 +45,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
 
 /// Reports a configuration that can't be read; nothing else can be checked then.
 pub(crate) fn without_settings(output: &Output, args: &DoctorArgs, error: &CliError) -> Result<Exit> {
-    report(output, &[Finding::failed("config", error)], args.strict)
+    report(output, &[failed("config", error)], args.strict)
 }
 
 fn settings(context: &Context) -> Finding {

@@ -1,7 +1,8 @@
 //! `tasks`: what this app can run.
 
+use celeriac_control::HOUSE_MODULE;
 use celeriac_engine::{Param, RegisteredTask, Sending};
-use celeriac_protocol::suggest::did_you_mean;
+use celeriac_protocol::suggest::{closest, did_you_mean};
 use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
 use clap::Args;
 use serde::Serialize;
@@ -82,9 +83,14 @@ pub(super) fn run(context: &Context, args: &TasksArgs) -> Result<Exit> {
 pub(super) fn find<'a>(context: &'a Context, name: &str) -> Result<&'a RegisteredTask> {
     let registry = &context.app.registry;
     registry.find(name).map(AsRef::as_ref).ok_or_else(|| {
-        let known = registry
-            .tasks()
-            .flat_map(|task| std::iter::once(task.name).chain(task.options.aliases.iter().copied()));
+        let names =
+            |task: &'a RegisteredTask| std::iter::once(task.name).chain(task.options.aliases.iter().copied());
+        let is_ours = |task: &&RegisteredTask| task.module == HOUSE_MODULE;
+        let tasks = || registry.tasks().map(AsRef::as_ref);
+        let theirs = tasks().filter(|task| !is_ours(task)).flat_map(names);
+        // What every app has is named only where it is meant.
+        let ours = closest(name, tasks().filter(is_ours).flat_map(names));
+        let known = theirs.chain(ours);
         let error = CliError::plain(Code::UnknownTask, format!("unknown task `{name}`"));
         match did_you_mean(name, known.collect::<Vec<_>>()) {
             Some(hint) => error.hint(hint),

@@ -1,5 +1,6 @@
 //! `worker`: runs jobs until it is stopped.
 
+use celeriac_control::HOUSE_MODULE;
 use celeriac_engine::{Registry, WorkerOptions};
 use clap::Args;
 use serde::Serialize;
@@ -139,7 +140,8 @@ fn banner(context: &Context, platform: &Platform, registry: &Registry, options: 
     let output = &context.output;
     let version = context.app.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
     let mut text = format!("{} {version}\n", output.paint_stderr(Paint::Strong, &context.app.name));
-    let names: Vec<&str> = registry.tasks().map(|task| task.name).collect();
+    let theirs = registry.tasks().filter(|task| task.module != HOUSE_MODULE);
+    let names: Vec<&str> = theirs.map(|task| task.name).collect();
     for (label, value) in [
         ("worker", options.name.clone()),
         ("queues", options.queues.join(", ")),

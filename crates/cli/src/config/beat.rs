@@ -1,6 +1,7 @@
 //! How the schedule's due times are met.
 
-use celeriac_control::BeatSettings;
+use celeriac_control::health::HEALTH_CHECK;
+use celeriac_control::{BeatSettings, ScheduleEntry, house_schedules};
 use celeriac_protocol::schedule::Zone;
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +14,20 @@ pub(crate) struct BeatSection {
     pub(crate) enabled: bool,
     pub(crate) timezone: String,
     pub(crate) misfire_grace: Period,
+    pub(crate) health_check: bool,
+    pub(crate) cleanup_old_jobs: bool,
 }
 
 impl Default for BeatSection {
     fn default() -> Self {
         let grace = BeatSettings::default().misfire_grace;
-        Self { enabled: true, timezone: Zone::UTC.name().to_owned(), misfire_grace: Period(grace) }
+        Self {
+            enabled: true,
+            timezone: Zone::UTC.name().to_owned(),
+            misfire_grace: Period(grace),
+            health_check: true,
+            cleanup_old_jobs: true,
+        }
     }
 }
 
@@ -26,6 +35,15 @@ impl BeatSection {
     /// Returns what the beat goes by.
     pub(crate) fn settings(&self) -> BeatSettings {
         BeatSettings { misfire_grace: self.misfire_grace.0, ..BeatSettings::default() }
+    }
+
+    /// Returns the entries by which the platform looks after itself, as far as they are wanted.
+    pub(crate) fn house_schedules(&self) -> impl Iterator<Item = ScheduleEntry> {
+        let is_wanted = |entry: &ScheduleEntry| match entry.task.as_str() {
+            HEALTH_CHECK => self.health_check,
+            _ => self.cleanup_old_jobs,
+        };
+        house_schedules().into_iter().filter(is_wanted)
     }
 
     /// Returns the zone of what names none.

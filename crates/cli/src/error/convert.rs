@@ -4,6 +4,7 @@ use std::error::Error;
 
 use celeriac_broker::BrokerError;
 use celeriac_control::celery_beat::{ImportError, TablesError};
+use celeriac_control::health::HealthError;
 use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError, SchedulesError};
 use celeriac_db::{DbError, ServerFault, StorageFault};
@@ -285,6 +286,17 @@ impl From<LoopSettingsError> for CliError {
 impl From<DuplicateLoop> for CliError {
     fn from(error: DuplicateLoop) -> Self {
         Self::failed_to(Code::AppInvalid, error)
+    }
+}
+
+impl From<HealthError> for CliError {
+    fn from(error: HealthError) -> Self {
+        match error {
+            HealthError::Store(error) => error.into(),
+            HealthError::Broker(error) => error.into(),
+            HealthError::Database(error) => error.into(),
+            other => Self::failed_to(Code::Internal, "make a check").caused_by(&other),
+        }
     }
 }
 

@@ -3,6 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use celeriac_control::words;
+
+pub(crate) use words::{counted, grouped};
+
 /// A number of bytes: `512MiB`, `1.5GB`, `4096`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ByteSize(pub(crate) u64);
@@ -40,31 +44,8 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let binary = UNITS[..4].iter().rev().find(|(_, unit)| self.0 >= *unit);
-        match binary {
-            Some((name, unit)) => write!(f, "{:.1} {name}", self.0 as f64 / *unit as f64),
-            None => write!(f, "{} B", self.0),
-        }
+        f.write_str(&words::size(self.0))
     }
-}
-
-/// Writes a count with a space between thousands (`12 345`).
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(' ');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Writes a count with what is counted (`1 job`, `2 jobs`); the noun is one that takes an s.
-pub(crate) fn counted(count: u64, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{ending}", grouped(count))
 }
 
 #[cfg(test)]
@@ -80,18 +61,6 @@ mod tests {
         }
         for text in ["", "lots", "-1MB", "1XB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_counts_are_written_to_be_read() {
-        assert_eq!(ByteSize(12).to_string(), "12 B");
-        assert_eq!(ByteSize(1_572_864).to_string(), "1.5 MiB");
-        for (count, text) in [(0, "0"), (999, "999"), (1_000, "1 000"), (1_234_567, "1 234 567")] {
-            assert_eq!(grouped(count), text);
-        }
-        for (count, text) in [(0, "0 jobs"), (1, "1 job"), (2_000, "2 000 jobs")] {
-            assert_eq!(counted(count, "job"), text);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use celeriac_control::workflow::WORKFLOW_QUEUE;
+use celeriac_control::{HOUSE_MODULE, HOUSE_QUEUE};
 use celeriac_engine::{Registry, WorkerOptions};
 use celeriac_protocol::suggest::did_you_mean;
 
@@ -20,12 +21,15 @@ pub(super) fn plan(context: &Context) -> Result<(Registry, WorkerOptions)> {
     Ok((registry, options))
 }
 
-/// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too.
+/// Returns how the worker runs. Who runs workflows takes from the queue of their runs, too, and who knows the platform's own
+/// tasks from theirs.
 fn options(context: &Context, registry: &Registry) -> WorkerOptions {
     let mut options = context.loaded.config.worker.options(&context.worker_name());
-    let runs_workflows = registry.tasks().any(|task| task.options.queue == Some(WORKFLOW_QUEUE));
-    if runs_workflows && !options.queues.iter().any(|queue| queue == WORKFLOW_QUEUE) {
-        options.queues.push(WORKFLOW_QUEUE.to_owned());
+    for own in [WORKFLOW_QUEUE, HOUSE_QUEUE] {
+        let runs_its_tasks = registry.tasks().any(|task| task.options.queue == Some(own));
+        if runs_its_tasks && !options.queues.iter().any(|queue| queue == own) {
+            options.queues.push(own.to_owned());
+        }
     }
     options
 }
@@ -33,7 +37,7 @@ fn options(context: &Context, registry: &Registry) -> WorkerOptions {
 /// Returns the tasks that this worker runs; without any it would only make dead letters.
 fn of(context: &Context) -> Result<Registry> {
     let all = &context.app.registry;
-    if all.tasks().next().is_none() {
+    if all.tasks().all(|task| task.module == HOUSE_MODULE) {
         return Err(CliError::failed_to(Code::AppInvalid, "start worker")
             .because("no tasks are registered in this app")
             .hint("register yours with `App::task` in a binary of your own; `examples/hello.rs` shows how"));

@@ -122,6 +122,7 @@ impl House {
         command.args(arguments).current_dir(self.folder.path()).env_clear().env("PATH", env!("PATH"));
         command.env("CELERY_BROKER_URL", &self.broker).env("CELERY_RESULT_BACKEND", &self.results);
         command.env("CELERY_TASK_TRACK_STARTED", "1").env("CELERY_RESULT_EXTENDED", "1");
+        command.env("CELERIAC_BEAT__HEALTH_CHECK", "false").env("CELERIAC_BEAT__CLEANUP_OLD_JOBS", "false");
         command.stdin(Stdio::null());
         command
     }

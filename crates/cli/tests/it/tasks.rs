@@ -42,5 +42,8 @@ fn an_alias_finds_its_task_and_a_slip_is_corrected() {
         assert_eq!(error["hint"], hint);
     }
     let stderr = bed.run(&["tasks", "--module", "maths"]).refused(2);
-    assert!(stderr.contains("no task belongs to it (there are: main, math, slow)"), "{stderr}");
+    assert!(
+        stderr.contains("no task belongs to it (there are: celeriac.house, main, math, slow)"),
+        "{stderr}"
+    );
 }

@@ -57,6 +57,28 @@ fn a_task_added_twice_is_refused_with_its_name() {
     assert!(cause.to_string().contains("\"noop\""), "{cause}");
 }
 
+struct Theirs;
+
+impl Task for Theirs {
+    type Args = ();
+    type Output = ();
+    const NAME: &'static str = "health_check";
+    const PARAMS: &'static [Param] = &[];
+
+    async fn run(_args: (), _ctx: Ctx) -> Result<(), TaskError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn short_names_of_the_platforms_tasks_yield_to_the_apps_own() {
+    let names = |app: App, name: &str| app.build().unwrap().registry.find(name).unwrap().name;
+    assert_eq!(names(App::new("shop"), "health_check"), "celeriac.health_check");
+    assert_eq!(names(App::new("shop"), "cleanup_old_jobs"), "celeriac.cleanup_old_jobs");
+    assert_eq!(names(App::new("shop").task::<Theirs>(), "health_check"), "health_check");
+    assert_eq!(names(App::new("shop").task::<Theirs>(), "celeriac.health_check"), "celeriac.health_check");
+}
+
 #[test]
 fn owners_of_migrations_are_the_apps_own_and_added_once() {
     let set = |owner| MigrationSet { owner, migrations: &[] };

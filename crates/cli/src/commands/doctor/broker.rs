@@ -1,8 +1,8 @@
 //! The servers that queue and results are in, where that is not the database.
 
-use celeriac_broker::{Danger, Gravity};
+use celeriac_control::health::{Finding, of_dangers};
 
-use super::finding::Finding;
+use super::finding::failed;
 use crate::context::Context;
 use crate::error::CliError;
 
@@ -12,7 +12,7 @@ pub(super) async fn check(context: &Context, findings: &mut Vec<Finding>) -> boo
     let has_results = match context.open_result_store().await {
         Ok(None) => return has_queue,
         Ok(Some(_)) => Finding::ok("results", context.loaded.config.results.url.shown()),
-        Err(error) => Finding::failed("results", &error),
+        Err(error) => failed("results", &error),
     };
     let is_well = has_results.is_ok();
     findings.push(has_results);
@@ -25,7 +25,7 @@ async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
         Ok(None) => return true,
         Ok(Some(broker)) => broker.admin().dangers().await,
         Err(error) => {
-            findings.push(Finding::failed("broker", &error));
+            findings.push(failed("broker", &error));
             return false;
         }
     };
@@ -33,15 +33,8 @@ async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
         Ok(dangers) if dangers.is_empty() => {
             findings.push(Finding::ok("broker", context.loaded.config.broker.url.shown()));
         }
-        Ok(dangers) => findings.extend(dangers.into_iter().map(told)),
-        Err(error) => findings.push(Finding::failed("broker", &CliError::from(error))),
+        Ok(dangers) => findings.extend(of_dangers(dangers)),
+        Err(error) => findings.push(failed("broker", &CliError::from(error))),
     }
     true
-}
-
-fn told(danger: Danger) -> Finding {
-    match danger.gravity {
-        Gravity::Serious => Finding::wrong("broker", danger.what, danger.advice),
-        Gravity::Rare => Finding::warning("broker", danger.what, danger.advice),
-    }
 }

@@ -1,8 +1,9 @@
 //! The database: can it be read and written, is its schema current?
 
+use celeriac_control::health::{Finding, free_space};
 use celeriac_db::{Database, DbError, MigrationState};
 
-use super::finding::Finding;
+use super::finding::failed;
 use super::{DoctorArgs, jobs, machine, outbox};
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -24,7 +25,7 @@ pub(super) async fn check(
     let database = match open_to_look(context).await {
         Ok(database) => database,
         Err(error) => {
-            findings.push(Finding::failed("database", &error));
+            findings.push(failed("database", &error));
             skip(findings, &NEED_FILE, "the database can't be read");
             return skip(findings, &NEED_TABLES, "the database can't be read");
         }
@@ -33,10 +34,10 @@ pub(super) async fn check(
     let schema = schema(context, &database).await;
     let is_current = matches!(schema, Ok((_, true)));
     findings.push(writable(context).await);
-    findings.push(schema.map_or_else(|error| Finding::failed("schema", &error), |(finding, _)| finding));
+    findings.push(schema.map_or_else(|error| failed("schema", &error), |(finding, _)| finding));
     match database.sqlite_path() {
         Some(path) => {
-            findings.push(machine::free_space(path, args.min_free));
+            findings.push(free_space(path, args.min_free.0));
             findings.push(machine::log_size(path, args.max_wal));
         }
         None => skip(findings, &["disk", "log"], "the database lies on a server"),
@@ -57,7 +58,7 @@ pub(super) async fn check(
     }
     match context.open(Use::Reading).await {
         Ok(platform) => jobs::check(context, &platform, args, findings).await,
-        Err(error) => findings.push(Finding::failed("queues", &error)),
+        Err(error) => findings.push(failed("queues", &error)),
     }
 }
 
@@ -73,7 +74,7 @@ async fn writable(context: &Context) -> Finding {
             database.close().await;
             Finding::ok("write", "the database can be written")
         }
-        Err(error) => Finding::failed("write", &error),
+        Err(error) => failed("write", &error),
     }
 }
 
@@ -87,7 +88,7 @@ async fn schema(context: &Context, database: &Database) -> Result<(Finding, bool
                 MigrationState::Pending => pending.push(format!("{} {}", line.owner, status.name)),
                 MigrationState::Unknown(_) => {
                     let newer = DbError::NewerDatabase { owner: line.owner.to_owned(), name: status.name };
-                    return Ok((Finding::failed("schema", &CliError::from(newer)), false));
+                    return Ok((failed("schema", &CliError::from(newer)), false));
                 }
             }
         }

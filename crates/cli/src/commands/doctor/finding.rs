@@ -1,71 +1,23 @@
 //! What a check came to.
 
-use serde::Serialize;
+use celeriac_control::health::{Finding, Verdict};
 
 use crate::error::{CliError, Result};
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
 
-/// What a check came to. The field names are stable.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    detail: String,
-    hint: Option<String>,
+/// Trying it failed.
+pub(super) fn failed(check: &'static str, error: &CliError) -> Finding {
+    let hint = error.advice().map(str::to_owned);
+    Finding { hint, ..Finding::wrong(check, error.to_string(), "") }
 }
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    Warning,
-    Failed,
-    Skipped,
-}
-
-impl Finding {
-    /// All is well.
-    pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Ok, detail: detail.into(), hint: None }
-    }
-
-    /// It works, and somebody should know.
-    pub(super) fn warning(check: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Warning, detail: detail.into(), hint: Some(hint.into()) }
-    }
-
-    /// It does not work, or soon will not.
-    pub(super) fn wrong(check: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { check, verdict: Verdict::Failed, detail: detail.into(), hint: Some(hint.into()) }
-    }
-
-    /// Trying it failed.
-    pub(super) fn failed(check: &'static str, error: &CliError) -> Self {
-        let hint = error.advice().map(str::to_owned);
-        Self { check, verdict: Verdict::Failed, detail: error.to_string(), hint }
-    }
-
-    /// Says whether all is well.
-    pub(super) fn is_ok(&self) -> bool {
-        self.verdict == Verdict::Ok
-    }
-
-    /// It could not be looked at, because of what was found before.
-    pub(super) fn skipped(check: &'static str, reason: &'static str) -> Self {
-        Self { check, verdict: Verdict::Skipped, detail: reason.to_owned(), hint: None }
-    }
-}
-
-impl Verdict {
-    const fn mark(self) -> (Paint, &'static str) {
-        match self {
-            Self::Ok => (Paint::Good, "ok  "),
-            Self::Warning => (Paint::Warning, "warn"),
-            Self::Failed => (Paint::Bad, "FAIL"),
-            Self::Skipped => (Paint::Faint, "skip"),
-        }
+const fn mark(verdict: Verdict) -> (Paint, &'static str) {
+    match verdict {
+        Verdict::Ok => (Paint::Good, "ok  "),
+        Verdict::Warning => (Paint::Warning, "warn"),
+        Verdict::Failed => (Paint::Bad, "FAIL"),
+        Verdict::Skipped => (Paint::Faint, "skip"),
     }
 }
 
@@ -88,7 +40,7 @@ pub(super) fn report(output: &Output, findings: &[Finding], strict: bool) -> Res
 }
 
 fn print(output: &Output, finding: &Finding) -> Result {
-    let (paint, mark) = finding.verdict.mark();
+    let (paint, mark) = mark(finding.verdict);
     output.line(format_args!("{} {:<11} {}", output.paint(paint, mark), finding.check, finding.detail))?;
     match &finding.hint {
         Some(hint) => output.line(format_args!("{:>16} {} {hint}", "", output.paint(Paint::Hint, "hint:"))),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use celeriac_broker::sql;
+use celeriac_control::health::{Finding, UNTAKEN};
 use celeriac_db::Database;
 use celeriac_engine::{OutboxState, RefusedState};
 use celeriac_protocol::Timestamp;
 
-use super::finding::Finding;
-use super::jobs::UNTAKEN;
+use super::finding::failed;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{brief, counted};
@@ -18,7 +18,7 @@ pub(super) async fn check(context: &Context, database: &Database) -> Finding {
     let outbox = sql::broker(database.clone(), Arc::clone(&context.clock));
     match OutboxState::of(&*outbox).await {
         Ok(state) => finding(&state, context.clock.now()),
-        Err(error) => Finding::failed("outbox", &CliError::from(error)),
+        Err(error) => failed("outbox", &CliError::from(error)),
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use celeriac_db::Database;
 use celeriac_protocol::Timestamp;
-use celeriac_store::query::schedules::{self, DisabledReason, ScheduleFilter, ScheduleSummary, server_time};
+use celeriac_store::query::schedules::{DisabledReason, ScheduleFilter, ScheduleSummary, list, server_time};
 
-use super::finding::Finding;
-use crate::error::Result;
-use crate::output::{brief, counted};
-use crate::platform::Platform;
+use super::{Finding, HealthError};
+use crate::words::{brief, counted};
 
 /// How late a due time may be before somebody is told that no scheduler seems to run. One looks every second.
-const OVERDUE: Duration = Duration::from_secs(60);
+pub const OVERDUE: Duration = Duration::from_secs(60);
 
 /// How far the server's clock, which says what is due, may be from ours.
 const SKEW: Duration = Duration::from_secs(2);
@@ -22,13 +21,29 @@ const LOOKED_AT: u64 = 1_000;
 /// How many are named.
 const NAMED: usize = 5;
 
+/// Makes the check of this name for [`HealthReport`](super::HealthReport).
+pub(super) async fn check(database: &Database, now: Timestamp, longest: Duration) -> Finding {
+    const CHECK: &str = "schedule";
+    match schedules(database, now, longest).await {
+        Ok(finding) => Finding { check: CHECK.into(), ..finding },
+        Err(error) => error.found_by(CHECK),
+    }
+}
+
 /// Looks at entries that are late, fail, or were switched off since nothing stands behind them any more.
-pub(super) async fn check(platform: &Platform, now: Timestamp) -> Result<Finding> {
+///
+/// # Errors
+/// The schedule can't be read.
+pub async fn schedules(
+    database: &Database,
+    now: Timestamp,
+    longest: Duration,
+) -> Result<Finding, HealthError> {
     const CHECK: &str = "schedules";
-    let reader = platform.database.reader();
-    let page = schedules::list(reader, &ScheduleFilter::default(), None, LOOKED_AT).await?;
+    let reader = database.reader();
+    let page = list(reader, &ScheduleFilter::default(), None, LOOKED_AT).await?;
     let theirs = server_time(reader).await?.unwrap_or(now);
-    let overdue = |summary: &&ScheduleSummary| is_enabled(summary) && lateness(summary, theirs) > OVERDUE;
+    let overdue = |summary: &&ScheduleSummary| is_enabled(summary) && lateness(summary, theirs) > longest;
     if let Some(worst) = page.schedules.iter().filter(overdue).max_by_key(|late| lateness(late, theirs)) {
         let count = page.schedules.iter().filter(overdue).count() as u64;
         let late = brief(lateness(worst, theirs));
