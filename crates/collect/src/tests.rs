@@ -6,4 +6,5 @@ mod large;
 mod migrations;
 mod politeness;
 pub(crate) mod rig;
+mod schedulers;
 pub(crate) mod site;

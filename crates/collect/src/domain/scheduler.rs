@@ -20,7 +20,7 @@ pub fn process_pending_domains() -> Signature<process_pending_domains> {
 }
 
 /// Adds the job to a scheduler under its id, in place of the one that was added before; [`Scheduler::remove`] with [`JOB`]
-/// takes it away. [`module`](crate::module) does so for an app's own domains.
+/// takes it away. [`module`](crate::module()) does so for an app's own domains.
 ///
 /// # Errors
 /// A setting with a value that it can't have; what the database says.
