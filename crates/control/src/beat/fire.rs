@@ -19,8 +19,9 @@ use super::plan::{plan, timetable};
 use super::rows::{Rows, look, passed_over};
 use crate::workflow::Lookouts;
 
-/// How soon an entry is looked at again that could not be read: whoever can read it may have come by then.
-const UNREADABLE_LOOK: Duration = Duration::from_secs(60);
+/// How soon an entry is looked at again that could not be read: another scheduler may be able to. Several looks fit into
+/// the grace of a minute, so that its due time is not missed for that.
+const UNREADABLE_LOOK: Duration = Duration::from_secs(10);
 
 /// How many due times one transaction meets at most; the entries behind them wait for the next.
 const MAX_FIRINGS: usize = 1_000;
@@ -170,15 +171,12 @@ impl Entry {
     }
 }
 
-/// Has an entry that can't be read wait, its due time written down as failed.
+/// Has an entry that can't be read here wait. Of its due time nothing is written down, so that a scheduler that can read
+/// the entry meets it.
 fn fail(state: &ScheduleState, reason: String, now: Timestamp) -> Decision {
-    let failed = state.next_due_at.filter(|due_at| *due_at <= now).map(|due_at| Firing {
-        reason: Some(reason.clone()),
-        ..Firing::new(due_at, now, FiringOutcome::Failed)
-    });
     let wake_at = Some(now + UNREADABLE_LOOK);
     let state = ScheduleState { wake_at, last_error: Some(reason), ..state.clone() };
-    Decision { firings: failed.into_iter().collect(), state, ..Decision::default() }
+    Decision { state, ..Decision::default() }
 }
 
 /// Writes firings first: whose row was new, its job is enqueued, in the same transaction.

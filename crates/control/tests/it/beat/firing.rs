@@ -1,9 +1,10 @@
 //! A due time is met: its job is enqueued as its entry says, and written down.
 
+use celeriac_db::DbTx;
 use celeriac_protocol::{JobId, JobStatus};
 use celeriac_store::query::jobs;
 use celeriac_store::query::schedules::{
-    CatchUp, Disabled, DisabledReason, Firing, FiringOutcome, ScheduleEntry,
+    self, CatchUp, Disabled, DisabledReason, Firing, FiringOutcome, ScheduleEntry,
 };
 
 use super::house::{HOUR, House, MINUTE, SECOND, at, entry, number};
@@ -96,9 +97,34 @@ async fn an_entry_whose_schedule_cannot_be_read_fails_alone_and_is_looked_at_aga
     let good = house.add(entry("good", "every 1s")).await;
     let state = house.state("bad").await;
     assert!(state.last_error.unwrap().contains("did you mean `every`"));
-    assert_eq!(state.wake_at, Some(at(60)));
+    assert_eq!(state.wake_at, Some(at(10)));
     house.advance(SECOND).await;
     assert_eq!(house.story(good).await, [(1, FiringOutcome::Fired)]);
+}
+
+#[tokio::test]
+async fn a_due_time_that_one_scheduler_cannot_read_is_met_by_another_that_can() {
+    let house = House::build().await;
+    let id = house.add(ScheduleEntry { catch_up: CatchUp::None, ..entry("a", "every 5m") }).await;
+    let say = async |spec: &'static str| {
+        let change = async move |tx: &DbTx| {
+            let mut record = schedules::lock(tx, "a").await?.unwrap().record.unwrap();
+            record.entry.spec = spec.to_owned();
+            schedules::change(tx, &record).await
+        };
+        house.write(change).await;
+    };
+    // A word that this scheduler does not know stands for one that an older version does not.
+    say("evry 5m").await;
+    house.advance(5 * MINUTE).await;
+    let state = house.state("a").await;
+    assert!(state.last_error.unwrap().contains("did you mean `every`"));
+    assert_eq!((state.next_due_at, house.firings(id).await), (Some(at(300)), vec![]));
+    say("every 5m").await;
+    house.advance(10 * SECOND).await;
+    assert_eq!(house.story(id).await, [(300, FiringOutcome::Fired)]);
+    let state = house.state("a").await;
+    assert_eq!((state.last_error, state.next_due_at), (None, Some(at(600))));
 }
 
 #[tokio::test]
