@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{FieldFault, Schedules, SchedulesError};
 
+/// Fields that say when an entry is due, and until when.
+const WHEN: [&str; 8] =
+    ["spec", "zone", "calendar", "anchor_at", "start_at", "end_at", "expires_at", "one_off"];
+
 /// How a declared entry and the one in the database compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeclaredDifference {
@@ -254,18 +258,22 @@ impl Schedules {
             };
             return (difference.step, difference.fields, write);
         }
-        let reason = record.disabled.as_ref().map(|disabled| disabled.reason);
-        if matches!(reason, Some(DisabledReason::Undeclared | DisabledReason::TaskGone)) {
-            // Nobody has switched it off but a merge.
-            record.entry.enabled = true;
-        }
+        // What was switched off by itself, no operator has edited.
+        record.entry.enabled |= record.disabled.is_some();
         let mut ours = fields_of(&record.entry);
-        let fields = merge_fields(&mut ours, &before.entry, &declaration.entry);
-        let Some(merged) = entry_of(&ours) else {
+        let mut fields = merge_fields(&mut ours, &before.entry, &declaration.entry);
+        let Some(mut merged) = entry_of(&ours) else {
             let fault =
                 FieldFault { field: "name", reason: "it can't be joined with what is stored".to_owned() };
             return (MergeStep::Refuse(vec![fault]), fields, Write::Nothing);
         };
+        if !merged.enabled {
+            // It is off since it is declared so, whatever was before.
+            record.disabled = None;
+        } else if record.disabled.as_ref().is_some_and(|disabled| !comes_back(disabled.reason, &fields)) {
+            merged.enabled = false;
+            fields.retain(|field| field.field != "enabled");
+        }
         let revived = record.disabled.is_some() && merged.enabled;
         let takes_over = fields.iter().any(|field| field.why == Difference::Declared) || revived;
         let faults = if takes_over { self.check(&merged) } else { Vec::new() };
@@ -302,6 +310,14 @@ async fn stored(
         }
     }
     Ok(stored)
+}
+
+/// Says whether an entry that was switched off by itself comes back with its declaration: what a merge switched off
+/// always does, what has come to its end does once other times are declared.
+fn comes_back(reason: DisabledReason, fields: &[FieldDifference]) -> bool {
+    let says_when = |field: &FieldDifference| WHEN.contains(&&*field.field);
+    matches!(reason, DisabledReason::Undeclared | DisabledReason::TaskGone)
+        || fields.iter().any(|field| field.why == Difference::Declared && says_when(field))
 }
 
 /// Says to people why a merge switches an entry off.

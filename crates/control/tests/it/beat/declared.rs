@@ -115,6 +115,53 @@ async fn what_is_declared_no_more_is_switched_off_and_comes_back_with_its_declar
 }
 
 #[tokio::test]
+async fn an_entry_that_has_ended_by_itself_comes_back_when_its_declaration_says_other_times() {
+    let (house, schedules) = house().await;
+    let ends = |seconds| ScheduleEntry { end_at: Some(at(seconds)), ..entry("ends", "every 5m") };
+    let once = |spec| ScheduleEntry { one_off: true, ..entry("once", spec) };
+    let first = vec![entry("instant", "at 2026-01-01T00:05:00Z"), ends(400), once("every 5m")];
+    merge(&schedules, first.clone()).await;
+    house.advance(5 * MINUTE).await;
+    let all_off = async || {
+        for name in ["instant", "ends", "once"] {
+            assert!(!house.record(name).await.entry.enabled, "{name}");
+        }
+    };
+    all_off().await;
+    assert!(merge(&schedules, first.clone()).await.is_empty(), "that it has ended is nobody's edit");
+    let elsewhere =
+        first.into_iter().map(|entry| ScheduleEntry { queue: Some("mail".into()), ..entry }).collect();
+    merge(&schedules, elsewhere).await;
+    all_off().await;
+    let newer = vec![entry("instant", "at 2026-01-01T01:00:00Z"), ends(3_600), once("every 1h")];
+    let told = schedules.merge_declared("shop", newer.clone()).await.unwrap();
+    assert!(told.iter().all(|told| told.fields.iter().all(|field| field.field != "enabled")), "{told:?}");
+    for name in ["instant", "ends", "once"] {
+        let record = house.record(name).await;
+        assert_eq!((record.entry.enabled, record.disabled), (true, None), "{name}");
+        assert!(house.state(name).await.next_due_at.is_some(), "{name}");
+    }
+    assert!(merge(&schedules, newer).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_entry_that_has_ended_stays_off_where_its_new_times_are_over_or_it_is_declared_off() {
+    let (house, schedules) = house().await;
+    let instant = |name| entry(name, "at 2026-01-01T00:05:00Z");
+    merge(&schedules, vec![instant("over"), instant("off")]).await;
+    house.advance(10 * MINUTE).await;
+    let over = entry("over", "at 2026-01-01T00:06:00Z");
+    let off = |spec| ScheduleEntry { enabled: false, ..entry("off", spec) };
+    let told = merge(&schedules, vec![over.clone(), off("every 5m")]).await;
+    assert!(matches!(&told[0].1, MergeStep::Refuse(faults) if faults[0].field == "spec"), "{told:?}");
+    assert_eq!(told[1], ("off".to_owned(), MergeStep::Change));
+    merge(&schedules, vec![over, off("every 6m")]).await;
+    for name in ["over", "off"] {
+        assert!(!house.record(name).await.entry.enabled, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn other_apps_entries_and_operators_are_left_alone() {
     let (house, schedules) = house().await;
     schedules.merge_declared("other", vec![entry("theirs", "every 5m")]).await.unwrap();
