@@ -23,12 +23,12 @@ mod plan;
 mod rows;
 mod watch;
 
-pub(crate) use entries::own_faults;
 pub use entries::{
     Backfilled, DeclaredDifference, Difference, EntriesImported, EntryImport, Existing, FieldChange,
     FieldDifference, FieldFault, ImportStep, ImportedEntry, MAX_IMPORT, ManualRun, MergeStep,
     ScheduleDetails, Schedules, SchedulesError,
 };
+pub(crate) use entries::{is_due_otherwise, own_faults};
 pub use fire::BeatError;
 pub(crate) use message::arguments_of;
 pub use watch::BeatClock;

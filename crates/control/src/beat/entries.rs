@@ -395,7 +395,7 @@ impl fmt::Debug for Schedules {
 }
 
 /// Says whether a change is about when an entry is due; its end is not, since nothing falls due by that.
-fn is_due_otherwise(before: &ScheduleEntry, after: &ScheduleEntry) -> bool {
+pub(crate) fn is_due_otherwise(before: &ScheduleEntry, after: &ScheduleEntry) -> bool {
     let when = |entry: &ScheduleEntry| {
         let ScheduleEntry { spec, zone, calendar, anchor_at, start_at, .. } = entry.clone();
         (spec, zone, calendar, anchor_at, start_at)

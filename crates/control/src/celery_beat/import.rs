@@ -10,6 +10,8 @@ use sea_orm::DatabaseConnection;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::beat::is_due_otherwise;
+
 use super::{Definition, LeftOut, Package, Proposal, Rules};
 
 /// How entries of another scheduler are taken over.
@@ -206,7 +208,7 @@ impl Import {
         proposal: &Proposal,
     ) -> Result<(), ImportError> {
         let now = self.rules.now;
-        let is_another = record.entry.spec != proposal.entry.spec || !record.entry.enabled;
+        let is_another = !record.entry.enabled || is_due_otherwise(&record.entry, &proposal.entry);
         let record = ScheduleRecord {
             entry: proposal.entry.clone(),
             enabled_at: if is_another { now } else { record.enabled_at },

@@ -131,3 +131,28 @@ async fn an_import_made_twice_changes_nothing_and_keeps_what_an_operator_has_cha
     assert_eq!(verdicts(&imported), [Verdict::Replaced]);
     assert_eq!(stored(&database, "b").await.record.unwrap().entry.queue, None);
 }
+
+#[tokio::test]
+async fn an_entry_that_is_imported_with_other_times_counts_from_then_on() {
+    let check = async |change: fn(&mut Definition), enabled_at: &str| {
+        let database = open().await;
+        import("2026-11-22T22:00:00Z", false).run(&database, vec![definition("a", 1)]).await.unwrap();
+        let mut changed = definition("a", 1).unwrap();
+        change(&mut changed);
+        let again = import("2026-11-23T04:00:00Z", false);
+        let imported = again.run(&database, vec![Ok(changed)]).await.unwrap();
+        assert_eq!(verdicts(&imported), [Verdict::Updated]);
+        let record = stored(&database, "a").await.record.unwrap();
+        assert_eq!(record.enabled_at, at(enabled_at), "{:?}", record.entry);
+    };
+    let (before, now) = ("2026-11-22T22:00:00Z", "2026-11-23T04:00:00Z");
+    check(|to| to.queue = Some("slow".to_owned()), before).await;
+    check(|to| to.end_at = Some(at("2026-12-24T00:00:00Z")), before).await;
+    check(|to| to.start_at = Some(at("2026-11-22T12:00:00Z")), now).await;
+    let anchored = |to: &mut Definition| {
+        let anchor = Some(at("2026-11-22T00:30:00Z"));
+        to.timing = Timing::Interval { micros: HOUR, relative: false, anchor };
+    };
+    check(anchored, now).await;
+    check(|to| to.timing = Timing::Interval { micros: 2 * HOUR, relative: false, anchor: None }, now).await;
+}
