@@ -9,7 +9,8 @@ use celeriac_engine::{Call, Client, EnqueueError};
 use celeriac_protocol::{JobId, Timestamp, error_text};
 use celeriac_store::StoreError;
 use celeriac_store::query::schedules::{
-    self, Firing, FiringOutcome, LockedEntry, OpenJob, Overlap, ScheduleRecord, ScheduleState,
+    self, Disabled, DisabledReason, Firing, FiringOutcome, LockedEntry, OpenJob, Overlap, ScheduleRecord,
+    ScheduleState,
 };
 use celeriac_store::query::workflows::{PassedOver, note_passed_over};
 
@@ -169,6 +170,19 @@ impl Entry {
         }
         calls
     }
+
+    /// Has an entry that was to run once say why it has not, where no job could be made of it.
+    fn tell_why_it_has_not_run(&mut self, failed: &HashMap<(i64, Timestamp), String>) {
+        let jobs = self.decision.firings.iter().filter(|firing| firing.job_id.is_some());
+        let reasons: Option<Vec<&String>> =
+            jobs.map(|firing| failed.get(&(self.id, firing.due_at))).collect();
+        let reason = reasons.and_then(|reasons| reasons.last().copied());
+        let disable =
+            self.decision.disable.as_mut().filter(|disabled| disabled.reason == DisabledReason::HasRun);
+        if let (Some(disabled), Some(reason)) = (disable, reason) {
+            *disabled = Disabled { reason: DisabledReason::Other, detail: reason.clone() };
+        }
+    }
 }
 
 /// Has an entry that can't be read here wait. Of its due time nothing is written down, so that a scheduler that can read
@@ -211,6 +225,7 @@ async fn write_down(
         failed.into_iter().map(|(id, due_at, reason)| ((id, due_at), reason)).collect();
     for entry in &mut entries {
         settle(entry, &new, &failed, now, fired);
+        entry.tell_why_it_has_not_run(&failed);
     }
     move_on(tx, entries, fired).await
 }

@@ -149,6 +149,23 @@ async fn an_entry_that_runs_once_is_switched_off_after_its_run() {
 }
 
 #[tokio::test]
+async fn an_entry_that_was_to_run_once_and_could_not_is_switched_off_with_what_went_wrong() {
+    let house = House::build().await;
+    let once =
+        |name, args: &str| ScheduleEntry { one_off: true, args: args.into(), ..entry(name, "every 5m") };
+    let unsent = ScheduleEntry { priority: Some(99), ..once("unsent", "[]") };
+    let ids = [house.add(unsent).await, house.add(once("unreadable", "[1")).await];
+    house.advance(5 * MINUTE).await;
+    for (name, id) in ["unsent", "unreadable"].into_iter().zip(ids) {
+        assert_eq!(house.story(id).await, [(300, FiringOutcome::Failed)], "{name}");
+        let (record, state) = (house.record(name).await, house.state(name).await);
+        let disabled = Disabled { reason: DisabledReason::Other, detail: state.last_error.unwrap() };
+        assert_eq!((record.entry.enabled, record.disabled), (false, Some(disabled)), "{name}");
+        assert_eq!((state.wake_at, state.total_run_count), (None, 0), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn an_entry_fires_between_its_start_and_its_end_and_is_switched_off_then() {
     let house = House::build().await;
     let start_at = Some(at(600));

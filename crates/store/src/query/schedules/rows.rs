@@ -65,7 +65,7 @@ pub(super) fn entry_row(record: &ScheduleRecord, id: ActiveValue<i64>) -> schedu
 
 /// Returns the text that says why an entry was switched off.
 pub(super) fn disabled_text(record: &ScheduleRecord) -> Option<String> {
-    record.disabled.as_ref().map(|disabled| disabled.detail.clone())
+    record.disabled.as_ref().map(|disabled| crate::limits::kept_text(&disabled.detail))
 }
 
 /// Returns the word that says why an entry was switched off.

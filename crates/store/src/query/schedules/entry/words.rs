@@ -117,7 +117,8 @@ words! {
         Undeclared = "undeclared",
         /// Its task is not registered any more.
         TaskGone = "task_gone",
-        /// As its text says: a version before these words has written it, or a newer one.
+        /// As its text says: it was to run once and no job could be made of it, or a version before these words has
+        /// written it, or a newer one.
         Other = "other",
     }
 }
