@@ -1,5 +1,5 @@
 //! Checks of what the platform stands on: broker, database, workers, disk, schedule. The command `doctor` and the periodic
-//! task [`health_check`] look by the same rules.
+//! task [`health_check()`] look by the same rules.
 
 use std::borrow::Cow;
 use std::time::Duration;
