@@ -130,9 +130,9 @@ impl<'a> Batch<'a> {
         }
         if self.waiting.iter().any(is_for_exchange) {
             // One that reaches no queue is refused, and nothing tells which of a batch it was.
-            return self.hand_on_singly(relayed).await;
+            return self.hand_on_singly(relayed, Earlier::None).await;
         }
-        match self.publish(&self.waiting).await {
+        match self.publish(&self.waiting, Earlier::None).await {
             Ok(publications) => {
                 let published = std::mem::take(&mut self.waiting);
                 self.let_go_of_published(published, &publications, relayed).await
@@ -144,7 +144,7 @@ impl<'a> Batch<'a> {
             }
             Err(error) => {
                 self.let_go_of_taken(&error, relayed).await?;
-                self.hand_on_singly(relayed).await
+                self.hand_on_singly(relayed, Earlier::Refused).await
             }
         }
     }
@@ -222,7 +222,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Publishes one message after the other, since some of them were refused: which ones, shows when they go alone.
-    async fn hand_on_singly(&mut self, relayed: &mut Relayed) -> Result<(), EnqueueError> {
+    async fn hand_on_singly(&mut self, relayed: &mut Relayed, earlier: Earlier) -> Result<(), EnqueueError> {
         let mut in_a_row = 0;
         self.waiting.reverse();
         while let Some(delivery) = self.waiting.pop() {
@@ -230,7 +230,7 @@ impl<'a> Batch<'a> {
             if self.outbox.renew(&[one[0].tag], LEASE).await? == [Renewal::Lost] {
                 continue;
             }
-            match self.publish(&one).await {
+            match self.publish(&one, earlier).await {
                 Ok(publications) => {
                     in_a_row = 0;
                     self.let_go_of_published(one, &publications, relayed).await?;
@@ -360,16 +360,20 @@ impl<'a> Batch<'a> {
         Ok(self.outbox.settle(&later).await.map(drop)?)
     }
 
-    async fn publish(&self, deliveries: &[Delivery]) -> Result<Vec<Publication>, BrokerError> {
-        let envelopes = deliveries.iter().map(|delivery| addressed(self.marked(delivery)));
+    async fn publish(
+        &self,
+        deliveries: &[Delivery],
+        earlier: Earlier,
+    ) -> Result<Vec<Publication>, BrokerError> {
+        let envelopes = deliveries.iter().map(|delivery| addressed(self.marked(delivery, earlier)));
         self.client.inner.broker.publish(envelopes.collect()).await
     }
 
     /// Returns a message with a mark where it may be the second of its run, which a worker then looks into
     /// (`worker/second.rs`): not every server knows what it has, and the job may have ended since it was looked for here.
-    fn marked(&self, delivery: &Delivery) -> Envelope {
+    fn marked(&self, delivery: &Delivery, earlier: Earlier) -> Envelope {
         let envelope = &delivery.envelope;
-        if !was_tried(delivery) {
+        if earlier == Earlier::None && !was_tried(delivery) {
             return envelope.clone();
         }
         let Ok(mut message) = TaskMessage::decode(envelope) else { return envelope.clone() };
@@ -420,6 +424,14 @@ fn tell_refused(refused: &[Delivery], error: &str) {
     let (queue, messages) = (&envelope.queue[PREFIX.len()..], refused.len());
     let again_in = rest_after(*attempt);
     tracing::error!(job.id = %envelope.id, queue, messages, error, ?again_in, "messages of the outbox were refused");
+}
+
+/// What was tried with a message by this very relay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    None,
+    /// It was among some that the server refused together, and may have been taken for all that.
+    Refused,
 }
 
 /// What is to become of a message.
