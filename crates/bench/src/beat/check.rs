@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use celeriac_broker::{FetchRequest, Settle, Settlement};
+use celeriac_broker::{FetchRequest, Settle, Settled, Settlement};
 use celeriac_db::Database;
 use celeriac_engine::Client;
 use celeriac_protocol::{Envelope, TaskMessage, Timestamp};
@@ -100,7 +100,12 @@ async fn messages(client: &Client) -> anyhow::Result<(HashMap<String, Message>, 
             continue;
         }
         heard = Instant::now();
-        for delivery in &deliveries {
+        let let_go = deliveries.into_iter().map(|delivery| Settlement { delivery, settle: Settle::Ack });
+        let settlements: Vec<Settlement> = let_go.collect();
+        let settled = client.broker().settle(&settlements).await?;
+        // One whose lease was lost meanwhile comes again, and is counted then.
+        let done = settlements.iter().zip(settled).filter(|(_, settled)| *settled == Settled::Done);
+        for (Settlement { delivery, .. }, _) in done {
             let header = TaskMessage::decode(&delivery.envelope)?.celeriac;
             if header.again_at.is_some() {
                 marked.push(delivery.envelope.clone());
@@ -108,8 +113,6 @@ async fn messages(client: &Client) -> anyhow::Result<(HashMap<String, Message>, 
             let new = Message { schedule: header.schedule, due_at: header.due_at, count: 0 };
             messages.entry(delivery.envelope.id.to_string()).or_insert(new).count += 1;
         }
-        let let_go = deliveries.into_iter().map(|delivery| Settlement { delivery, settle: Settle::Ack });
-        client.broker().settle(&let_go.collect::<Vec<_>>()).await?;
     }
 }
 
