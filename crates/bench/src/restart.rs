@@ -66,11 +66,15 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     for nth in 0..options.restarts {
         crew.until_busy(crew.written()?).await?;
         tokio::time::sleep(UP).await;
-        excused += lost::left(&ground, &client).await?.held;
+        let stored = load.stored();
+        let left = lost::left(&ground, &client).await?;
         match nth % 2 {
             0 => ground.kill(),
             _ => ground.stop(),
         }
+        // A moment passes between the look and the end: what waited or came since may be in flight by then.
+        let since = load.begun.load(Ordering::Acquire) - stored;
+        excused += left.held + left.waiting + since;
         tokio::time::sleep(DOWN * u32::try_from(nth % 5 + 1)?).await;
         let before = crew.written()?;
         ground.restart()?;
@@ -145,6 +149,8 @@ impl Crew {
 /// Enqueues without a pause, and makes every call again that fails, under the same ids.
 struct Load {
     enqueued: Arc<Mutex<Vec<JobId>>>,
+    /// How many jobs calls have been begun for; those that are stored stand in `enqueued`.
+    begun: Arc<AtomicU64>,
     failed: Arc<AtomicU64>,
     doubted: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -154,13 +160,15 @@ struct Load {
 impl Load {
     fn begin(client: &Client) -> Self {
         let (enqueued, failed) = (Arc::<Mutex<Vec<JobId>>>::default(), Arc::<AtomicU64>::default());
-        let (doubted, stop) = (Arc::<AtomicU64>::default(), CancellationToken::new());
+        let (doubted, begun) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         running.spawn({
             let (client, enqueued, stop) = (client.clone(), Arc::clone(&enqueued), stop.clone());
-            let (failed, doubted) = (Arc::clone(&failed), Arc::clone(&doubted));
+            let (failed, doubted, begun) = (Arc::clone(&failed), Arc::clone(&doubted), Arc::clone(&begun));
             async move {
                 while !stop.is_cancelled() {
+                    begun.fetch_add(BATCH, Ordering::Release);
                     let tries = enqueue(&client, &enqueued).await;
                     failed.fetch_add(tries - 1, Ordering::Relaxed);
                     if tries > 1 {
@@ -171,7 +179,12 @@ impl Load {
                 }
             }
         });
-        Self { enqueued, failed, doubted, stop, running }
+        Self { enqueued, begun, failed, doubted, stop, running }
+    }
+
+    /// Returns how many jobs are stored by calls that have returned.
+    fn stored(&self) -> u64 {
+        self.enqueued.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     /// Ends it and returns what was enqueued, how many calls failed, and how many runs are in doubt by that.
