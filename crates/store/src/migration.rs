@@ -5,6 +5,7 @@ use celeriac_db::{Migration, MigrationSet};
 mod m20261122_jobs;
 mod m20261122_schedules;
 mod m20261122_workflows;
+mod m20261123_access;
 mod m20261123_disabled_words;
 mod m20261123_job_schedules;
 mod m20261123_workflow_settings;
@@ -39,5 +40,6 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             up: m20261123_workflow_settings::up,
             down: Some(m20261123_workflow_settings::down),
         },
+        Migration { name: "m20261123_access", up: m20261123_access::up, down: Some(m20261123_access::down) },
     ],
 };

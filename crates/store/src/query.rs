@@ -4,6 +4,7 @@ use sea_orm::sea_query::{Expr, ExprTrait};
 
 use crate::entity::job::Column;
 
+pub mod access;
 pub mod jobs;
 pub mod schedules;
 pub mod workflows;
