@@ -23,6 +23,7 @@ mod letters;
 mod outbox;
 mod publish;
 
+pub use self::letters::Revision;
 pub use self::outbox::{OutboxState, RELAY, RefusedState, Relayed};
 
 /// The largest message that is published, headers and body together.

@@ -20,7 +20,7 @@ mod worker;
 
 pub use client::{
     CancelOutcome, Client, ClientParts, JobHandle, MAX_MESSAGE_BYTES, OutboxState, RELAY, RefusedState,
-    Relayed, WaitError,
+    Relayed, Revision, WaitError,
 };
 pub use clock::SystemClock;
 pub use ctx::{Ctx, StopReason};

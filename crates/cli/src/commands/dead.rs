@@ -1,16 +1,15 @@
 //! `dead`: jobs that failed for good, with their messages as they were.
 
-use std::collections::VecDeque;
-
 use celeriac_broker::DeadLetter;
-use celeriac_engine::Client;
-use celeriac_protocol::{ErrorKind, JobId, TaskMessage};
+use celeriac_control::JobDesk;
+use celeriac_control::jobs::{LetterFilter, death_reasons};
+use celeriac_protocol::JobId;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::names;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::Use;
@@ -62,22 +61,14 @@ struct Filter {
     #[arg(long, short)]
     task: Option<String>,
     /// Only those that died of this: error, panic, time_limit, unknown_task, ...
-    #[arg(long, short, hide_possible_values = true, value_parser = PossibleValuesParser::new(reasons()))]
+    #[arg(long, short, hide_possible_values = true, value_parser = PossibleValuesParser::new(death_reasons()))]
     reason: Option<String>,
 }
 
-impl Filter {
-    fn fits(&self, letter: &DeadLetter) -> bool {
-        let task = || TaskMessage::peek_task(&letter.envelope.content);
-        self.task.as_ref().is_none_or(|wanted| task().as_ref() == Some(wanted))
-            && self.reason.as_ref().is_none_or(|wanted| letter.reason == *wanted)
+impl From<Filter> for LetterFilter {
+    fn from(filter: Filter) -> Self {
+        Self { task: filter.task, reason: filter.reason }
     }
-}
-
-/// Returns what jobs die of: what attempts fail of, an outcome that nobody could write down, and a message that its
-/// queue's server never takes.
-fn reasons() -> impl Iterator<Item = &'static str> {
-    ErrorKind::ALL.into_iter().map(ErrorKind::as_str).chain(["unrecorded", "undeliverable"])
 }
 
 /// Runs the command.
@@ -94,7 +85,8 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let now = context.clock.now();
     let task = args.filter.task.clone();
-    let mut letters = Letters::new(&platform.client, args.filter, args.cursor);
+    let desk = JobDesk::new(&platform.environment());
+    let mut letters = desk.letters(args.filter.into(), args.cursor);
     let mut found = Vec::new();
     while found.len() < args.limit as usize
         && let Some(letter) = letters.next().await?
@@ -128,7 +120,7 @@ fn note_foreign(context: &Context, foreign: usize) {
 async fn show(context: &Context, id: &JobId) -> Result<Exit> {
     let platform = context.open(Use::Reading).await?;
     let id = &names::job(&platform, id).await?;
-    let letter = platform.client.dead_letter(id).await?.ok_or_else(|| unknown(id))?;
+    let letter = JobDesk::new(&platform.environment()).letter(id).await?;
     let is_known = platform.recorded([id]).await?.contains(id);
     let view = DeadDetailView::new(&letter, is_known);
     if context.output.is_json() {
@@ -137,48 +129,4 @@ async fn show(context: &Context, id: &JobId) -> Result<Exit> {
         context.output.text(&view.text(&context.output, context.clock.now()))?;
     }
     Ok(Exit::Done)
-}
-
-fn unknown(id: &JobId) -> CliError {
-    CliError::plain(Code::UnknownDeadLetter, format!("there is no dead letter of job {id}"))
-}
-
-/// Goes through dead letters page by page, newest first.
-struct Letters<'a> {
-    client: &'a Client,
-    filter: Filter,
-    page: VecDeque<DeadLetter>,
-    /// Where the next page begins; `None` where there is none.
-    before: Option<Option<i64>>,
-    last: Option<i64>,
-}
-
-impl<'a> Letters<'a> {
-    /// How many letters are read together.
-    const PAGE: usize = 100;
-
-    fn new(client: &'a Client, filter: Filter, before: Option<i64>) -> Self {
-        Self { client, filter, page: VecDeque::new(), before: Some(before), last: None }
-    }
-
-    /// Returns the next letter that fits.
-    async fn next(&mut self) -> Result<Option<DeadLetter>> {
-        loop {
-            while let Some(letter) = self.page.pop_front() {
-                self.last = Some(letter.key);
-                if self.filter.fits(&letter) {
-                    return Ok(Some(letter));
-                }
-            }
-            let Some(before) = self.before else { return Ok(None) };
-            let page = self.client.dead_letters(before, Self::PAGE).await?;
-            self.before = page.next.map(Some);
-            self.page = page.letters.into();
-        }
-    }
-
-    /// Returns where to go on, unless the end was reached.
-    fn cursor(&self) -> Option<i64> {
-        self.last.filter(|_| !self.page.is_empty() || self.before.is_some())
-    }
 }

@@ -1,15 +1,18 @@
-//! `jobs`: lists jobs, looks into one, cancels, retries or waits for it.
+//! `jobs`: lists jobs, looks into one, cancels, retries, deletes or waits for it.
 
+use celeriac_control::JobsError;
 use celeriac_engine::Client;
 use celeriac_protocol::JobId;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{CliError, Result};
 use crate::exit::Exit;
 
 mod cancel;
+mod delete;
 mod list;
+mod report;
 mod retry;
 mod show;
 pub(super) mod wait;
@@ -29,8 +32,10 @@ enum Action {
     Show(show::ShowArgs),
     /// Cancel jobs: waiting ones leave their queue, running ones are told to stop
     Cancel(cancel::CancelArgs),
-    /// Run a job again that has ended: a dead letter as it is, any other as a copy
+    /// Run jobs again that have ended: a dead letter as it is, any other as a copy
     Retry(retry::RetryArgs),
+    /// Delete the records of jobs that have ended, and their dead letters
+    Delete(delete::DeleteArgs),
     /// Wait until a job has ended, and print its result
     Wait(wait::WaitArgs),
 }
@@ -41,21 +46,13 @@ pub(super) async fn run(context: &Context, args: JobsArgs) -> Result<Exit> {
         Action::List(args) => list::run(context, args).await,
         Action::Show(args) => show::run(context, &args).await,
         Action::Cancel(args) => cancel::run(context, &args).await,
-        Action::Retry(args) => retry::run(context, &args).await,
+        Action::Retry(args) => retry::run(context, args).await,
+        Action::Delete(args) => delete::run(context, &args).await,
         Action::Wait(args) => wait::run(context, &args).await,
     }
 }
 
 /// Says that nobody knows a job, or only its queue does.
 async fn unknown(client: &Client, id: &JobId) -> CliError {
-    match client.find(id).await {
-        Ok(Some(found)) => {
-            let queue = found.envelope.queue;
-            CliError::plain(Code::UnknownJob, format!("there is no record of job {id}")).hint(format!(
-                "its message is in queue {queue}; its task leaves no record until it fails, or none at all"
-            ))
-        }
-        Ok(None) => CliError::plain(Code::UnknownJob, format!("there is no job {id}")),
-        Err(error) => error.into(),
-    }
+    JobsError::unknown(client, id).await.into()
 }

@@ -16,6 +16,7 @@ const COMMANDS: &[&str] = &[
     "jobs show",
     "jobs cancel",
     "jobs retry",
+    "jobs delete",
     "jobs wait",
     "dead",
     "dead list",

@@ -138,6 +138,37 @@ fn a_dead_job_is_retried_under_its_id_and_a_finished_one_as_a_copy() {
 }
 
 #[test]
+fn a_job_is_retried_with_other_arguments_in_another_queue() {
+    let bed = Bed::new();
+    let dead = bed.enqueue(&["fail", "no"]);
+    bed.work_until_ended(&dead);
+    let retry = ["jobs", "retry", &dead, "--args", r#"["yes"]"#, "-Q", "math", "--priority", "7"];
+    assert_eq!(bed.ok(&retry), format!("{dead}\n"));
+    let job = bed.job(&dead);
+    assert_eq!((&job["args"], &job["queue"], &job["priority"]), (&json!(["yes"]), &json!("math"), &json!(7)));
+    let unfit = ["jobs", "retry", &dead, "--args", "[1"];
+    assert!(bed.run(&unfit).refused(2).contains("failed to read --args as JSON"));
+}
+
+#[test]
+fn finished_jobs_are_deleted_and_of_several_each_has_its_outcome() {
+    let bed = Bed::new();
+    let (dead, waits) = (bed.enqueue(&["fail", "no"]), bed.enqueue(&["greet", "Ada", "--countdown", "1h"]));
+    bed.work_until_ended(&dead);
+    let stderr = bed.run(&["jobs", "delete", &waits]).refused(1);
+    assert!(stderr.contains("has not ended, it is scheduled"), "{stderr}");
+    let told = bed.run(&["jobs", "delete", &dead, &waits, "nobody", "--json"]);
+    assert_eq!(told.code, Some(3));
+    let told = crate::support::lines_of(&told.stdout);
+    assert_eq!(told[0], json!({"id": dead, "outcome": "deleted", "letters": 1}));
+    assert_eq!((&told[1]["refused"], &told[2]["refused"]), (&json!("not_ended"), &json!("unknown")));
+    assert_eq!(ids(&bed.json(&["jobs", "list"])), [&waits]);
+    assert_eq!(bed.json(&["dead", "list"]), Vec::<Value>::new());
+    bed.ok(&["jobs", "cancel", &waits]);
+    assert_eq!(bed.ok(&["jobs", "delete", &waits]), format!("{waits} deleted\n"));
+}
+
+#[test]
 fn waiting_prints_the_result_of_a_job_that_has_ended() {
     let bed = Bed::new();
     let id = bed.enqueue(&["math.add", "1", "2"]);

@@ -15,6 +15,8 @@ mod driver;
 #[cfg(test)]
 mod housekeeping;
 #[cfg(test)]
+mod jobs;
+#[cfg(test)]
 mod recorder;
 #[cfg(test)]
 mod relay;

@@ -4,13 +4,38 @@ use std::collections::HashMap;
 
 use celeriac_broker::{BrokerAdmin, BrokerError, DeadLetter, DeadLetterPage, Publication, SqlBroker};
 use celeriac_db::DbTx;
-use celeriac_protocol::{Envelope, JobEvent, JobId, TaskMessage, What};
+use celeriac_protocol::{Arguments, Envelope, JobEvent, JobId, TaskMessage, Timestamp, What};
 
 use super::{Client, outbox, recorded};
 use crate::EnqueueError;
 
 /// The cursor behind the letters of the outbox: no letter of a transport has a higher key.
 const BEHIND_OUTBOX: i64 = i64::MAX;
+
+/// What is to be otherwise when a dead letter is put back; what is not said stays.
+#[derive(Clone, Debug, Default)]
+pub struct Revision {
+    /// Other arguments.
+    pub args: Option<Arguments>,
+    /// Another queue.
+    pub queue: Option<String>,
+    /// Another priority, 0 to 9, higher first.
+    pub priority: Option<u8>,
+    /// Another number of retries.
+    pub max_retries: Option<u32>,
+    /// Not to run before; without it, it may run at once.
+    pub eta: Option<Timestamp>,
+}
+
+impl Revision {
+    fn apply(self, message: &mut TaskMessage) {
+        message.args = self.args.unwrap_or_else(|| message.args.clone());
+        message.queue = self.queue.unwrap_or_else(|| message.queue.clone());
+        message.priority = self.priority.or(message.priority);
+        message.celeriac.max_retries = self.max_retries.or(message.celeriac.max_retries);
+        message.eta = self.eta;
+    }
+}
 
 impl Client {
     /// Returns up to `limit` dead letters behind the cursor `before`, newest first: those of the outbox, whose keys are
@@ -73,14 +98,25 @@ impl Client {
     /// # Errors
     /// The transport or the record can't be reached; nothing was changed then.
     pub async fn revive(&self, letter: DeadLetter) -> Result<bool, EnqueueError> {
+        self.revive_as(letter, Revision::default()).await
+    }
+
+    /// Does what [`revive`](Self::revive) does, with what is to be otherwise this time. What follows the job, and all else that
+    /// its message says, stays.
+    ///
+    /// Whether arguments and options can be had is for the caller to [check](Self::check).
+    ///
+    /// # Errors
+    /// As [`revive`](Self::revive).
+    pub async fn revive_as(&self, letter: DeadLetter, revision: Revision) -> Result<bool, EnqueueError> {
         let Ok(mut message) = TaskMessage::decode(&letter.envelope) else {
             let reason = "the message can't be read, so it would only die again".to_owned();
             return Err(EnqueueError::Option { task: letter.envelope.id.to_string(), reason });
         };
         message.retries = 0;
         (message.celeriac.past_deliveries, message.celeriac.past_attempts) = (0, 0);
-        message.eta = None;
         message.expires = None;
+        revision.apply(&mut message);
         let event = if let Some(sql) = self.home_of(letter.key) {
             let this = self.clone();
             let revive = async move |tx: &DbTx| this.revive_in(tx, letter.key, message).await;

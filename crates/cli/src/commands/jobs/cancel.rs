@@ -1,5 +1,6 @@
 //! `jobs cancel`: takes waiting jobs out of their queue and tells running ones to stop.
 
+use celeriac_control::JobDesk;
 use celeriac_engine::CancelOutcome;
 use celeriac_protocol::{JobId, JobStatus};
 use clap::Args;
@@ -35,9 +36,10 @@ struct CancelView<'a> {
 /// Runs the command; the exit code is the worst of what happened.
 pub(super) async fn run(context: &Context, args: &CancelArgs) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
+    let desk = JobDesk::new(&platform.environment());
     let mut exit = Exit::Done;
     for id in &names::jobs(&platform, &args.ids).await? {
-        let outcome = platform.client.cancel(id, &args.reason).await?;
+        let outcome = desk.cancel(id, &args.reason).await?;
         print(context, id, outcome)?;
         exit = match (exit, outcome) {
             (_, CancelOutcome::NotFound) | (Exit::NotFound, _) => Exit::NotFound,

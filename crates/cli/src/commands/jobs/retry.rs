@@ -1,30 +1,44 @@
-//! `jobs retry`: runs a job again that has come to its end.
+//! `jobs retry`: runs jobs again that have come to their end, as they were or otherwise.
 
-use celeriac_engine::Call;
-use celeriac_protocol::{Arguments, JobId};
-use celeriac_store::query::jobs;
-use celeriac_store::{JobRecord, limits};
+use celeriac_control::JobDesk;
+use celeriac_control::jobs::{Each, Edits, Retried};
+use celeriac_protocol::{JobId, RawValue};
 use clap::Args;
 use serde::Serialize;
 
-use super::unknown;
+use super::report;
 use crate::commands::names;
 use crate::context::Context;
 use crate::error::{CliError, Code, Result};
 use crate::exit::Exit;
-use crate::platform::{Platform, Use};
-use crate::values::job_id;
+use crate::platform::Use;
+use crate::values::{When, job_id};
 
 /// Arguments of `jobs retry`.
 #[derive(Args, Debug)]
 #[command(
     after_help = "A dead letter is put back into its queue under the id it has. Of a job that was cancelled, \
-    has completed, or whose dead letter is gone, a copy is enqueued under a new id."
+    has completed, or whose dead letter is gone, a copy is enqueued under a new id. What is edited holds for either."
 )]
 pub(super) struct RetryArgs {
-    /// The job, by its id or the beginning of it
-    #[arg(value_parser = job_id)]
-    id: JobId,
+    /// The jobs, each by its id or the beginning of it
+    #[arg(required = true, value_parser = job_id)]
+    ids: Vec<JobId>,
+    /// With these positional arguments, a JSON array
+    #[arg(long, value_name = "JSON")]
+    args: Option<String>,
+    /// With these named arguments, a JSON object, in place of all that there were
+    #[arg(long, value_name = "JSON")]
+    kwargs: Option<String>,
+    /// In this queue
+    #[arg(long, short = 'Q')]
+    queue: Option<String>,
+    /// With this priority, 0 to 9, higher first
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: Option<u8>,
+    /// Not before then: a time, or a span such as 10m
+    #[arg(long, value_name = "WHEN")]
+    eta: Option<When>,
 }
 
 /// What a retry came to, as JSON. The field names are stable.
@@ -35,49 +49,50 @@ struct RetryView<'a> {
     runs_as: &'a JobId,
 }
 
-/// Runs the command.
-pub(super) async fn run(context: &Context, args: &RetryArgs) -> Result<Exit> {
+/// Runs the command; the exit code is the worst of what happened.
+pub(super) async fn run(context: &Context, args: RetryArgs) -> Result<Exit> {
+    let edits = args.edits(context)?;
     let platform = context.open(Use::Changing).await?;
-    let id = names::job(&platform, &args.id).await?;
-    let runs_as = retry(&platform, &id).await?;
-    let output = &context.output;
+    let desk = JobDesk::new(&platform.environment());
+    let ids = names::jobs(&platform, &args.ids).await?;
+    let several = ids.len() > 1;
+    let mut exit = Exit::Done;
+    for id in ids {
+        let result = desk.retry_with(&id, edits.clone()).await;
+        exit = report::worse(exit, report::each(context, Each { id, result }, several, print)?);
+    }
+    Ok(exit)
+}
+
+fn print(context: &Context, id: &JobId, retried: &Retried) -> Result {
+    let (output, runs_as) = (&context.output, retried.runs_as());
     if output.is_json() {
-        output.json(&RetryView { id: &id, runs_as: &runs_as })?;
-    } else {
-        if runs_as != id {
-            output.note(format_args!("a copy of {id} was enqueued"));
-        }
-        output.line(&runs_as)?;
+        return output.json(&RetryView { id, runs_as });
     }
-    Ok(Exit::Done)
+    if let Retried::Copied(_) = retried {
+        output.note(format_args!("a copy of {id} was enqueued"));
+    }
+    output.line(runs_as)
 }
 
-async fn retry(platform: &Platform, id: &JobId) -> Result<JobId> {
-    if let Some(letter) = platform.client.dead_letter(id).await?
-        && platform.client.revive(letter).await?
-    {
-        return Ok(id.clone());
+impl RetryArgs {
+    fn edits(&self, context: &Context) -> Result<Edits> {
+        let json = |flag: &str, text: &Option<String>| {
+            let read = |text: &String| {
+                RawValue::from_string(text.clone()).map_err(|error| {
+                    CliError::failed_to(Code::InvalidArguments, format_args!("read {flag} as JSON"))
+                        .caused_by(&error)
+                })
+            };
+            text.as_ref().map(read).transpose()
+        };
+        Ok(Edits {
+            args: json("--args", &self.args)?,
+            kwargs: json("--kwargs", &self.kwargs)?,
+            queue: self.queue.clone(),
+            priority: self.priority,
+            max_retries: None,
+            eta: self.eta.as_ref().map(|when| when.ahead(context.clock.now())),
+        })
     }
-    let Some(record) = jobs::find(platform.database.reader(), id).await? else {
-        return Err(unknown(&platform.client, id).await);
-    };
-    let status = record.summary.status;
-    if !status.is_final() {
-        return Err(CliError::plain(Code::JobState, format!("job {id} has not ended, it is {status}")));
-    }
-    Ok(platform.client.send(copy(record)?).await?.id().clone())
-}
-
-/// Asks once more for what a job was asked for.
-fn copy(record: JobRecord) -> Result<Call> {
-    let JobRecord { summary: job, args, kwargs, .. } = record;
-    let marker = format!("{{\"{}\":", limits::TRUNCATED);
-    if args.get().starts_with(&marker) || kwargs.get().starts_with(&marker) {
-        return Err(CliError::failed_to(Code::JobState, format_args!("copy job {}", job.id))
-            .because("its arguments were too long to be kept in the record"));
-    }
-    let call = Call::new(job.task, Arguments { positional: args, named: kwargs });
-    let call = call.queue(job.queue).job_type(job.job_type);
-    let call = job.priority.into_iter().fold(call, Call::priority);
-    Ok(job.max_retries.into_iter().fold(call, Call::max_retries))
 }

@@ -2,6 +2,7 @@
 
 use celeriac_db::DbTx;
 use celeriac_protocol::{JobId, JobStatus, Timestamp};
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -112,6 +113,8 @@ pub enum Removal {
 pub async fn remove_finished(tx: &DbTx, id: &JobId) -> Result<Removal, StoreError> {
     let row = Entity::find()
         .filter(COLUMN.id.eq(id.as_str()))
+        // On a server it might be revived between the look and the removal.
+        .lock(LockType::Update)
         .into_partial_model::<Row>()
         .one(tx)
         .await
