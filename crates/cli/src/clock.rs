@@ -6,7 +6,7 @@ use std::time::Duration;
 use celeriac_engine::SystemClock;
 use celeriac_protocol::{Clock, Timestamp, WhenReached};
 
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// Makes every process of a test tell the same faster time: `INSTANT*SPEED`, where `INSTANT` is the
 /// instant at which it and the node's clock agree.
@@ -34,7 +34,7 @@ impl ScaledClock {
             Some(Self { pivot: pivot.parse().ok()?, speed: speed.parse().ok().filter(|speed| *speed > 0)? })
         });
         parts.ok_or_else(|| {
-            CliError::failed_to(Code::ConfigInvalidValue, format_args!("read {VARIABLE}"))
+            Failure::failed_to(Code::ConfigInvalidValue, format_args!("read {VARIABLE}"))
                 .because(format_args!("\"{text}\" is not INSTANT*SPEED"))
         })
     }

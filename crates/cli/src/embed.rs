@@ -10,7 +10,7 @@ use crate::arguments::flag;
 use crate::clock;
 use crate::config::{Flag, Origin};
 use crate::context::{self, Context, Opened};
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::output::{ColorChoice, Output};
 use crate::service::{Prepared, Roles};
 
@@ -121,7 +121,7 @@ impl Embedded {
 }
 
 /// Why an app could not be started within a program.
-pub struct StartError(CliError);
+pub struct StartError(Failure);
 
 impl StartError {
     /// Returns its code in the registry of all errors, which stays the same between versions.

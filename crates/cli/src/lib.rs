@@ -20,8 +20,8 @@ mod values;
 mod views;
 
 pub use celeriac_control::App;
+pub use celeriac_server::{Code, Kind};
 pub use embed::{Embedded, Running, StartError, start};
-pub use error::{Code, Kind};
 pub use exit::Exit;
 pub use run::{main, main_with};
 pub use service::RunError;

@@ -7,7 +7,7 @@ use celeriac_protocol::Timestamp;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 mod paint;
 mod size;
@@ -107,7 +107,7 @@ impl Output {
     /// Prints one JSON object in one line.
     pub(crate) fn json(&self, view: &impl Serialize) -> Result {
         let text = serde_json::to_string(view).map_err(|error| {
-            CliError::failed_to(Code::Internal, "write the result as JSON").caused_by(&error)
+            Failure::failed_to(Code::Internal, "write the result as JSON").caused_by(&error)
         })?;
         self.line(text)
     }
@@ -204,7 +204,7 @@ impl ColorChoice {
 
 fn written(result: io::Result<()>) -> Result {
     result.map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => CliError::plain(Code::OutputClosed, "nobody reads the output any more"),
-        _ => CliError::failed_to(Code::Unavailable, "write to standard output").caused_by(&error),
+        ErrorKind::BrokenPipe => Failure::plain(Code::OutputClosed, "nobody reads the output any more"),
+        _ => Failure::failed_to(Code::Unavailable, "write to standard output").caused_by(&error),
     })
 }

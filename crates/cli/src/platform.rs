@@ -16,7 +16,7 @@ use celeriac_store::query::jobs::{self, JobFilter, StatusFilter};
 
 use crate::config::{BrokerUrl, Opening};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 mod results;
 
@@ -149,7 +149,7 @@ impl Context {
         } else {
             return Ok(None);
         };
-        opened.map(Some).map_err(|error| CliError::from(error).used_for("queue", &broker.url.shown()))
+        opened.map(Some).map_err(|error| Failure::from(error).used_for("queue", &broker.url.shown()))
     }
 
     /// Begins to connect to RabbitMQ, where the queue is there. All queues that its tasks and its worker
@@ -266,7 +266,7 @@ async fn open_server(context: &Context, options: PostgresOptions) -> Result<Data
     }
     database.close().await;
     let missing = format_args!("{pending} migrations are to be made first").to_string();
-    Err(CliError::failed_to(Code::DatabaseOlder, format_args!("use database {}", database.name()))
+    Err(Failure::failed_to(Code::DatabaseOlder, format_args!("use database {}", database.name()))
         .because(missing))
 }
 

@@ -11,7 +11,7 @@ use crate::arguments::{self, Arguments, Shape};
 use crate::commands::{Command, doctor};
 use crate::config::{COLLECTING, Origin};
 use crate::context::{self, Context, Opened};
-use crate::error::{CliError, Code, Result, report};
+use crate::error::{Code, Failure, Result, report};
 use crate::exit::Exit;
 use crate::output::{ColorChoice, Output};
 use crate::{clock, logging};
@@ -82,7 +82,7 @@ fn refuse(error: &clap::Error, wants_json: bool) -> Exit {
 }
 
 /// Reads what clap has written: what is wrong, in a line and perhaps a few that are indented, then tips and usage.
-fn usage_error(text: &str) -> CliError {
+fn usage_error(text: &str) -> Failure {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     let mut headline = first.trim_start_matches("error: ").to_owned();
     for line in
@@ -91,7 +91,7 @@ fn usage_error(text: &str) -> CliError {
         headline.push_str(&format!(" {}", line.trim()));
     }
     let tips: Vec<&str> = text.lines().filter_map(|line| line.trim_start().strip_prefix("tip: ")).collect();
-    let error = CliError::plain(Code::Usage, headline);
+    let error = Failure::plain(Code::Usage, headline);
     if tips.is_empty() { error.hint("--help tells what there is") } else { error.hint(tips.join("; ")) }
 }
 
@@ -134,5 +134,5 @@ fn runtime(command: &Command, threads: usize) -> Result<Runtime> {
         builder.worker_threads(threads);
     }
     let built = builder.enable_all().thread_name("celeriac").build();
-    built.map_err(|error| CliError::failed_to(Code::Unavailable, "start threads").caused_by(&error))
+    built.map_err(|error| Failure::failed_to(Code::Unavailable, "start threads").caused_by(&error))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// Is responsible for hearing Ctrl-C and SIGTERM, one after the other.
 pub(crate) struct Shutdown {
@@ -35,7 +35,7 @@ impl Shutdown {
     pub(crate) fn listen() -> Result<Self> {
         let hear = |kind| {
             signal(kind).map_err(|error| {
-                CliError::failed_to(Code::Unavailable, "listen for signals").caused_by(&error)
+                Failure::failed_to(Code::Unavailable, "listen for signals").caused_by(&error)
             })
         };
         Ok(Self { interrupt: hear(SignalKind::interrupt())?, terminate: hear(SignalKind::terminate())? })

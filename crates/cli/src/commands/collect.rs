@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::collecting::{Ended, Frame, Next, Outcome, Session, install};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Paint, brief};
 use crate::shutdown::Shutdown;
@@ -81,7 +81,7 @@ fn announce(context: &Context, session: &Session, policy: &HostPolicy, database:
 /// Refuses what is no address before anything is stored of it.
 fn readable(url: &str) -> Result {
     CanonicalUrl::parse_typed(url).map(drop).map_err(|error| {
-        CliError::failed_to(Code::Usage, format_args!("collect \"{url}\""))
+        Failure::failed_to(Code::Usage, format_args!("collect \"{url}\""))
             .because(error)
             .hint("write an address as it is typed into a browser: example.com or https://example.com/")
     })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::config::secret::shown;
 use crate::config::{COLLECTING, DEFAULT_FILE, Origin, commented_defaults, is_of_collecting, show};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Output, Paint, Table};
 
@@ -77,7 +77,7 @@ fn print(context: &Context, wanted: Option<&str>) -> Result {
         .map(|entry| SettingView { key: entry.key, value: shown(entry.value), origin: entry.origin })
         .collect();
     if let (true, Some(wanted)) = (views.is_empty(), wanted) {
-        let error = CliError::failed_to(Code::ConfigUnknownKey, format_args!("show \"{wanted}\""))
+        let error = Failure::failed_to(Code::ConfigUnknownKey, format_args!("show \"{wanted}\""))
             .because("there is no such section or key");
         let known = layers.entries().map(|entry| entry.key).filter(|key| is_used(key)).collect::<Vec<_>>();
         return Err(match did_you_mean(wanted, known) {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal};
 
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::output::Output;
 
 /// Asks whether to do it; `action` says what, with the number of what it concerns.
@@ -11,7 +11,7 @@ use crate::output::Output;
 /// Nobody is there to be asked: the command fails, and `--yes` is its hint.
 pub(super) fn confirm(output: &Output, action: &str) -> Result<bool> {
     if !io::stdin().is_terminal() || output.is_json() {
-        return Err(CliError::failed_to(Code::Usage, action)
+        return Err(Failure::failed_to(Code::Usage, action)
             .because("nobody is here to be asked")
             .hint("say --yes"));
     }

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::collecting::{Ended, Frame, Next, Outcome, Session, install, workflows};
 use crate::config::{Layers, Origin};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::Paint;
 use crate::shutdown::Shutdown;
@@ -197,7 +197,7 @@ fn place_of(context: &Context) -> Result<Place> {
     let database = if by_flag {
         let refused = || {
             let hint = "name a file with --database, or leave it out";
-            CliError::plain(Code::Usage, "the demonstration keeps its data in a file").hint(hint)
+            Failure::plain(Code::Usage, "the demonstration keeps its data in a file").hint(hint)
         };
         context.loaded.config.database.url.file().ok_or_else(refused)?.to_owned()
     } else {
@@ -219,7 +219,7 @@ async fn listen(port: Option<u16>, state: &State, place: &Place) -> Result<TcpLi
                 place.database().display(),
                 kept.port()
             );
-            return Err(CliError::failed_to(Code::Usage, said)
+            return Err(Failure::failed_to(Code::Usage, said)
                 .hint("leave --port out to go on, or begin anew with --fresh"));
         }
         (_, Some(kept)) => kept,
@@ -237,17 +237,17 @@ async fn listen(port: Option<u16>, state: &State, place: &Place) -> Result<TcpLi
     })
 }
 
-fn cannot_listen(address: Option<SocketAddr>, error: &std::io::Error) -> CliError {
+fn cannot_listen(address: Option<SocketAddr>, error: &std::io::Error) -> Failure {
     let address = address.unwrap_or_else(any_port);
-    CliError::failed_to(Code::AddressInUse, format_args!("serve the site at {address}")).caused_by(error)
+    Failure::failed_to(Code::AddressInUse, format_args!("serve the site at {address}")).caused_by(error)
 }
 
 fn any_port() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
 }
 
-fn refused_site(error: SiteError) -> CliError {
-    CliError::failed_to(Code::SiteUnreadable, "serve the site").caused_by(&error)
+fn refused_site(error: SiteError) -> Failure {
+    Failure::failed_to(Code::SiteUnreadable, "serve the site").caused_by(&error)
 }
 
 /// Returns the settings in force, changed to the demonstration's where nobody set them: one socket of this machine may

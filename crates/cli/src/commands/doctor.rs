@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::config::Period;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::output::{ByteSize, Output};
 
@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> Result<Exit> {
 }
 
 /// Reports a configuration that can't be read; nothing else can be checked then.
-pub(crate) fn without_settings(output: &Output, args: &DoctorArgs, error: &CliError) -> Result<Exit> {
+pub(crate) fn without_settings(output: &Output, args: &DoctorArgs, error: &Failure) -> Result<Exit> {
     report(output, &[failed("config", error)], args.strict)
 }
 

@@ -13,7 +13,7 @@ use super::{names, tasks};
 use crate::arguments::key_value;
 use crate::config::{Period, compression_of, serializer_of};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::Paint;
 use crate::platform::{Platform, Use};
@@ -204,7 +204,7 @@ fn check(call: &Call, task: &RegisteredTask) -> Result {
             })
             .collect();
         let takes = if params.is_empty() { "no arguments".to_owned() } else { params.join(" ") };
-        CliError::from(error).hint(format!("`{}` takes {takes}", task.name))
+        Failure::from(error).hint(format!("`{}` takes {takes}", task.name))
     })
 }
 
@@ -212,7 +212,7 @@ fn refuse_to_wait_for_nothing(task: &RegisteredTask, wait: bool) -> Result {
     if !wait || task.options.record == RecordLevel::All {
         return Ok(());
     }
-    Err(CliError::failed_to(Code::Usage, format_args!("wait for a job of task `{}`", task.name))
+    Err(Failure::failed_to(Code::Usage, format_args!("wait for a job of task `{}`", task.name))
         .because("its jobs are not recorded, so nobody could tell when it has ended"))
 }
 

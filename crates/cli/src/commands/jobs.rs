@@ -6,7 +6,7 @@ use celeriac_protocol::JobId;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{Failure, Result};
 use crate::exit::Exit;
 
 mod cancel;
@@ -53,6 +53,6 @@ pub(super) async fn run(context: &Context, args: JobsArgs) -> Result<Exit> {
 }
 
 /// Says that nobody knows a job, or only its queue does.
-async fn unknown(client: &Client, id: &JobId) -> CliError {
+async fn unknown(client: &Client, id: &JobId) -> Failure {
     JobsError::unknown(client, id).await.into()
 }

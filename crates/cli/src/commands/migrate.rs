@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, ago};
 use crate::platform::{migrate, migration_lines, open_bare, open_to_look};
@@ -151,8 +151,8 @@ fn find_line<'a>(context: &Context, target: &'a Target) -> Result<(MigrationSet,
     found.map(|line| (line, None)).ok_or_else(|| unknown("owner of migrations", owner, &owners))
 }
 
-fn unknown(what: &str, given: &str, known: &[&str]) -> CliError {
-    let error = CliError::plain(Code::UnknownMigration, format!("there is no {what} \"{given}\""));
+fn unknown(what: &str, given: &str, known: &[&str]) -> Failure {
+    let error = Failure::plain(Code::UnknownMigration, format!("there is no {what} \"{given}\""));
     match did_you_mean(given, known.iter().copied()) {
         Some(hint) => error.hint(hint),
         None => error,

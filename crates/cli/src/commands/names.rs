@@ -10,7 +10,7 @@ use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::query::jobs::{self, JobFilter};
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::platform::Platform;
 
 /// The shortest beginning of an id that is looked for; less would fit nearly every job.
@@ -83,14 +83,14 @@ async fn dead(platform: &Platform, given: &JobId) -> Result<Vec<Candidate>> {
     Ok(fits.map(|id| (id, "a dead letter".to_owned())).take(CANDIDATES + 1).collect())
 }
 
-fn ambiguous(given: &JobId, several: &[Candidate]) -> CliError {
+fn ambiguous(given: &JobId, several: &[Candidate]) -> Failure {
     let mut named: Vec<String> =
         several.iter().take(CANDIDATES).map(|(id, what)| format!("{id} ({what})")).collect();
     if several.len() > CANDIDATES {
         named.push("…".to_owned());
     }
     let text = format!("several jobs' ids begin with {given}: {}", named.join(", "));
-    CliError::plain(Code::AmbiguousJob, text)
+    Failure::plain(Code::AmbiguousJob, text)
 }
 
 /// Returns the queues that this app's tasks go to, and those that its worker takes from.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::confirm::confirm;
 use super::names;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::{Platform, Use};
@@ -110,7 +110,7 @@ async fn known(context: &Context, platform: &Platform, queue: &str) -> Result {
     let meant = did_you_mean(queue, names.iter().map(String::as_str));
     let hint = meant.map_or_else(|| ahead.clone(), |meant| format!("{meant} {ahead}"));
     let text = format!("queue {queue} holds nothing, and no task of this app goes to it");
-    Err(CliError::plain(Code::UnknownQueue, text).hint(hint))
+    Err(Failure::plain(Code::UnknownQueue, text).hint(hint))
 }
 
 fn report(context: &Context, queue: &str, paused: bool) -> Result<Exit> {
@@ -147,7 +147,7 @@ async fn find(platform: &Platform, queue: &str) -> Result<QueueDepth> {
     let names: Vec<String> = depths.iter().map(|depth| depth.queue.clone()).collect();
     depths.into_iter().find(|depth| depth.queue == queue).ok_or_else(|| {
         let error =
-            CliError::plain(Code::UnknownQueue, format!("queue {queue} holds nothing and is not paused"));
+            Failure::plain(Code::UnknownQueue, format!("queue {queue} holds nothing and is not paused"));
         match did_you_mean(queue, names.iter().map(String::as_str)) {
             Some(hint) => error.hint(hint),
             None => error,

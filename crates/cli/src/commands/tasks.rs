@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::config::Period;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, brief};
 
@@ -91,7 +91,7 @@ pub(super) fn find<'a>(context: &'a Context, name: &str) -> Result<&'a Registere
         // What every app has is named only where it is meant.
         let ours = closest(name, tasks().filter(is_ours).flat_map(names));
         let known = theirs.chain(ours);
-        let error = CliError::plain(Code::UnknownTask, format!("unknown task `{name}`"));
+        let error = Failure::plain(Code::UnknownTask, format!("unknown task `{name}`"));
         match did_you_mean(name, known.collect::<Vec<_>>()) {
             Some(hint) => error.hint(hint),
             None => error,
@@ -103,7 +103,7 @@ fn list(context: &Context, module: Option<&str>) -> Result {
     let registry = match module {
         Some(module) => {
             let subset = context.app.registry.subset(&[module.to_owned()]);
-            subset.map_err(|error| CliError::failed_to(Code::Usage, error))?
+            subset.map_err(|error| Failure::failed_to(Code::Usage, error))?
         }
         None => context.app.registry.clone(),
     };

@@ -8,7 +8,7 @@ use celeriac_protocol::suggest::did_you_mean;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::platform::{Platform, Use};
 
@@ -65,10 +65,10 @@ impl Action {
 pub(super) async fn run(mut context: Context, args: WorkflowArgs) -> Result<Exit> {
     match (args.name, args.action) {
         (None, None | Some(Action::List)) => list::run(&mut context).await,
-        (None, Some(action)) => Err(CliError::failed_to(Code::Usage, "find a workflow")
+        (None, Some(action)) => Err(Failure::failed_to(Code::Usage, "find a workflow")
             .because("none was named")
             .hint(format!("write `workflow NAME {}`; `workflow list` tells which there are", action.word()))),
-        (Some(_), Some(Action::List)) => Err(CliError::failed_to(Code::Usage, "list one workflow")
+        (Some(_), Some(Action::List)) => Err(Failure::failed_to(Code::Usage, "list one workflow")
             .hint("`workflow list` lists all, `workflow NAME check` looks into one")),
         (Some(name), None | Some(Action::Check)) => check::run(&mut context, &name).await,
         (Some(name), Some(Action::Reset(reset))) => reset::run(&mut context, &name, reset).await,
@@ -95,7 +95,7 @@ impl Opened {
     fn workflows(&self) -> Result<&Workflows> {
         let some = self.states.get::<Workflows>().filter(|workflows| workflows.iter().next().is_some());
         some.ok_or_else(|| {
-            CliError::failed_to(Code::UnknownWorkflow, "find a workflow")
+            Failure::failed_to(Code::UnknownWorkflow, "find a workflow")
                 .because("this app has none")
                 .hint("register yours with `App::workflow` in a binary of your own")
         })
@@ -111,8 +111,8 @@ impl Opened {
 }
 
 /// Says that there is no such workflow, and which was probably meant.
-fn unknown_workflow(name: &str, known: &[&str]) -> CliError {
-    let unknown = CliError::plain(Code::UnknownWorkflow, format!("there is no workflow \"{name}\""));
+fn unknown_workflow(name: &str, known: &[&str]) -> Failure {
+    let unknown = Failure::plain(Code::UnknownWorkflow, format!("there is no workflow \"{name}\""));
     match did_you_mean(name, known.iter().copied()) {
         Some(hint) => unknown.hint(hint),
         None if known.is_empty() => {

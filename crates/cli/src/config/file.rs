@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::schedules::{Lines, SECTION};
 use super::{DeclaredSchedule, Given, Layers, Origin};
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// The file that is looked for in the working folder.
 pub(crate) const DEFAULT_FILE: &str = "celeriac.toml";
@@ -33,20 +33,20 @@ pub(super) fn apply(
     Ok(Some(path))
 }
 
-fn unreadable(path: &Path, named_by: Option<Origin>, error: &std::io::Error) -> CliError {
+fn unreadable(path: &Path, named_by: Option<Origin>, error: &std::io::Error) -> Failure {
     let code = match error.kind() {
         ErrorKind::NotFound => Code::ConfigFileMissing,
         _ => Code::ConfigFileUnreadable,
     };
     let named_by = named_by.map(|origin| format!(", named by {origin}")).unwrap_or_default();
     let action = format!("read configuration file \"{}\"{named_by}", path.display());
-    CliError::failed_to(code, action).caused_by(error)
+    Failure::failed_to(code, action).caused_by(error)
 }
 
 /// Takes settings out of the text of the file at `path`.
 pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result {
     let table = parse(path, text)
-        .map_err(|place| CliError::failed_to(Code::ConfigSyntax, "read configuration").because(place))?;
+        .map_err(|place| Failure::failed_to(Code::ConfigSyntax, "read configuration").because(place))?;
     layers.declare(declared(table.get_ref(), path, text));
     let mut settings = Vec::new();
     collect("", table.get_ref(), &mut settings);
@@ -64,7 +64,7 @@ pub(super) fn apply_text(layers: &mut Layers, path: &Path, text: &str) -> Result
 /// # Errors
 /// It is no TOML, or something else stands in it.
 pub(crate) fn schedules_in(path: &Path, text: &str) -> Result<Vec<DeclaredSchedule>> {
-    let unreadable = |place| CliError::failed_to(Code::ScheduleFile, "read schedules").because(place);
+    let unreadable = |place| Failure::failed_to(Code::ScheduleFile, "read schedules").because(place);
     let table = parse(path, text).map_err(unreadable)?;
     if let Some((key, start)) = no_schedule(table.get_ref()) {
         let place = format!("{}:{}: \"{key}\" is no schedule", path.display(), line_of(text, start));

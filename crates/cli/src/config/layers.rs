@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::environment::variable_of;
 use super::secret::without_password;
 use super::{Config, DeclaredSchedule, Invalid, Origin};
-use crate::error::{CliError, Code};
+use crate::error::{Code, Failure};
 
 /// The section whose own sections are the workflows.
 const WORKFLOWS: &str = "workflow";
@@ -30,7 +30,7 @@ pub(crate) struct Layers {
     config: Config,
     origins: BTreeMap<String, Origin>,
     /// What was said of keys that nobody knows; all of it is told together.
-    unknown: Vec<CliError>,
+    unknown: Vec<Failure>,
     /// Schedules that the file declares; they are no settings, and have no defaults.
     schedules: Vec<DeclaredSchedule>,
 }
@@ -109,7 +109,7 @@ impl Layers {
     ///
     /// # Errors
     /// It can't have this value.
-    pub(crate) fn set(&mut self, key: &str, given: Given, origin: &Origin) -> Result<(), CliError> {
+    pub(crate) fn set(&mut self, key: &str, given: Given, origin: &Origin) -> Result<(), Failure> {
         // `broker = "redis://…"` is as clear as `broker.url`.
         let url = format!("{key}.url");
         let key = if find(&self.defaults, &url).is_some() { url.as_str() } else { key };
@@ -143,10 +143,10 @@ impl Layers {
     ///
     /// # Errors
     /// All that are not, each with the place where it stands.
-    pub(super) fn check_keys(&mut self) -> Result<(), CliError> {
+    pub(super) fn check_keys(&mut self) -> Result<(), Failure> {
         let mut unknown = std::mem::take(&mut self.unknown).into_iter();
         match unknown.next() {
-            Some(first) => Err(unknown.fold(first, CliError::and)),
+            Some(first) => Err(unknown.fold(first, Failure::and)),
             None => Ok(()),
         }
     }
@@ -158,7 +158,7 @@ impl Layers {
     }
 
     /// Says that a section refuses a value.
-    pub(crate) fn refuse(&self, invalid: &Invalid) -> CliError {
+    pub(crate) fn refuse(&self, invalid: &Invalid) -> Failure {
         let value = find(&self.tree, &invalid.key).unwrap_or(&Value::Null);
         let reason = match value {
             // A whole section says nothing of what is wrong with it.
@@ -170,17 +170,17 @@ impl Layers {
     }
 
     /// Says that a value can't be read; `reason` is put behind the place where it stands.
-    pub(super) fn refuse_value(&self, key: &str, origin: &Origin, reason: &str) -> CliError {
+    pub(super) fn refuse_value(&self, key: &str, origin: &Origin, reason: &str) -> Failure {
         refused(key, origin, reason)
     }
 
-    fn unknown(&self, key: &str, origin: &Origin) -> CliError {
+    fn unknown(&self, key: &str, origin: &Origin) -> Failure {
         let (what, spelt): (_, fn(&str) -> String) = match origin {
             Origin::Env { variable } => (format!("unknown variable {variable}"), variable_of),
             Origin::File { .. } => (format!("{origin}: unknown key \"{key}\""), str::to_owned),
             Origin::Flag { .. } | Origin::Default => (format!("unknown key \"{key}\""), str::to_owned),
         };
-        let error = CliError::failed_to(Code::ConfigUnknownKey, "read configuration").because(what);
+        let error = Failure::failed_to(Code::ConfigUnknownKey, "read configuration").because(what);
         if let Some(workflow) = self.unknown_workflow(key) {
             let error = error.because(format_args!("this app has no workflow \"{workflow}\""));
             return match did_you_mean(workflow, self.workflows().collect::<Vec<_>>()) {
@@ -231,13 +231,13 @@ pub(crate) fn show(value: &Value) -> String {
     }
 }
 
-fn refused(key: &str, origin: &Origin, reason: &str) -> CliError {
+fn refused(key: &str, origin: &Origin, reason: &str) -> Failure {
     let place = match origin {
         Origin::Default => format!("{key}{reason}"),
         Origin::File { .. } => format!("{origin}: {key}{reason}"),
         Origin::Env { variable: name } | Origin::Flag { flag: name } => format!("{name}{reason}"),
     };
-    CliError::failed_to(Code::ConfigInvalidValue, "read configuration").because(place)
+    Failure::failed_to(Code::ConfigInvalidValue, "read configuration").because(place)
 }
 
 /// Returns what a value may be read as: one thing where it came with a type, and what its key wants

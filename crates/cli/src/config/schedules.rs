@@ -8,7 +8,7 @@ use celeriac_protocol::schedule::Zone;
 use serde_json::{Map, Value};
 
 use super::Origin;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 mod read;
 mod write;
@@ -76,11 +76,11 @@ impl DeclaredSchedule {
         read::entry(&self.name, &self.fields, zone)
     }
 
-    fn refusal(&self, fault: SectionFault) -> CliError {
+    fn refusal(&self, fault: SectionFault) -> Failure {
         let place = Origin::File { path: self.path.clone(), line: self.lines.of(fault.key.as_deref()) };
         let named = fault.key.as_ref().map(|key| format!(".{key}")).unwrap_or_default();
         let key = format!("{SECTION}.{}{named}", self.name);
-        let failed = |code| CliError::failed_to(code, "read configuration");
+        let failed = |code| Failure::failed_to(code, "read configuration");
         let error = match fault.is_unknown {
             true => failed(Code::ConfigUnknownKey).because(format_args!("{place}: unknown key \"{key}\"")),
             false => {

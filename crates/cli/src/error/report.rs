@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{CliError, Code};
+use super::{Code, Failure};
 use crate::output::{Output, Paint};
 
 /// An error as JSON. The field names are stable.
@@ -21,19 +21,19 @@ struct ErrorView<'a> {
 }
 
 /// Prints `error` on the error stream: two lines for people, one JSON object for programs.
-pub(crate) fn report(output: &Output, error: &CliError) {
+pub(crate) fn report(output: &Output, error: &Failure) {
     if error.code() == Code::OutputClosed {
         return;
     }
     if output.is_json() {
         let view = ErrorView {
-            code: error.code.as_str(),
-            kind: error.code.kind().as_str(),
+            code: error.code().as_str(),
+            kind: error.code().kind().as_str(),
             message: error.to_string(),
-            causes: &error.causes,
+            causes: error.causes(),
             hint: error.advice(),
-            exit_code: error.code.exit().number(),
-            job: error.job.as_deref(),
+            exit_code: error.code().exit().number(),
+            job: error.object().filter(|object| object.kind == "job").map(|object| object.id.as_str()),
         };
         let object = serde_json::json!({ "error": view });
         output.complain(&object.to_string());
@@ -42,7 +42,7 @@ pub(crate) fn report(output: &Output, error: &CliError) {
     }
 }
 
-fn for_people(output: &Output, error: &CliError) -> String {
+fn for_people(output: &Output, error: &Failure) -> String {
     let mut text = format!("{} {error}", output.paint_stderr(Paint::Error, "error:"));
     if let Some(hint) = error.advice() {
         let label = output.paint_stderr(Paint::Hint, "hint:");

@@ -12,7 +12,7 @@ use celeriac_protocol::JobId;
 use super::{Use, open_at};
 use crate::config::ResultsUrl;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 impl Context {
     /// Opens where results go, if they go anywhere, and names the queue in which this process hears of jobs that it
@@ -40,11 +40,11 @@ impl Context {
 
     async fn open_store(&self, reply_to: Option<&str>) -> Result<Option<Arc<dyn ResultStore>>> {
         let (results, broker) = (&self.loaded.config.results, &self.loaded.config.broker);
-        let used = |error: CliError| error.used_for("results", &results.url.shown());
+        let used = |error: Failure| error.used_for("results", &results.url.shown());
         match (&results.url, results.url.opening()) {
             (ResultsUrl::Redis(url), _) => {
                 let store = RedisResults::open(&results.redis(url, broker.deadline.0)).await;
-                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
+                Ok(Some(Arc::new(store.map_err(Failure::from).map_err(used)?)))
             }
             (ResultsUrl::Rpc, _) => self.open_replies(reply_to).await.map(Some).map_err(used),
             (_, Some(opening)) => {
@@ -52,7 +52,7 @@ impl Context {
                 self.opened.add(&database);
                 let form = results.settings().form;
                 let store = sql::SqlResults::open(database, form, Arc::clone(&self.clock)).await;
-                Ok(Some(Arc::new(store.map_err(CliError::from).map_err(used)?)))
+                Ok(Some(Arc::new(store.map_err(Failure::from).map_err(used)?)))
             }
             _ => Ok(None),
         }
@@ -77,7 +77,7 @@ impl Context {
                 None => Arc::new(replies),
             });
         }
-        Err(CliError::failed_to(Code::ConfigInvalidValue, "send results")
+        Err(Failure::failed_to(Code::ConfigInvalidValue, "send results")
             .because("`rpc://` sends them by the broker, and the queue is in the database: name Redis or RabbitMQ in `broker.url`"))
     }
 }

@@ -9,7 +9,7 @@ use celeriac_protocol::suggest::did_you_mean;
 
 use crate::config::Config;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// Returns the tasks that this process's worker runs, and how it runs.
 ///
@@ -38,7 +38,7 @@ fn options(context: &Context, registry: &Registry) -> WorkerOptions {
 fn of(context: &Context) -> Result<Registry> {
     let all = &context.app.registry;
     if all.tasks().all(|task| task.module == HOUSE_MODULE) {
-        return Err(CliError::failed_to(Code::AppInvalid, "start worker")
+        return Err(Failure::failed_to(Code::AppInvalid, "start worker")
             .because("no tasks are registered in this app")
             .hint("register yours with `App::task` in a binary of your own; `examples/hello.rs` shows how"));
     }
@@ -53,9 +53,9 @@ fn of(context: &Context) -> Result<Registry> {
         // The hint lists them, or names the one that is meant.
         let error = match unknown.filter(|_| hint.is_some()) {
             Some(unknown) => {
-                CliError::failed_to(Code::ConfigInvalidValue, format_args!("find module \"{unknown}\""))
+                Failure::failed_to(Code::ConfigInvalidValue, format_args!("find module \"{unknown}\""))
             }
-            None => CliError::failed_to(Code::ConfigInvalidValue, error),
+            None => Failure::failed_to(Code::ConfigInvalidValue, error),
         };
         match hint {
             Some(hint) => error.hint(hint),

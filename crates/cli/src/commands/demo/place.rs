@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::DatabaseUrl;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// Is responsible for the files of one demonstration, while it alone has them.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Place {
             None => "the built-in site".to_owned(),
         };
         let (before, database) = (name(&kept.site), self.database().display());
-        Err(CliError::failed_to(Code::Usage, format_args!("collect {} into {database}", name(&asked.site)))
+        Err(Failure::failed_to(Code::Usage, format_args!("collect {} into {database}", name(&asked.site)))
             .because(format_args!("{before} is collected there"))
             .hint("begin anew with --fresh, or name another database with --database"))
     }
@@ -134,7 +134,7 @@ impl Files {
         if self.read()?.is_some() || !holds_something {
             return Ok(());
         }
-        Err(CliError::failed_to(
+        Err(Failure::failed_to(
             Code::Usage,
             format_args!("use {} for the demonstration", self.database.display()),
         )
@@ -151,7 +151,7 @@ impl Files {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => {
                 let place = self.database.display();
-                Err(CliError::failed_to(Code::DemoRunning, format_args!("begin a demonstration in {place}"))
+                Err(Failure::failed_to(Code::DemoRunning, format_args!("begin a demonstration in {place}"))
                     .because("one is running there already"))
             }
             Err(TryLockError::Error(error)) => Err(refused(Code::Unavailable, "lock", &path, &error)),
@@ -187,6 +187,6 @@ impl State {
     }
 }
 
-fn refused(code: Code, action: &str, path: &Path, error: &(dyn std::error::Error + 'static)) -> CliError {
-    CliError::failed_to(code, format_args!("{action} {}", path.display())).caused_by(error)
+fn refused(code: Code, action: &str, path: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::failed_to(code, format_args!("{action} {}", path.display())).caused_by(error)
 }

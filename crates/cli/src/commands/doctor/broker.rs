@@ -4,7 +4,7 @@ use celeriac_control::health::{Finding, of_dangers};
 
 use super::finding::failed;
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::Failure;
 
 /// Checks both; says whether they can be used.
 pub(super) async fn check(context: &Context, findings: &mut Vec<Finding>) -> bool {
@@ -34,7 +34,7 @@ async fn queue(context: &Context, findings: &mut Vec<Finding>) -> bool {
             findings.push(Finding::ok("broker", context.loaded.config.broker.url.shown()));
         }
         Ok(dangers) => findings.extend(of_dangers(dangers)),
-        Err(error) => findings.push(failed("broker", &CliError::from(error))),
+        Err(error) => findings.push(failed("broker", &Failure::from(error))),
     }
     true
 }

@@ -6,7 +6,7 @@ use celeriac_db::{Database, DbError, MigrationState};
 use super::finding::failed;
 use super::{DoctorArgs, jobs, machine, outbox};
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{Failure, Result};
 use crate::platform::{Use, migration_lines, open_bare, open_to_look};
 
 /// The checks that need a database that can be read.
@@ -88,7 +88,7 @@ async fn schema(context: &Context, database: &Database) -> Result<(Finding, bool
                 MigrationState::Pending => pending.push(format!("{} {}", line.owner, status.name)),
                 MigrationState::Unknown(_) => {
                     let newer = DbError::NewerDatabase { owner: line.owner.to_owned(), name: status.name };
-                    return Ok((failed("schema", &CliError::from(newer)), false));
+                    return Ok((failed("schema", &Failure::from(newer)), false));
                 }
             }
         }

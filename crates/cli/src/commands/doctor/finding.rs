@@ -2,12 +2,12 @@
 
 use celeriac_control::health::{Finding, Verdict};
 
-use crate::error::{CliError, Result};
+use crate::error::{Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Output, Paint};
 
 /// Trying it failed.
-pub(super) fn failed(check: &'static str, error: &CliError) -> Finding {
+pub(super) fn failed(check: &'static str, error: &Failure) -> Finding {
     let hint = error.advice().map(str::to_owned);
     Finding { hint, ..Finding::wrong(check, error.to_string(), "") }
 }

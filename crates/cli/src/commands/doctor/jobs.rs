@@ -9,7 +9,7 @@ use celeriac_store::query::jobs::{self, JobFilter};
 use super::DoctorArgs;
 use super::finding::failed;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::{Failure, Result};
 use crate::output::{brief, counted, grouped};
 use crate::platform::Platform;
 
@@ -36,9 +36,9 @@ pub(super) async fn check(
     findings.push(or_failed("dead", dead(platform).await));
     let lease = context.loaded.config.worker.lease.0;
     let running = health::running(&platform.client, &platform.database, now, lease).await;
-    findings.push(or_failed("running", running.map_err(CliError::from)));
+    findings.push(or_failed("running", running.map_err(Failure::from)));
     let schedules = health::schedules(&platform.database, now, health::OVERDUE).await;
-    findings.push(or_failed("schedules", schedules.map_err(CliError::from)));
+    findings.push(or_failed("schedules", schedules.map_err(Failure::from)));
 }
 
 /// Compares the clock with the newest record.

@@ -10,7 +10,7 @@ use celeriac_protocol::Timestamp;
 
 use super::finding::failed;
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::Failure;
 use crate::output::{brief, counted};
 
 /// Looks for jobs that no relay hands on, or that their server refuses. The server need not be there for that.
@@ -18,7 +18,7 @@ pub(super) async fn check(context: &Context, database: &Database) -> Finding {
     let outbox = sql::broker(database.clone(), Arc::clone(&context.clock));
     match OutboxState::of(&*outbox).await {
         Ok(state) => finding(&state, context.clock.now()),
-        Err(error) => failed("outbox", &CliError::from(error)),
+        Err(error) => failed("outbox", &Failure::from(error)),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::to_raw_value;
 use super::{CallFlags, check, compression, foreign_unique, known_task, warn_of_unique};
 use crate::config::{Period, serializer_of};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{counted, grouped};
 use crate::platform::Use;
@@ -97,8 +97,8 @@ fn open(file: &Path) -> Result<Box<dyn BufRead + Send>> {
     Ok(Box::new(BufReader::new(opened)))
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> CliError {
-    CliError::failed_to(Code::FileUnreadable, format_args!("read \"{}\"", file.display())).caused_by(error)
+fn unreadable(file: &Path, error: &io::Error) -> Failure {
+    Failure::failed_to(Code::FileUnreadable, format_args!("read \"{}\"", file.display())).caused_by(error)
 }
 
 /// Reads the next line; `false` at the end.
@@ -119,7 +119,7 @@ fn call_of(
     flags: &CallFlags,
     unchecked: bool,
 ) -> Result<(Call, Option<String>)> {
-    let unusable = |reason: String| CliError::plain(Code::BulkLine, reason);
+    let unusable = |reason: String| Failure::plain(Code::BulkLine, reason);
     let line = parse(text).map_err(|error| unusable(within_line(&error)))?;
     let name =
         line.task.as_deref().or(default_task).ok_or_else(|| unusable("it names no task".to_owned()))?;
@@ -179,14 +179,14 @@ async fn send(client: &Client, chunk: &mut Vec<Call>) -> Result<u64> {
     Ok(handles.len() as u64)
 }
 
-fn at_line(file: &Path, number: u64, enqueued: u64, error: &CliError) -> CliError {
+fn at_line(file: &Path, number: u64, enqueued: u64, error: &Failure) -> Failure {
     let place = format!("enqueue line {number} of \"{}\"", file.display());
     let so_far = match enqueued {
         0 => "nothing was enqueued".to_owned(),
         count => format!("the jobs of the {} lines before line {} are enqueued", grouped(count), count + 1),
     };
     let advice = error.advice().map_or(so_far.clone(), |advice| format!("{advice}; {so_far}"));
-    CliError::failed_to(Code::BulkLine, place).because(error).hint(advice)
+    Failure::failed_to(Code::BulkLine, place).because(error).hint(advice)
 }
 
 fn report(context: &Context, enqueued: u64) -> Result<Exit> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::report;
 use crate::commands::names;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::platform::Use;
 use crate::values::{When, job_id};
@@ -80,7 +80,7 @@ impl RetryArgs {
         let json = |flag: &str, text: &Option<String>| {
             let read = |text: &String| {
                 RawValue::from_string(text.clone()).map_err(|error| {
-                    CliError::failed_to(Code::InvalidArguments, format_args!("read {flag} as JSON"))
+                    Failure::failed_to(Code::InvalidArguments, format_args!("read {flag} as JSON"))
                         .caused_by(&error)
                 })
             };

@@ -12,7 +12,7 @@ use super::unknown;
 use crate::commands::names;
 use crate::config::Period;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::platform::Use;
@@ -69,9 +69,9 @@ pub(in crate::commands) async fn follow(
         let mut shutdown = Shutdown::listen()?;
         tokio::select! {
             ended = watch.until_ended(waiting) => ended,
-            _ = shutdown.next() => Err(CliError::plain(Code::Interrupted, format!("no longer waiting for job {id}"))
+            _ = shutdown.next() => Err(Failure::plain(Code::Interrupted, format!("no longer waiting for job {id}"))
                 .hint(format!("the job goes on; `jobs wait {id}` waits again, `jobs cancel {id}` ends it"))
-                .about(id)),
+                .about("job", id)),
         }
     } else {
         watch.until_ended(waiting).await
@@ -142,8 +142,8 @@ impl Watch<'_> {
     }
 }
 
-fn timed_out(id: &JobId, status: JobStatus) -> CliError {
-    CliError::plain(Code::TimedOut, format!("job {id} has not ended in time, it is {status}")).about(id)
+fn timed_out(id: &JobId, status: JobStatus) -> Failure {
+    Failure::plain(Code::TimedOut, format!("job {id} has not ended in time, it is {status}")).about("job", id)
 }
 
 /// The one line that tells how far a job is, where a person watches.
@@ -199,10 +199,10 @@ fn print(output: &Output, id: &JobId, ended: &JobSnapshot, waiting: Waiting) -> 
         JobStatus::Completed => print_result(output, ended).map(|()| exit),
         JobStatus::Cancelled => {
             let reason = ended.cancel_reason.as_deref().unwrap_or("nobody said why");
-            Err(CliError::plain(Code::JobCancelled, format!("job {id} was cancelled")).because(reason))
+            Err(Failure::plain(Code::JobCancelled, format!("job {id} was cancelled")).because(reason))
         }
         _ => {
-            let error = CliError::plain(Code::JobFailed, format!("job {id} failed"));
+            let error = Failure::plain(Code::JobFailed, format!("job {id} failed"));
             let error = ended.error.iter().fold(error, |error, cause| error.because(&cause.message));
             match waiting.recorded {
                 true => Err(error.hint(format!("`jobs show {id}` tells of each attempt"))),

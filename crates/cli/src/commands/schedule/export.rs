@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::opened::{Opened, anchored};
 use crate::config::written;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::Use;
@@ -102,7 +102,7 @@ impl Writer<'_> {
 fn json_of(entry: &ScheduleEntry) -> Result<String> {
     serde_json::to_string(entry).map_err(|error| {
         let action = format_args!("write schedule {} as JSON", entry.name).to_string();
-        CliError::failed_to(Code::RecordCorrupt, action)
+        Failure::failed_to(Code::RecordCorrupt, action)
             .caused_by(&error)
             .hint("look at it with --format toml")
     })

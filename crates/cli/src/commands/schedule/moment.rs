@@ -8,7 +8,7 @@ use celeriac_protocol::schedule::{Schedule, ScheduleError, Zone};
 use jiff::civil::Date;
 
 use crate::config::Period;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// A moment as it is typed: `2027-03-28T02:30`, `2027-03-28 02:30 Europe/Berlin`, `2027-03-28`, `…Z`, `now`, or a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Moment {
             return Ok(moved(span));
         }
         on_the_wall(&self.0, zone).map_err(|error| {
-            CliError::failed_to(Code::Usage, format_args!("read \"{}\"", self.0)).caused_by(&error).hint(
+            Failure::failed_to(Code::Usage, format_args!("read \"{}\"", self.0)).caused_by(&error).hint(
                 "a date, a time with a zone behind it, `now`, or a span such as 90m or 7d are possible, too",
             )
         })

@@ -7,7 +7,7 @@ use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::query::schedules::{ScheduleEntry, ScheduleFilter, ScheduleRecord, ScheduleSummary};
 
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::platform::{Platform, Use};
 
 /// How many names are looked through for the one that was meant.
@@ -43,8 +43,8 @@ impl Opened {
         }
     }
 
-    async fn unknown(&self, name: &str) -> CliError {
-        let error = CliError::plain(Code::UnknownSchedule, format!("there is no schedule {name}"));
+    async fn unknown(&self, name: &str) -> Failure {
+        let error = Failure::plain(Code::UnknownSchedule, format!("there is no schedule {name}"));
         let Ok(page) = self.schedules.list(&ScheduleFilter::default(), None, NAMES).await else {
             return error;
         };

@@ -12,7 +12,7 @@ use super::Opened;
 use crate::commands::confirm::confirm;
 use crate::config::Period;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Output, counted};
 use crate::platform::Use;
@@ -124,15 +124,13 @@ fn status(workflow: &dyn RegisteredWorkflow, word: &str) -> Result<ItemStatus> {
         .find(|status| words.word(*status).eq_ignore_ascii_case(word))
         .or_else(|| ItemStatus::ALL.into_iter().find(|status| meaning(*status) == word));
     match found {
-        Some(ItemStatus::Processing) => {
-            Err(CliError::failed_to(Code::Usage, "reset rows that are processed")
-                .hint("they come back by themselves when their claim runs out"))
-        }
+        Some(ItemStatus::Processing) => Err(Failure::failed_to(Code::Usage, "reset rows that are processed")
+            .hint("they come back by themselves when their claim runs out")),
         Some(status) => Ok(status),
         None => {
             let known = ItemStatus::ALL.into_iter().filter(|status| *status != ItemStatus::Processing);
             let known: Vec<&str> = known.map(|status| words.word(status)).collect();
-            Err(CliError::failed_to(Code::Usage, format_args!("read status \"{word}\"")).hint(format!(
+            Err(Failure::failed_to(Code::Usage, format_args!("read status \"{word}\"")).hint(format!(
                 "workflow {} knows {}",
                 workflow.name(),
                 known.join(", ")

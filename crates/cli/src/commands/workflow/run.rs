@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Opened;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Output, Paint, grouped};
 use crate::platform::Use;
@@ -105,15 +105,15 @@ fn print(output: &Output, name: &str, job: &JobId, ended: &JobSnapshot) -> Resul
     Ok(Exit::Done)
 }
 
-fn failed(job: &JobId, ended: &JobSnapshot) -> CliError {
+fn failed(job: &JobId, ended: &JobSnapshot) -> Failure {
     if ended.status == JobStatus::Cancelled {
         let reason = ended.cancel_reason.as_deref().unwrap_or("nobody said why");
-        let error = CliError::plain(Code::JobCancelled, format!("run {job} was cancelled")).because(reason);
+        let error = Failure::plain(Code::JobCancelled, format!("run {job} was cancelled")).because(reason);
         return match reason.starts_with("refused: ") {
             true => error.hint("another run goes on, see `workflow list`; try again when it has ended"),
             false => error,
         };
     }
-    let error = CliError::plain(Code::JobFailed, format!("run {job} failed"));
+    let error = Failure::plain(Code::JobFailed, format!("run {job} failed"));
     ended.error.iter().fold(error, |error, cause| error.because(&cause.message))
 }

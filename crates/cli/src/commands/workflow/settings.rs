@@ -14,7 +14,7 @@ use super::unknown_workflow;
 use crate::commands::beat::merge_declared;
 use crate::config::{Origin, show};
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table};
 use crate::platform::{Platform, Use};
@@ -108,7 +108,7 @@ fn find(context: &Context, name: &str) -> Result<Lookout> {
 fn change(text: &str) -> Result<(String, Value)> {
     match text.split_once('=') {
         Some((key, value)) => Ok((key.trim().to_owned(), Value::from(value.trim()))),
-        None => Err(CliError::failed_to(Code::Usage, format_args!("read \"{text}\""))
+        None => Err(Failure::failed_to(Code::Usage, format_args!("read \"{text}\""))
             .because("a setting and its value are wanted, such as batch_size=50")),
     }
 }
@@ -122,11 +122,11 @@ async fn declare(context: &Context, platform: &Platform) -> Result {
     merge_declared(context, platform).await
 }
 
-fn refused(error: ChangeError) -> CliError {
+fn refused(error: ChangeError) -> Failure {
     match error {
         ChangeError::Unknown { workflow, setting } => {
             let unknown =
-                CliError::failed_to(Code::ConfigUnknownKey, format_args!("change workflow {workflow}"))
+                Failure::failed_to(Code::ConfigUnknownKey, format_args!("change workflow {workflow}"))
                     .because(format_args!("workflows have no setting \"{setting}\""));
             match did_you_mean(&setting, SettingsForm::KEYS) {
                 Some(hint) => unknown.hint(hint),
@@ -134,14 +134,14 @@ fn refused(error: ChangeError) -> CliError {
             }
         }
         ChangeError::Invalid { setting, value, reason, .. } => {
-            CliError::failed_to(Code::ConfigInvalidValue, format_args!("set {setting} = {value}"))
+            Failure::failed_to(Code::ConfigInvalidValue, format_args!("set {setting} = {value}"))
                 .because(reason)
         }
         ChangeError::Schedule { source, .. } => source.into(),
         ChangeError::Store(source) => source.into(),
         ChangeError::Database(source) => source.into(),
         // A worker or the beat adds its entry when it starts, and so did this command.
-        error => CliError::failed_to(Code::UnknownSchedule, error)
+        error => Failure::failed_to(Code::UnknownSchedule, error)
             .hint("`schedule diff` says why it is not declared"),
     }
 }

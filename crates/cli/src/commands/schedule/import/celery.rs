@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::config::BrokerUrl;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, counted, until};
 use crate::platform::{Use, open_to_look};
@@ -107,7 +107,7 @@ struct ChangeView {
 /// Runs the command.
 pub(super) async fn run(context: &Context, how: How, args: CeleryArgs) -> Result<Exit> {
     let Some(from) = &args.from else {
-        return Err(CliError::plain(Code::Usage, "name a file, or another scheduler by --from"));
+        return Err(Failure::plain(Code::Usage, "name a file, or another scheduler by --from"));
     };
     let found = read(context, from, &args).await.map_err(|error| at_source(error, from))?;
     let carrier = args.celery_broker.unwrap_or_else(|| carrier(&context.loaded.config.broker.url));
@@ -133,7 +133,7 @@ pub(super) async fn run(context: &Context, how: How, args: CeleryArgs) -> Result
 }
 
 /// Names what could not be read, and leaves out hints that are about our own database and queue.
-fn at_source(error: CliError, from: &Source) -> CliError {
+fn at_source(error: Failure, from: &Source) -> Failure {
     let hint = match error.code() {
         Code::Usage | Code::SchedulesMissing => return error,
         Code::DatabaseFileMissing => "there is no such file: look at --from",
@@ -153,7 +153,7 @@ struct Found {
 async fn read(context: &Context, from: &Source, args: &CeleryArgs) -> Result<Found> {
     let is_redis = matches!(from, Source::Redis(_));
     if args.kind.is_some_and(|kind| (kind == Package::Redbeat) != is_redis) {
-        return Err(CliError::failed_to(Code::Usage, "find entries of that kind")
+        return Err(Failure::failed_to(Code::Usage, "find entries of that kind")
             .because("those of redbeat are in Redis, and the others in a database"));
     }
     let database = match from {
@@ -184,7 +184,7 @@ async fn read_redis(context: &Context, url: &str, prefix: &str) -> Result<Found>
     let options = RedisOptions { master_name, deadline: broker.deadline.0, ..RedisOptions::at(url) };
     let keys = read_redbeat(&options, prefix).await?;
     if keys.is_empty() {
-        return Err(CliError::failed_to(Code::SchedulesMissing, "find entries of redbeat")
+        return Err(Failure::failed_to(Code::SchedulesMissing, "find entries of redbeat")
             .because(format!("there is nothing at `{prefix}:schedule`"))
             .hint(
                 "name the database in the URL (redis://HOST/1), or what the keys begin with by --key-prefix",

@@ -9,7 +9,7 @@ use celeriac_protocol::schedule::Zone;
 use celeriac_protocol::suggest::did_you_mean;
 
 use crate::config::{key_of, schedules_in};
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 
 /// An entry as a file says it.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ fn from_toml(path: &Path, text: &str, zone: &Zone) -> Result<Vec<Draft>> {
 fn from_json(path: &Path, text: &str) -> Result<Vec<Draft>> {
     let unreadable = |error: serde_json::Error| {
         let place = format!("{}:{}", path.display(), error.line());
-        CliError::failed_to(Code::ScheduleFile, "read schedules")
+        Failure::failed_to(Code::ScheduleFile, "read schedules")
             .because(format_args!("{place}: {}", without_place(&error)))
     };
     let raw: Vec<&RawValue> = if text.trim_start().starts_with('[') {

@@ -13,7 +13,7 @@ use super::draft::{Draft, Wrong, read};
 use crate::commands::names;
 use crate::commands::schedule::opened::Opened;
 use crate::context::Context;
-use crate::error::{CliError, Code, Result};
+use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Cell, Column, Paint, Table, counted};
 use crate::platform::Use;
@@ -103,7 +103,7 @@ fn text_of(file: &Path) -> Result<String> {
         }
     };
     read().map_err(|error| {
-        CliError::failed_to(Code::FileUnreadable, format_args!("read \"{}\"", file.display()))
+        Failure::failed_to(Code::FileUnreadable, format_args!("read \"{}\"", file.display()))
             .caused_by(&error)
     })
 }
@@ -184,7 +184,7 @@ fn fault(Wrong { line, field, reason }: Wrong) -> FaultView {
 const TOLD_FAULTS: usize = 20;
 
 /// Says why nothing was imported: each fault in a line of its own.
-fn refusal(file: &Path, views: &[EntryView]) -> CliError {
+fn refusal(file: &Path, views: &[EntryView]) -> Failure {
     let lines = views.iter().flat_map(|view| {
         view.faults.iter().map(move |fault| {
             let field = fault.field.as_ref().map(|field| format!(" {field}:")).unwrap_or_default();
@@ -197,7 +197,7 @@ fn refusal(file: &Path, views: &[EntryView]) -> CliError {
         lines.truncate(TOLD_FAULTS);
         lines.push(format!("and {more} more"));
     }
-    let error = CliError::failed_to(Code::ScheduleFile, "import schedules, so none was");
+    let error = Failure::failed_to(Code::ScheduleFile, "import schedules, so none was");
     let error = error.because(format_args!("\n  {}", lines.join("\n  ")));
     let has = |outcome: &str| views.iter().any(|view| view.outcome == outcome);
     match (has("conflict"), has("invalid")) {

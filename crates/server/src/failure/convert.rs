@@ -1,10 +1,11 @@
-//! Turns the errors of the floors below into the one that reaches the terminal.
+//! Turns the errors of the floors below into the one that reaches people.
 
 use std::error::Error;
 
 use celeriac_broker::BrokerError;
 use celeriac_control::celery_beat::{ImportError, TablesError};
 use celeriac_control::health::HealthError;
+use celeriac_control::jobs::JobsError;
 use celeriac_control::workflow::WorkflowError;
 use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError, SchedulesError};
 use celeriac_db::{DbError, ServerFault, StorageFault};
@@ -12,10 +13,10 @@ use celeriac_engine::{EnqueueError, RecordError, WaitError, WorkerError};
 use celeriac_protocol::schedule::ScheduleError;
 use celeriac_store::StoreError;
 
-use super::{CliError, Code};
-use crate::service::RunError;
+use super::Failure;
+use crate::code::Code;
 
-impl From<DbError> for CliError {
+impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
         match &error {
             DbError::Storage { fault, path, .. } => {
@@ -111,7 +112,7 @@ fn code_of_server(fault: ServerFault) -> Code {
     }
 }
 
-impl From<BrokerError> for CliError {
+impl From<BrokerError> for Failure {
     fn from(error: BrokerError) -> Self {
         let code = match error {
             BrokerError::Database { action, source } => return Self::from(source).while_asked_to(action),
@@ -126,7 +127,7 @@ impl From<BrokerError> for CliError {
     }
 }
 
-impl From<TablesError> for CliError {
+impl From<TablesError> for Failure {
     fn from(error: TablesError) -> Self {
         match error {
             TablesError::Database { table, source } => {
@@ -143,7 +144,7 @@ impl From<TablesError> for CliError {
     }
 }
 
-impl From<SchedulesError> for CliError {
+impl From<SchedulesError> for Failure {
     fn from(error: SchedulesError) -> Self {
         let about = |code| Self::failed_to(code, &error).after(&error);
         match error {
@@ -166,7 +167,7 @@ impl From<SchedulesError> for CliError {
     }
 }
 
-impl From<ImportError> for CliError {
+impl From<ImportError> for Failure {
     fn from(error: ImportError) -> Self {
         match error {
             ImportError::Store(source) => source.into(),
@@ -176,13 +177,13 @@ impl From<ImportError> for CliError {
     }
 }
 
-impl From<ScheduleError> for CliError {
+impl From<ScheduleError> for Failure {
     fn from(error: ScheduleError) -> Self {
         Self::failed_to(Code::InvalidSchedule, "read the schedule").caused_by(&error)
     }
 }
 
-impl From<WorkflowError> for CliError {
+impl From<WorkflowError> for Failure {
     fn from(error: WorkflowError) -> Self {
         match error {
             WorkflowError::Database { action, source, .. } => Self::from(source).while_asked_to(action),
@@ -193,7 +194,38 @@ impl From<WorkflowError> for CliError {
     }
 }
 
-impl From<StoreError> for CliError {
+impl From<JobsError> for Failure {
+    fn from(error: JobsError) -> Self {
+        match error {
+            JobsError::Unknown { id } => Self::plain(Code::UnknownJob, format!("there is no job {id}")),
+            JobsError::Unrecorded { id, queue } => Self::plain(
+                Code::UnknownJob,
+                format!("there is no record of job {id}"),
+            )
+            .hint(format!(
+                "its message is in queue {queue}; its task leaves no record until it fails, or none at all"
+            )),
+            JobsError::NotEnded { id, status } => {
+                Self::plain(Code::JobState, format!("job {id} has not ended, it is {status}"))
+            }
+            JobsError::ArgumentsCut { id } => Self::failed_to(Code::JobState, format_args!("copy job {id}"))
+                .because("its arguments were too long to be kept in the record"),
+            JobsError::Arguments { id, source } => {
+                Self::failed_to(Code::InvalidArguments, format_args!("change the arguments of job {id}"))
+                    .caused_by(&source)
+            }
+            JobsError::NoLetter { id } => {
+                Self::plain(Code::UnknownDeadLetter, format!("there is no dead letter of job {id}"))
+            }
+            JobsError::Enqueue(error) => error.into(),
+            JobsError::Broker(error) => error.into(),
+            JobsError::Store(error) => error.into(),
+            other => Self::failed_to(Code::Internal, &other),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Database { action, source } => Self::from(source).while_asked_to(action),
@@ -207,7 +239,7 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<RecordError> for CliError {
+impl From<RecordError> for Failure {
     fn from(error: RecordError) -> Self {
         match error {
             RecordError::Database(source) => source.into(),
@@ -221,7 +253,7 @@ impl From<RecordError> for CliError {
     }
 }
 
-impl From<EnqueueError> for CliError {
+impl From<EnqueueError> for Failure {
     fn from(error: EnqueueError) -> Self {
         match error {
             EnqueueError::Broker(source) => source.into(),
@@ -244,7 +276,7 @@ impl From<EnqueueError> for CliError {
     }
 }
 
-impl From<WaitError> for CliError {
+impl From<WaitError> for Failure {
     fn from(error: WaitError) -> Self {
         let code = match error {
             WaitError::Record(source) => return source.into(),
@@ -261,7 +293,7 @@ impl From<WaitError> for CliError {
     }
 }
 
-impl From<AppError> for CliError {
+impl From<AppError> for Failure {
     fn from(error: AppError) -> Self {
         let code = match &error {
             AppError::State { .. } | AppError::Workflow { .. } | AppError::Loop { .. } => Code::StateFailed,
@@ -277,19 +309,19 @@ impl From<AppError> for CliError {
     }
 }
 
-impl From<LoopSettingsError> for CliError {
+impl From<LoopSettingsError> for Failure {
     fn from(error: LoopSettingsError) -> Self {
         Self::failed_to(Code::ConfigInvalidValue, error)
     }
 }
 
-impl From<DuplicateLoop> for CliError {
+impl From<DuplicateLoop> for Failure {
     fn from(error: DuplicateLoop) -> Self {
         Self::failed_to(Code::AppInvalid, error)
     }
 }
 
-impl From<HealthError> for CliError {
+impl From<HealthError> for Failure {
     fn from(error: HealthError) -> Self {
         match error {
             HealthError::Store(error) => error.into(),
@@ -300,14 +332,7 @@ impl From<HealthError> for CliError {
     }
 }
 
-impl From<RunError> for CliError {
-    fn from(error: RunError) -> Self {
-        Self::failed_to(Code::Internal, error)
-            .hint("start it again; jobs that were running come back when their leases end")
-    }
-}
-
-impl From<WorkerError> for CliError {
+impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
         match &error {
             WorkerError::Registry(source) => Self::failed_to(Code::AppInvalid, source).after(source),
@@ -316,14 +341,14 @@ impl From<WorkerError> for CliError {
     }
 }
 
-impl CliError {
+impl Failure {
     /// Says what it is that can't be used, and where it is.
-    pub(crate) fn used_for(mut self, what: &str, place: &str) -> Self {
-        self.headline = format!("failed to use the {what} at {place}");
+    pub fn used_for(mut self, what: &str, place: &str) -> Self {
+        self.0.headline = format!("failed to use the {what} at {place}");
         // Results that are sent go by the queue's server.
         let key = if what == "queue" || place == "rpc://" { "broker.url" } else { "results.url" };
-        if self.code == Code::BrokerRefused && self.hint.is_none() {
-            self.hint = Some(format!("look at user, password and database (or virtual host) in `{key}`"));
+        if self.0.code == Code::BrokerRefused && self.0.hint.is_none() {
+            self.0.hint = Some(format!("look at user, password and database (or virtual host) in `{key}`"));
         }
         self.advised_to_look_at(key)
     }
@@ -331,7 +356,7 @@ impl CliError {
     /// Says of a place that is none of the records' database which key names it, and nothing of settings that are
     /// only that database's.
     fn advised_to_look_at(mut self, key: &str) -> Self {
-        let advice = match self.code {
+        let advice = match self.0.code {
             Code::DatabaseLocked => Some("another process is writing to the file; try again".to_owned()),
             Code::ServerFull => Some("raise `max_connections`, or let fewer processes run".to_owned()),
             Code::DatabaseFileMissing => Some(format!("name a file that is there in `{key}`")),
@@ -341,15 +366,15 @@ impl CliError {
                 named.replace("`database.url`", &there).replace("with --database", &format!("in {there}"))
             }),
         };
-        self.hint = advice;
+        self.0.hint = advice;
         self
     }
 
     /// Says what was being done in place of "use", and the rest after it.
     fn while_asked_to(mut self, action: &str) -> Self {
-        let headline = std::mem::replace(&mut self.headline, format!("failed to {action}"));
+        let headline = std::mem::replace(&mut self.0.headline, format!("failed to {action}"));
         let named = headline.strip_prefix("failed to use ").unwrap_or(&headline);
-        self.causes.insert(0, named.to_owned());
+        self.0.causes.insert(0, named.to_owned());
         self
     }
 
@@ -374,20 +399,20 @@ mod tests {
         let server = |fault| DbError::Server { fault, database: "x".into(), source: None };
         let file = |fault| DbError::Storage { fault, path: "no/x.db".into(), source: None };
         let unreachable =
-            || CliError::from(BrokerError::Unavailable { product: "Redis", source: "refused".into() });
-        let refused = || CliError::from(BrokerError::Refused { product: "Redis", source: "no".into() });
-        let missing = || CliError::from(server(ServerFault::DatabaseMissing));
+            || Failure::from(BrokerError::Unavailable { product: "Redis", source: "refused".into() });
+        let refused = || Failure::from(BrokerError::Refused { product: "Redis", source: "no".into() });
+        let missing = || Failure::from(server(ServerFault::DatabaseMissing));
         for (error, what, place, key) in [
             (missing(), "results", "db+postgresql://h/x", "results.url"),
-            (CliError::from(server(ServerFault::Login)), "results", "db+postgresql://h/x", "results.url"),
-            (CliError::from(server(ServerFault::Tls)), "results", "db+postgresql://h/x", "results.url"),
+            (Failure::from(server(ServerFault::Login)), "results", "db+postgresql://h/x", "results.url"),
+            (Failure::from(server(ServerFault::Tls)), "results", "db+postgresql://h/x", "results.url"),
             (
-                CliError::from(file(StorageFault::FolderMissing)),
+                Failure::from(file(StorageFault::FolderMissing)),
                 "results",
                 "db+sqlite:///no/x.db",
                 "results.url",
             ),
-            (CliError::from(file(StorageFault::IsFolder)), "results", "db+sqlite:///no", "results.url"),
+            (Failure::from(file(StorageFault::IsFolder)), "results", "db+sqlite:///no", "results.url"),
             (unreachable(), "results", "redis://h/1", "results.url"),
             (unreachable(), "results", "rpc://", "broker.url"),
             (unreachable(), "queue", "redis://h/1", "broker.url"),
@@ -420,7 +445,7 @@ mod tests {
             (WaitError::Shape { id: id(), source: shape }, Code::RecordCorrupt),
             (WaitError::Record(RecordError::Database(fault())), Code::DatabaseLocked),
         ] {
-            assert_eq!(CliError::from(error).code(), code);
+            assert_eq!(Failure::from(error).code(), code);
         }
     }
 }
