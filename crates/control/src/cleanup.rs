@@ -49,6 +49,8 @@ pub async fn cleanup_old_jobs(#[default(30)] days: u32, ctx: Ctx) -> Result<Clea
         keep_failed: keep,
         keep_cancelled: keep,
         keep_firings: keep,
+        // What people did is kept as long as the settings say, which a task does not know.
+        keep_audit: None,
         batches_per_pass: BATCHES_PER_STEP,
         ..PrunerSettings::default()
     };

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod access;
 mod app;
 mod beat;
 pub mod celery_beat;

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use celeriac_db::{Database, DbTx};
 use celeriac_protocol::Timestamp;
 use celeriac_store::StoreError;
+use celeriac_store::query::access::{prune_audit, prune_sessions};
 use celeriac_store::query::jobs::{self, Cutoffs};
 use celeriac_store::query::schedules::{FiringCursor, prune_firings};
 
 use crate::r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 
-/// How long the records of finished jobs are kept, by how they ended, and of what came of due times; `None` is for ever.
+/// How long the records of finished jobs are kept, by how they ended, of what came of due times, and of what people did;
+/// `None` is for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrunerSettings {
     /// For completed jobs.
@@ -24,6 +26,8 @@ pub struct PrunerSettings {
     pub keep_cancelled: Option<Duration>,
     /// For what came of the due times of schedules; the last [`LAST_FIRINGS`] of each stay all the same.
     pub keep_firings: Option<Duration>,
+    /// For the log of what people did, and for logins that have ended.
+    pub keep_audit: Option<Duration>,
     /// How often it looks.
     pub period: Duration,
     /// How many rows it looks at, and removes at most, in one go: others write in between.
@@ -35,6 +39,9 @@ pub struct PrunerSettings {
 /// Thirty days, as the platform's `cleanup_old_jobs` has always kept them.
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// A year: who asks what was done asks late.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// How many firings of each entry are kept however old they are: a rare entry has something to show.
 pub const LAST_FIRINGS: u64 = 30;
 
@@ -42,13 +49,14 @@ pub const LAST_FIRINGS: u64 = 30;
 const MAX_BATCH: u64 = 10_000;
 
 impl Default for PrunerSettings {
-    /// Keeps everything for thirty days and looks every hour.
+    /// Keeps everything for thirty days, the log of what people did for a year, and looks every hour.
     fn default() -> Self {
         Self {
             keep_completed: Some(MONTH),
             keep_failed: Some(MONTH),
             keep_cancelled: Some(MONTH),
             keep_firings: Some(MONTH),
+            keep_audit: Some(YEAR),
             period: Duration::from_secs(3_600),
             batch: 500,
             batches_per_pass: 200,
@@ -105,6 +113,8 @@ pub struct Pruner {
 pub(crate) struct Swept {
     pub(crate) jobs: u64,
     pub(crate) firings: u64,
+    /// Entries of the audit log, and logins that had ended.
+    pub(crate) audit: u64,
     /// Whether it did not get to the end.
     pub(crate) more: bool,
 }
@@ -131,7 +141,9 @@ impl Pruner {
     pub(crate) async fn sweep(&self, ctx: &LoopCtx) -> Result<Swept, StoreError> {
         let jobs = self.prune_jobs(ctx).await?;
         let firings = self.prune_firings(ctx).await?;
-        Ok(Swept { jobs: jobs.removed, firings: firings.removed, more: jobs.more || firings.more })
+        let audit = self.prune_audit(ctx).await?;
+        let more = jobs.more || firings.more || audit.more;
+        Ok(Swept { jobs: jobs.removed, firings: firings.removed, audit: audit.removed, more })
     }
 
     async fn prune_jobs(&self, ctx: &LoopCtx) -> Result<Walk, StoreError> {
@@ -174,6 +186,29 @@ impl Pruner {
         Ok(Walk { removed, more: true })
     }
 
+    async fn prune_audit(&self, ctx: &LoopCtx) -> Result<Walk, StoreError> {
+        let Some(keep) = self.settings.keep_audit else { return Ok(Walk::default()) };
+        let (before, batch) = (ctx.now() - keep, self.settings.batch);
+        let mut removed = 0;
+        for _ in 0..self.settings.batches_per_pass {
+            let prune = async move |tx: &DbTx| {
+                Ok::<_, StoreError>((
+                    prune_audit(tx, before, batch).await?,
+                    prune_sessions(tx, before, batch).await?,
+                ))
+            };
+            let (entries, sessions) = self.database.write("prune audit log", prune).await?;
+            removed += entries + sessions;
+            if entries < batch && sessions < batch {
+                return Ok(Walk { removed, more: false });
+            }
+            if ctx.is_stopping() {
+                break;
+            }
+        }
+        Ok(Walk { removed, more: true })
+    }
+
     async fn remove(&self, seqs: Vec<i64>, cutoffs: Cutoffs) -> Result<u64, StoreError> {
         if seqs.is_empty() {
             return Ok(0);
@@ -197,9 +232,10 @@ impl Loop for Pruner {
     }
 
     async fn pass(&self, ctx: &LoopCtx) -> Result<PassReport, LoopError> {
-        let Swept { jobs, firings, more } = self.sweep(ctx).await?;
+        let Swept { jobs, firings, audit, more } = self.sweep(ctx).await?;
         let report = PassReport::default().with("removed", jobs);
         let report = if firings > 0 { report.with("firings", firings) } else { report };
+        let report = if audit > 0 { report.with("audit", audit) } else { report };
         Ok(report.more(more))
     }
 }

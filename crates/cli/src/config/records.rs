@@ -18,6 +18,7 @@ pub(crate) struct RecordsSection {
     pub(crate) keep_failed: Keep,
     pub(crate) keep_cancelled: Keep,
     pub(crate) keep_firings: Keep,
+    pub(crate) keep_audit: Keep,
     pub(crate) prune_every: Period,
 }
 
@@ -29,6 +30,7 @@ impl Default for RecordsSection {
             keep_failed: Keep(defaults.keep_failed),
             keep_cancelled: Keep(defaults.keep_cancelled),
             keep_firings: Keep(defaults.keep_firings),
+            keep_audit: Keep(defaults.keep_audit),
             prune_every: Period(defaults.period),
         }
     }
@@ -42,6 +44,7 @@ impl RecordsSection {
             keep_failed: self.keep_failed.0,
             keep_cancelled: self.keep_cancelled.0,
             keep_firings: self.keep_firings.0,
+            keep_audit: self.keep_audit.0,
             period: self.prune_every.0,
             ..PrunerSettings::default()
         }

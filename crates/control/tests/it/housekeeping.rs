@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Broker, FetchRequest, MemoryBroker};
+use celeriac_control::access::{AccessDesk, AccessSettings, AuditFilter, Caller, Login, Origin, Scope};
 use celeriac_control::{
     Loop, LoopCtx, PassReport, Pruner, PrunerSettings, Rescuer, RescuerSettings, StoreRecorder,
 };
@@ -259,6 +260,28 @@ async fn what_is_to_be_kept_for_ever_is_kept() {
     let forever = PrunerSettings { keep_cancelled: None, ..PrunerSettings::default() };
     assert_eq!(numbers(&house.pass(&house.pruner(forever)).await), [0]);
     assert_eq!(numbers(&house.pass(&house.pruner(PrunerSettings::default())).await), [1]);
+}
+
+#[tokio::test]
+async fn what_people_did_and_their_logins_go_after_a_year() {
+    let house = House::build().await;
+    let desk = desk(&house);
+    let token = desk.add_token(&Caller::cli("ada"), "deploy", Scope::Read, None).await.unwrap();
+    desk.log_in(Login::Token(token.text), &Origin::default()).await.unwrap();
+    let pruner = house.pruner(PrunerSettings { batch: 1, ..PrunerSettings::default() });
+    house.clock.advance(MINUTE * 60 * 24 * 364);
+    assert_eq!(numbers(&house.pass(&pruner).await), [0]);
+    house.clock.advance(MINUTE * 60 * 24 * 10);
+    let forever = PrunerSettings { keep_audit: None, ..PrunerSettings::default() };
+    assert_eq!(numbers(&house.pass(&house.pruner(forever)).await), [0]);
+    assert_eq!(numbers(&house.pass(&pruner).await), [0, 3]);
+    assert!(desk.audit_log(&AuditFilter::default(), None, 10).await.unwrap().entries.is_empty());
+    assert_eq!(desk.tokens(false).await.unwrap().len(), 1, "tokens stay");
+}
+
+fn desk(house: &House) -> AccessDesk {
+    let (database, clock) = (house.db.database().clone(), Arc::new(house.clock.clone()));
+    AccessDesk::new(database, clock, AccessSettings::default()).unwrap()
 }
 
 #[test]

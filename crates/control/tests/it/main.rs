@@ -1,6 +1,8 @@
 //! What a user of this crate may rely on, tried from outside.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod app;
