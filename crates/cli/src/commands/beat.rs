@@ -1,6 +1,7 @@
 //! `beat`: enqueues what the schedule says is due, until it is stopped; and what a worker does of that beside its jobs.
 
 use celeriac_control::{DeclaredDifference, MergeStep, Schedules};
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::query::schedules::ScheduleEntry;
 use serde::Serialize;
 
@@ -63,9 +64,34 @@ pub(crate) async fn merge_declared(context: &Context, platform: &Platform) -> Re
     let named: Vec<String> = declared.iter().map(|entry| entry.name.clone()).collect();
     let house = context.loaded.config.beat.house_schedules().filter(|entry| !named.contains(&entry.name));
     let schedules = Schedules::new(&platform.environment());
+    warn_of_unknown_tasks(context, &declared);
     tell(schedules.merge_declared(&context.app.name, declared).await?);
     tell(schedules.merge_declared(HOUSE, house.collect()).await?);
     Ok(())
+}
+
+/// Warns of tasks that nobody here knows. Where the queue is a server's, others may: those of Python's workers.
+fn warn_of_unknown_tasks(context: &Context, declared: &[ScheduleEntry]) {
+    let registry = &context.app.registry;
+    let known: Vec<&str> = registry.tasks().map(|task| task.name).collect();
+    for entry in declared.iter().filter(|entry| registry.find(&entry.task).is_none()) {
+        let (schedule, task) = (&entry.name, &entry.task);
+        let hint = did_you_mean(task, known.iter().copied()).unwrap_or_default();
+        match context.has_outbox() {
+            true => tracing::info!(
+                schedule,
+                task,
+                hint,
+                "declared schedule is for workers that know its task; this app does not"
+            ),
+            false => tracing::warn!(
+                schedule,
+                task,
+                hint,
+                "declared schedule has a task that nobody knows; its jobs will fail"
+            ),
+        }
+    }
 }
 
 fn tell(differences: Vec<DeclaredDifference>) {

@@ -65,7 +65,7 @@ impl DeclaredSchedule {
     /// # Errors
     /// A key that nobody knows, or a value that it can't have.
     pub(crate) fn entry(&self, zone: &Zone) -> Result<ScheduleEntry> {
-        self.read(zone).map_err(|fault| self.refusal(fault))
+        self.read(zone).and_then(read::with_times).map_err(|fault| self.refusal(fault))
     }
 
     /// Does what [`DeclaredSchedule::entry`] does, for whoever tells faults in words of its own.
@@ -153,5 +153,7 @@ mod tests {
             let (text, _) = refused(&format!("when = \"@daily\"\ntask = \"x\"\n{wrong}"));
             assert!(text.contains(&format!("schedule.nightly.{key}: ")), "{wrong}: {text}");
         }
+        let (text, _) = refused("when = \"61 * * * *\"\ntask = \"x\"");
+        assert!(text.contains("celeriac.toml:5: schedule.nightly.when: "), "{text}");
     }
 }

@@ -94,7 +94,7 @@ pub(super) async fn add(context: &Context, args: AddArgs) -> Result<Exit> {
     let spec = when.join(" ");
     let changes = flags.changes(&zone, context.clock.now())?;
     let entry = ScheduleEntry { zone: zone.to_string(), ..ScheduleEntry::new(name, task, spec) };
-    let entry = changes.apply(entry);
+    let entry = changes.apply(entry, &zone);
     let entry = ScheduleEntry { enabled: !disabled, ..entry };
     // What it says of its times is told before anything is opened.
     Schedule::parse_in(&entry.spec, &entry.zone.parse()?)?;
@@ -111,9 +111,9 @@ pub(super) async fn edit(context: &Context, args: EditArgs) -> Result<Exit> {
     let opened = Opened::new(context, Use::Changing).await?;
     let details = opened.find(&name).await?;
     let zone = details.schedule.record.as_ref().map_or(Zone::UTC, |record| zone_of(&record.entry));
-    let changes = flags.changes(&zone, context.clock.now())?;
+    let (of_all, changes) = (context.loaded.config.beat.zone(), flags.changes(&zone, context.clock.now())?);
     let change = move |entry: ScheduleEntry| {
-        let entry = changes.apply(entry);
+        let entry = changes.apply(entry, &of_all);
         ScheduleEntry {
             name: rename.unwrap_or(entry.name),
             task: task.unwrap_or(entry.task),
@@ -148,8 +148,11 @@ pub(super) async fn disable(context: &Context, args: &SwitchArgs) -> Result<Exit
 /// Runs `schedule remove`.
 pub(super) async fn remove(context: &Context, args: &RemoveArgs) -> Result<Exit> {
     let opened = Opened::new(context, Use::Changing).await?;
+    let mut declared = Vec::new();
     for name in &args.names {
-        opened.find(name).await?;
+        let record = opened.find(name).await?.schedule.record;
+        let is_declared = record.is_ok_and(|record| record.origin == Origin::Declared);
+        declared.extend(is_declared.then_some(name.as_str()));
     }
     let what = args.names.join(", ");
     if !args.yes
@@ -163,6 +166,12 @@ pub(super) async fn remove(context: &Context, args: &RemoveArgs) -> Result<Exit>
             true => context.output.json(&RemovedView { name, removed: true })?,
             false => context.output.line(format_args!("removed {name}"))?,
         }
+    }
+    if !declared.is_empty() {
+        context.output.note(format_args!(
+            "{} is declared: the next start of a process that declares it adds it again; `schedule disable` keeps it off",
+            declared.join(", ")
+        ));
     }
     Ok(Exit::Done)
 }
@@ -185,7 +194,7 @@ async fn told(
         return Ok(Exit::Done);
     };
     output.line(format_args!("{done} {name}: {}", in_words(&record.entry)))?;
-    if let Some(next) = summary.state.next_due_at {
+    if let Some(next) = summary.state.next_due_at.filter(|_| record.entry.enabled) {
         let zone = zone_of(&record.entry);
         output.line(format_args!("next due {}, {}", due::local(next, &zone), until(next, now)))?;
     }

@@ -19,13 +19,13 @@ use crate::error::Result;
 pub(super) struct EntryFlags {
     /// Positional arguments, a JSON array
     #[arg(long, value_name = "JSON")]
-    args: Option<String>,
+    args: Option<OrNone<String>>,
     /// Named arguments, a JSON object
     #[arg(long, value_name = "JSON")]
-    kwargs: Option<String>,
+    kwargs: Option<OrNone<String>>,
     /// Headers that its messages carry besides, a JSON object
     #[arg(long, value_name = "JSON")]
-    headers: Option<String>,
+    headers: Option<OrNone<String>>,
     /// Send its jobs to this queue
     #[arg(long, short = 'Q')]
     queue: Option<OrNone<String>>,
@@ -36,8 +36,8 @@ pub(super) struct EntryFlags {
     #[arg(long, value_name = "WHEN")]
     expires: Option<OrNone<Moment>>,
     /// The zone on whose wall its times are read, where they name none
-    #[arg(long, short, value_parser = zone, help_heading = "When it is due")]
-    zone: Option<Zone>,
+    #[arg(long, short, value_parser = zone_or_none, help_heading = "When it is due")]
+    zone: Option<OrNone<Zone>>,
     /// Days and hours that are left out, such as `sat,sun,12-25,22:00-06:00`
     #[arg(long, value_name = "LIST", help_heading = "When it is due")]
     except: Option<OrNone<String>>,
@@ -52,13 +52,13 @@ pub(super) struct EntryFlags {
     one_off: Option<bool>,
     /// While earlier jobs of it have not ended: allow, skip, queue_one or cancel_older
     #[arg(long, value_name = "WORD", help_heading = "Policies")]
-    overlap: Option<Overlap>,
+    overlap: Option<OrNone<Overlap>>,
     /// How many of its jobs may be under way before that matters
     #[arg(long, value_name = "COUNT", help_heading = "Policies")]
-    max_instances: Option<u32>,
+    max_instances: Option<OrNone<u32>>,
     /// Of due times that were missed: none, last, all, or a number of the latest
     #[arg(long, value_name = "WORD", help_heading = "Policies")]
-    catch_up: Option<CatchUpFlag>,
+    catch_up: Option<OrNone<CatchUpFlag>>,
     /// How far back missed ones are made up for at most
     #[arg(long, value_name = "SPAN", help_heading = "Policies")]
     catch_up_window: Option<OrNone<Period>>,
@@ -67,7 +67,7 @@ pub(super) struct EntryFlags {
     coalesce: Option<bool>,
     /// Put each firing off by up to this, so that not all come at once
     #[arg(long, value_name = "SPAN", help_heading = "Policies")]
-    jitter: Option<Period>,
+    jitter: Option<OrNone<Period>>,
     /// How late a due time may be met and still count as met
     #[arg(long, value_name = "SPAN", help_heading = "Policies")]
     misfire_grace: Option<OrNone<Period>>,
@@ -89,6 +89,10 @@ impl<T: FromStr> FromStr for OrNone<T> {
     fn from_str(text: &str) -> Result<Self, T::Err> {
         if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|value| Self(Some(value))) }
     }
+}
+
+fn zone_or_none(text: &str) -> Result<OrNone<Zone>, String> {
+    if text.is_empty() { Ok(OrNone(None)) } else { zone(text).map(|zone| OrNone(Some(zone))) }
 }
 
 /// What becomes of missed due times.
@@ -125,7 +129,7 @@ impl EntryFlags {
     /// # Errors
     /// What is no date and time.
     pub(super) fn changes(self, zone: &Zone, now: Timestamp) -> Result<Changes> {
-        let zone = self.zone.clone().unwrap_or_else(|| zone.clone());
+        let zone = self.zone.clone().and_then(|zone| zone.0).unwrap_or_else(|| zone.clone());
         let read = |moment: &Option<OrNone<Moment>>| {
             let read = |moment: &OrNone<Moment>| moment.0.as_ref().map(|at| at.ahead(&zone, now)).transpose();
             moment.as_ref().map(read).transpose()
@@ -147,31 +151,36 @@ impl EntryFlags {
 }
 
 impl Changes {
-    /// Returns what an entry says once it is changed.
-    pub(super) fn apply(self, mut entry: ScheduleEntry) -> ScheduleEntry {
+    /// Returns what an entry says once it is changed. What is taken away is as it is in a new one, whose zone is the
+    /// one of all that name none.
+    pub(super) fn apply(self, mut entry: ScheduleEntry, of_all: &Zone) -> ScheduleEntry {
         let Self { flags, start, end, expires } = self;
-        set(&mut entry.args, flags.args);
-        set(&mut entry.kwargs, flags.kwargs);
-        set(&mut entry.headers, flags.headers);
+        let new = ScheduleEntry::new("", "", "");
+        set_or(&mut entry.args, flags.args, new.args);
+        set_or(&mut entry.kwargs, flags.kwargs, new.kwargs);
+        set_or(&mut entry.headers, flags.headers, new.headers);
         set(&mut entry.queue, flags.queue.map(|queue| queue.0));
         set(&mut entry.priority, flags.priority.map(|priority| priority.0));
         if let Some((at, after)) = expires {
             (entry.expires_at, entry.expire_after) = (at, after);
         }
-        set(&mut entry.zone, flags.zone.map(|zone| zone.to_string()));
+        set(&mut entry.zone, flags.zone.map(|zone| zone.0.as_ref().unwrap_or(of_all).to_string()));
         set(&mut entry.calendar, flags.except.map(|except| except.0));
         set(&mut entry.start_at, start);
         set(&mut entry.end_at, end);
         set(&mut entry.one_off, flags.one_off);
-        set(&mut entry.overlap, flags.overlap);
-        set(&mut entry.max_instances, flags.max_instances);
-        if let Some(CatchUpFlag(word, count)) = flags.catch_up {
+        set_or(&mut entry.overlap, flags.overlap, new.overlap);
+        set_or(&mut entry.max_instances, flags.max_instances, new.max_instances);
+        if let Some(catch_up) = flags.catch_up {
+            let none_said = CatchUpFlag(new.catch_up, Some(new.catch_up_limit));
+            let CatchUpFlag(word, count) = catch_up.0.unwrap_or(none_said);
             entry.catch_up = word;
             set(&mut entry.catch_up_limit, count);
         }
         set(&mut entry.catch_up_window, flags.catch_up_window.map(|span| span.0.map(|span| span.0)));
         set(&mut entry.coalesce, flags.coalesce);
-        set(&mut entry.jitter, flags.jitter.map(|span| span.0));
+        let jitter = flags.jitter.map(|span| OrNone(span.0.map(|span| span.0)));
+        set_or(&mut entry.jitter, jitter, new.jitter);
         set(&mut entry.misfire_grace, flags.misfire_grace.map(|span| span.0.map(|span| span.0)));
         set(&mut entry.description, flags.description);
         set(&mut entry.owner, flags.owner);
@@ -183,4 +192,9 @@ fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;
     }
+}
+
+/// Sets what is said, and what is taken away to how it is in a new entry.
+fn set_or<T>(field: &mut T, value: Option<OrNone<T>>, new: T) {
+    set(field, value.map(|value| value.0.unwrap_or(new)));
 }

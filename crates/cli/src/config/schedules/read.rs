@@ -81,6 +81,13 @@ pub(super) fn entry(
     Section { fields, zone }.entry(name)
 }
 
+/// Returns an entry whose times can be read.
+pub(super) fn with_times(entry: ScheduleEntry) -> Result<ScheduleEntry, SectionFault> {
+    let zone: Zone = entry.zone.parse().map_err(|error| fault("zone", error))?;
+    Schedule::parse_in(&entry.spec, &zone).map_err(|error| fault("when", error))?;
+    Ok(entry)
+}
+
 /// Is responsible for reading one section, on the wall of its zone.
 struct Section<'a> {
     fields: &'a Map<String, Value>,

@@ -59,9 +59,14 @@ fn an_entry_is_listed_shown_changed_switched_and_removed() {
     );
     assert_eq!(shown["words"], "at 03:00 every day, Europe/Berlin");
     bed.ok(&["schedule", "edit", "every-night", "--queue", ""]);
-    assert_eq!(bed.json(&["schedule", "show", "every-night"])[0]["definition"]["queue"], Value::Null);
+    bed.ok(&["schedule", "edit", "every-night", "--overlap", "", "--kwargs", "", "--zone", ""]);
+    let definition = bed.json(&["schedule", "show", "every-night"])[0]["definition"].clone();
+    assert_eq!(definition["queue"], Value::Null);
+    assert_eq!((&definition["overlap"], &definition["zone"]), (&"allow".into(), &"UTC".into()));
+    bed.ok(&["schedule", "edit", "every-night", "--zone", "Europe/Berlin"]);
 
-    bed.ok(&["schedule", "disable", "every-night"]);
+    let off = bed.ok(&["schedule", "disable", "every-night"]);
+    assert!(!off.contains("next due"), "{off}");
     assert!(bed.json(&["schedule", "list", "--enabled"]).is_empty());
     assert!(bed.json(&["schedule", "next"]).is_empty());
     bed.ok(&["schedule", "enable", "every-night"]);
@@ -175,4 +180,14 @@ fn what_the_file_declares_is_merged_at_the_start_and_an_operators_edit_stays() {
     );
     let error = bed.run(&["tasks", "--json"]).refused_as(2, "config_unknown_key");
     assert_eq!(error["hint"], "did you mean `overlap`?");
+
+    bed.write("celeriac.toml", "[schedule.nightly]\nwhen = \"61 * * * *\"\ntask = \"gret\"\n");
+    bed.run(&["schedule", "diff", "--json"]).refused_as(2, "config_invalid_value");
+    bed.write("celeriac.toml", "[schedule.other]\nwhen = \"@daily\"\ntask = \"gret\"\n");
+    let mut worker = bed.worker(&[]);
+    let told = worker.hear("task that nobody knows");
+    assert!(told.contains("did you mean `greet`?"), "{told}");
+    worker.stop();
+    let removed = bed.run(&["schedule", "remove", "nightly", "--yes"]);
+    assert!(removed.stderr.contains("nightly is declared"), "{}", removed.stderr);
 }
