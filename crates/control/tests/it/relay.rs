@@ -10,9 +10,10 @@ use celeriac_broker::{
     Settled, Settlement, sql,
 };
 use celeriac_control::{Driver, Loop, LoopCtx, LoopError, PassReport, Relay, StoreRecorder};
-use celeriac_db::DbTx;
 use celeriac_db::testing::TestDatabase;
+use celeriac_db::{Database, DbTx, PostgresOptions};
 use celeriac_engine::{Call, CancelOutcome, Client, ClientParts, EnqueueError, EventHub, Registry, task};
+use celeriac_peers::Postgres;
 use celeriac_protocol::{
     Arguments, Clock, Envelope, JobEvent, JobId, JobStatus, ManualClock, TaskMessage, What,
 };
@@ -35,6 +36,8 @@ struct Server {
     /// How it takes it to cancel.
     cancels: AtomicU8,
     meanwhile: Mutex<Option<(Arc<dyn Broker>, JobId)>>,
+    /// The database beside it, where it crashes while this stores.
+    beside: Mutex<Option<Postgres>>,
 }
 
 /// It answers.
@@ -51,6 +54,9 @@ const LATE: u8 = 3;
 
 /// Somebody cancels a job in the outbox while it stores.
 const MEANWHILE: u8 = 4;
+
+/// The database beside it crashes while it stores, and is there again.
+const ALONE: u8 = 6;
 
 /// It takes what comes before the first message for the queue `closed`, and never takes that.
 const NARROW: u8 = 5;
@@ -79,6 +85,13 @@ impl Broker for Server {
                 let meanwhile = self.meanwhile.lock().unwrap().take();
                 let (outbox, id) = meanwhile.expect("it is said what happens meanwhile");
                 outbox.admin().cancel(&id, "not wanted").await?;
+                self.queue.publish(envelopes).await
+            }
+            ALONE => {
+                let mut beside = self.beside.lock().unwrap().take().expect("it is said what crashes");
+                beside.kill();
+                beside.restart().expect("it starts again");
+                *self.beside.lock().unwrap() = Some(beside);
                 self.queue.publish(envelopes).await
             }
             LATE => {
@@ -177,22 +190,31 @@ impl House {
     }
 
     async fn on(db: TestDatabase) -> Self {
-        MIGRATIONS.up(&db, 0).await.unwrap();
         let clock = ManualClock::default();
         let queue = MemoryBroker::new(Arc::new(clock.clone()));
         let (mood, cancels) = (AtomicU8::new(WELL), AtomicU8::new(WELL));
-        let server = Arc::new(Server { queue, mood, cancels, meanwhile: Mutex::default() });
-        let outbox = sql::open(db.database().clone(), Arc::new(clock.clone())).await.unwrap();
+        let (meanwhile, beside) = (Mutex::default(), Mutex::default());
+        let server = Arc::new(Server { queue, mood, cancels, meanwhile, beside });
+        let (client, outbox) = Self::client(db.database(), &server, &clock).await;
+        Self { db, clock, server, outbox, client }
+    }
+
+    async fn client(
+        database: &Database,
+        server: &Arc<Server>,
+        clock: &ManualClock,
+    ) -> (Client, Arc<dyn Broker>) {
+        MIGRATIONS.up(database, 0).await.unwrap();
+        let outbox = sql::open(database.clone(), Arc::new(clock.clone())).await.unwrap();
         let parts = ClientParts {
-            broker: Arc::clone(&server) as Arc<dyn Broker>,
-            recorder: Arc::new(StoreRecorder::new(db.database().clone())),
+            broker: Arc::clone(server) as Arc<dyn Broker>,
+            recorder: Arc::new(StoreRecorder::new(database.clone())),
             clock: Arc::new(clock.clone()),
             registry: Registry::builder().task::<work>().build().unwrap(),
             events: EventHub::default(),
             origin: "test".to_owned(),
         };
-        let client = Client::with_outbox(parts, Arc::clone(&outbox));
-        Self { db, clock, server, outbox, client }
+        (Client::with_outbox(parts, Arc::clone(&outbox)), outbox)
     }
 
     /// Asks for jobs within one transaction.
@@ -451,6 +473,26 @@ async fn message_that_may_be_the_second_of_its_run_says_so() {
     let second = house.server.admin().find(&ids[0]).await.unwrap().unwrap();
     let told = TaskMessage::decode(&second.envelope).unwrap().celeriac;
     assert_eq!(told.again_at, Some(house.clock.now()));
+}
+
+/// A server of the database forgets what it did not wait for, as it does not for a message that is only handed out.
+#[tokio::test]
+async fn crash_of_the_database_leaves_word_of_what_was_handed_on() {
+    let beside = Postgres::start_with(&["wal_writer_delay=10s", "autovacuum=off"]).unwrap();
+    let house = House::on_file().await;
+    let database = Database::open_postgres(PostgresOptions::at(beside.url("postgres"))).await.unwrap();
+    let (client, outbox) = House::client(&database, &house.server, &house.clock).await;
+    let asking = client.clone();
+    let ask = async move |tx: &DbTx| asking.send_many_in(tx, [call()]).await;
+    let id = database.write("ask", ask).await.unwrap()[0].id().clone();
+    *house.server.beside.lock().unwrap() = Some(beside);
+    house.is(ALONE);
+    // It may go on over the connections that are made anew, or say that they were lost.
+    drop(client.relay().await);
+    assert!(house.server.admin().find(&id).await.unwrap().is_some(), "it was handed on");
+    let kept = outbox.admin().find(&id).await.unwrap();
+    assert!(kept.is_none_or(|kept| kept.delivery == 1), "and nobody would know");
+    database.close().await;
 }
 
 #[tokio::test]

@@ -125,6 +125,7 @@ impl<'a> Batch<'a> {
         self.settle(begun, |_| Settle::Ack).await?;
         self.give_up_cancelled().await?;
         self.forget_earlier().await?;
+        self.hold().await?;
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -219,6 +220,21 @@ impl<'a> Batch<'a> {
         self.tell(&events).await?;
         let cancelled = std::mem::take(&mut self.cancelled);
         Ok(self.settle(cancelled, |_| Settle::Ack).await?)
+    }
+
+    /// Renews the leases of what is to be published, and leaves alone what another relay has by now.
+    ///
+    /// A database's crash may take back that messages were handed out, for which a queue does not wait until it is on the
+    /// disk. Here it has to be: else the next relay would not know that what it hands on may be the second of its run. To
+    /// renew is a write, and a database that has it has all that went before.
+    async fn hold(&mut self) -> Result<(), BrokerError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let tags: Vec<LeaseTag> = self.waiting.iter().map(|delivery| delivery.tag).collect();
+        let mut renewals = self.outbox.renew(&tags, LEASE).await?.into_iter();
+        self.waiting.retain(|_| renewals.next().is_some_and(|renewal| renewal != Renewal::Lost));
+        Ok(())
     }
 
     /// Publishes one message after the other, since some of them were refused: which ones, shows when they go alone.
