@@ -1,15 +1,19 @@
 //! Jobs: found, listed, counted, and removed when their time is over.
 
+mod arguments;
 mod counts;
 mod find;
 mod letters;
 mod list;
 mod remove;
+mod search;
 mod stalled;
 
+pub use arguments::{ArgumentFilter, ArgumentPath, ArgumentPathError};
 pub use counts::{JobCounts, counts, counts_by_task};
 pub use find::{find, generations, progress};
 pub use letters::letters_dropped;
 pub use list::{JobFilter, JobPage, MAX_PAGE, StatusFilter, list};
 pub use remove::{Cutoffs, Expired, Removal, drop_empty_counts, expired, remove, remove_finished};
+pub use search::{JobSearch, SEARCH_WINDOW, search};
 pub use stalled::{Silent, silent};

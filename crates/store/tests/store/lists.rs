@@ -1,8 +1,10 @@
 //! Lists and counts show what they are asked for.
 
+use std::time::Duration;
+
 use celeriac_db::testing::TestDatabase;
 use celeriac_protocol::{JobFacts, JobId, JobStatus};
-use celeriac_store::query::jobs::{self, JobFilter, StatusFilter};
+use celeriac_store::query::jobs::{self, ArgumentFilter, JobFilter, StatusFilter};
 
 use crate::kit::{self, Story, at, facts};
 
@@ -47,6 +49,19 @@ async fn each_filter_shows_what_it_says() {
     let status = |word: &str| JobFilter { status: Some(word.parse().unwrap()), ..Default::default() };
     let with_error = |part: &str| JobFilter { error_text: text(part), ..Default::default() };
     let beginning = |prefix: &str| JobFilter { id_prefix: text(prefix), ..Default::default() };
+    let tasks = |names: &[&str]| JobFilter {
+        any_task: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..Default::default()
+    };
+    let argument = |path: &str, value: &str, filter: JobFilter| JobFilter {
+        arguments: vec![ArgumentFilter { path: path.parse().unwrap(), value: value.to_owned() }],
+        ..filter
+    };
+    let took = |longer: Option<u64>, shorter: Option<u64>, filter: JobFilter| JobFilter {
+        longer_than: longer.map(Duration::from_secs),
+        shorter_than: shorter.map(Duration::from_secs),
+        ..filter
+    };
     for (filter, expected) in [
         (beginning("other"), vec!["other-2", "other-1"]),
         (beginning("done-1"), vec!["done-1"]),
@@ -77,6 +92,15 @@ async fn each_filter_shows_what_it_says() {
             vec!["done-4", "done-3", "done-2", "done-1"],
         ),
         (JobFilter { schedule: text("night"), ..Default::default() }, vec![]),
+        (tasks(&["other.task", "nobody.knows"]), vec!["other-2", "other-1"]),
+        (argument("account_key", "shop-1", tasks(&["other.task"])), vec!["other-2", "other-1"]),
+        (argument("1", "2.50", tasks(&["other.task"])), vec!["other-2", "other-1"]),
+        (argument("1", "2.5", tasks(&["other.task"])), vec![]),
+        (argument("account", "shop-1", JobFilter::default()), vec![]),
+        (took(Some(0), None, status("dead")), vec!["dead"]),
+        (took(Some(3_600), None, status("dead")), vec![]),
+        (took(None, Some(3_600), status("failed")), vec!["failed", "dead"]),
+        (took(None, Some(3_600), status("running")), vec![]),
     ] {
         assert_eq!(ids(&db, filter.clone()).await, expected, "{filter:?}");
     }
@@ -102,6 +126,43 @@ async fn pages_follow_each_other_without_gap_or_overlap() {
         "done-4", "done-3", "other-2", "other-1", "done-2", "done-1", "pending", "running", "failed", "dead",
     ];
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_search_finds_what_a_list_finds_and_needs_no_second_look_in_a_small_table() {
+    let db = ten_jobs().await;
+    for filter in [
+        JobFilter::default(),
+        JobFilter { queue: Some("mail".into()), ..Default::default() },
+        JobFilter { status: Some("completed".parse().unwrap()), ..Default::default() },
+        JobFilter { error_text: Some("disk".into()), ..Default::default() },
+    ] {
+        let found = jobs::search(db.reader(), &filter, None, 100).await.unwrap();
+        let seen: Vec<String> = found.jobs.iter().map(|job| job.id.to_string()).collect();
+        assert_eq!(
+            (seen, found.next, found.cut),
+            (ids(&db, filter.clone()).await, None, false),
+            "{filter:?}"
+        );
+    }
+    let page = jobs::search(db.reader(), &JobFilter::default(), None, 4).await.unwrap();
+    let rest = jobs::search(db.reader(), &JobFilter::default(), page.next, 100).await.unwrap();
+    assert_eq!((page.jobs.len(), rest.jobs.len(), page.cut), (4, 6, false));
+}
+
+#[tokio::test]
+async fn a_search_that_no_index_answers_ends_at_its_window_and_goes_on_from_there() {
+    let db = ten_jobs().await;
+    let filter = JobFilter { worker: Some("w2".into()), ..Default::default() };
+    // As though as many jobs had come since.
+    let newer = Some(jobs::SEARCH_WINDOW + 5);
+    let page = jobs::search(db.reader(), &filter, newer, 100).await.unwrap();
+    assert_eq!((page.jobs.len(), page.next, page.cut), (0, Some(5), true));
+    let page = jobs::search(db.reader(), &filter, page.next, 100).await.unwrap();
+    assert_eq!((page.jobs.len(), page.next, page.cut), (1, None, false));
+    let by_status = JobFilter { status: Some("failed".parse().unwrap()), ..Default::default() };
+    let page = jobs::search(db.reader(), &by_status, newer, 100).await.unwrap();
+    assert_eq!((page.jobs.len(), page.cut), (2, false), "an index leads there");
 }
 
 #[tokio::test]

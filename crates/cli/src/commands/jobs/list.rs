@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
         since: args.since.map(|when| when.back(now)),
         until: args.until.map(|when| when.back(now)),
         error_text: args.error,
-        id_prefix: None,
+        ..JobFilter::default()
     };
     let page = jobs::list(platform.database.reader(), &filter, args.cursor, args.limit).await?;
     let views: Vec<JobView> = page.jobs.into_iter().map(Into::into).collect();

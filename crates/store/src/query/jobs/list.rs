@@ -1,5 +1,7 @@
 //! Lists of jobs, newest first, page by page.
 
+use std::time::Duration;
+
 use celeriac_protocol::{JobStatus, JobVersion, Timestamp};
 use sea_orm::sea_query::extension::postgres::PgExpr as _;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, LikeExpr, SimpleExpr};
@@ -8,6 +10,7 @@ use sea_orm::{
     QuerySelect,
 };
 
+use super::arguments::{self, ArgumentFilter};
 use super::find::{job_id, small};
 use crate::StoreError;
 use crate::entity::job::{self, COLUMN, Column, Entity, Word};
@@ -43,6 +46,14 @@ pub struct JobFilter {
     pub until: Option<Timestamp>,
     /// Only those whose error message has this text in it, in upper or lower case.
     pub error_text: Option<String>,
+    /// Only those of one of these tasks, by their whole names; empty for any.
+    pub any_task: Vec<String>,
+    /// Only those that have ended and whose newest attempt took longer than this.
+    pub longer_than: Option<Duration>,
+    /// Only those that have ended and whose newest attempt took less than this.
+    pub shorter_than: Option<Duration>,
+    /// Only those that were called with these arguments, all of them.
+    pub arguments: Vec<ArgumentFilter>,
 }
 
 /// What a list by status can ask for.
@@ -84,15 +95,29 @@ pub async fn list(
     before: Option<i64>,
     limit: u64,
 ) -> Result<JobPage, StoreError> {
+    list_above(reader, filter, before, limit, None).await
+}
+
+/// As [`list`], and not below the row `floor` where one is given.
+pub(super) async fn list_above(
+    reader: &impl ConnectionTrait,
+    filter: &JobFilter,
+    before: Option<i64>,
+    limit: u64,
+    floor: Option<i64>,
+) -> Result<JobPage, StoreError> {
     let limit = limit.clamp(1, MAX_PAGE);
-    let mut rows = Entity::find()
-        .filter(condition(reader.get_database_backend(), filter, before))
-        .order_by_desc(Column::Seq)
-        .limit(limit + 1)
-        .into_partial_model::<Row>()
-        .all(reader)
-        .await
-        .map_err(StoreError::doing("list jobs"))?;
+    let mut query = Entity::find().order_by_desc(Column::Seq).limit(limit + 1);
+    let wanted = condition(reader.get_database_backend(), filter, before, floor);
+    query = match filter.arguments.as_slice() {
+        [] => query.filter(wanted),
+        arguments => {
+            let found = arguments::matching(reader, arguments, wanted, before, limit + 1).await?;
+            query.filter(COLUMN.seq.is_in(found))
+        }
+    };
+    let mut rows =
+        query.into_partial_model::<Row>().all(reader).await.map_err(StoreError::doing("list jobs"))?;
     let has_more = rows.len() as u64 > limit;
     if has_more {
         rows.pop();
@@ -102,10 +127,11 @@ pub async fn list(
     Ok(JobPage { jobs, next })
 }
 
-fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>) -> Condition {
+fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>, floor: Option<i64>) -> Condition {
     let text = |column: Column, wanted: &Option<String>| wanted.as_deref().map(|wanted| column.eq(wanted));
     Condition::all()
         .add_option(before.map(|before| COLUMN.seq.lt(before)))
+        .add_option(floor.map(|floor| COLUMN.seq.gte(floor)))
         .add_option(filter.id_prefix.as_deref().map(|prefix| begins_with(backend, prefix)))
         .add_option(filter.status.map(status))
         .add_option(text(Column::Task, &filter.task))
@@ -117,6 +143,18 @@ fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>) -> Con
         .add_option(filter.since.map(|since| COLUMN.created_at.gte(Micros::from(since))))
         .add_option(filter.until.map(|until| COLUMN.created_at.lt(Micros::from(until))))
         .add_option(filter.error_text.as_deref().map(|text| has_error_text(backend, text)))
+        .add_option((!filter.any_task.is_empty()).then(|| Column::Task.is_in(&filter.any_task)))
+        .add_option(filter.longer_than.map(|than| took().gt(micros(than))))
+        .add_option(filter.shorter_than.map(|than| took().lt(micros(than))))
+}
+
+/// How long the newest attempt took, in microseconds; nothing where the job has not ended.
+fn took() -> Expr {
+    Expr::col((Entity, Column::CompletedAt)).sub(Expr::col((Entity, Column::StartedAt)))
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Compares the beginning of ids. SQLite orders texts by their bytes, so there the index answers; a server orders
@@ -157,9 +195,9 @@ pub(super) fn is_in(statuses: &[JobStatus]) -> Condition {
 }
 
 /// What escapes a wildcard in a pattern.
-const ESCAPE: char = '\\';
+pub(super) const ESCAPE: char = '\\';
 
-fn containing(text: &str) -> String {
+pub(super) fn containing(text: &str) -> String {
     format!("%{}%", escaped(text))
 }
 
