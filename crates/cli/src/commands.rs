@@ -1,5 +1,5 @@
-//! All commands, one file each, named as they are typed; `collecting.rs`, `confirm.rs` and
-//! `names.rs` are what some share.
+//! All commands, one file each, named as they are typed; `access.rs`, `collecting.rs`, `confirm.rs`,
+//! `names.rs` and `password.rs` are what some share.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::output::Output;
 
+mod access;
+mod audit;
 pub(crate) mod beat;
 mod collect;
 mod collecting;
@@ -25,9 +27,13 @@ mod enqueue;
 mod jobs;
 mod migrate;
 mod names;
+mod password;
 mod queues;
 mod schedule;
+mod sessions;
 mod tasks;
+mod tokens;
+mod users;
 mod version;
 mod worker;
 mod workflow;
@@ -57,6 +63,14 @@ pub(crate) enum Command {
     Tasks(tasks::TasksArgs),
     /// List the workflows of this app; check, reset, run or change one
     Workflow(workflow::WorkflowArgs),
+    /// List what programs call the API with; make or revoke it
+    Tokens(tokens::TokensArgs),
+    /// List the people who log in; add, change or disable them
+    Users(users::UsersArgs),
+    /// List the logins that go on, or end them
+    Sessions(sessions::SessionsArgs),
+    /// Look up what was done, and by whom
+    Audit(audit::AuditArgs),
     /// Bring the database's tables up to date, or take migrations back
     Migrate(migrate::MigrateArgs),
     /// Check that everything is as it should be; the exit code is 1 where it is not
@@ -121,6 +135,10 @@ impl Command {
             Self::Schedule(args) => schedule::run(&context, args).await,
             Self::Tasks(args) => tasks::run(&context, &args),
             Self::Workflow(args) => workflow::run(context, args).await,
+            Self::Tokens(args) => tokens::run(&context, args).await,
+            Self::Users(args) => users::run(&context, args).await,
+            Self::Sessions(args) => sessions::run(&context, args).await,
+            Self::Audit(args) => audit::run(&context, args).await,
             Self::Migrate(args) => migrate::run(&context, args).await,
             Self::Doctor(args) => doctor::run(&context, &args).await,
             Self::Config(args) => config::run(&context, &args),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
+mod access;
 mod beat;
 mod broker;
 pub(crate) mod celery;
@@ -35,6 +36,7 @@ mod tasks;
 mod worker;
 mod workflow;
 
+pub(crate) use access::AccessSection;
 pub(crate) use beat::BeatSection;
 pub(crate) use broker::{BrokerSection, BrokerUrl};
 pub(crate) use collect::CollectSection;
@@ -66,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) beat: BeatSection,
     pub(crate) tasks: TasksSection,
     pub(crate) records: RecordsSection,
+    pub(crate) access: AccessSection,
     pub(crate) results: ResultsSection,
     pub(crate) workflow: WorkflowSections,
     pub(crate) collect: CollectSection,
@@ -159,6 +162,7 @@ impl Config {
         self.tasks.validate()?;
         self.check_exchanges()?;
         self.records.validate()?;
+        self.access.validate()?;
         self.results.validate()?;
         self.workflow.validate()?;
         self.collect.validate()?;

@@ -85,15 +85,7 @@ impl Context {
     /// # Errors
     /// What stands in the way, each with its hint.
     pub(crate) async fn open(&self, used_for: Use) -> Result<Platform> {
-        let database = match (self.loaded.config.database.opening(), used_for) {
-            (Opening::File(options), Use::Reading) => open_for_reading(self, options).await?,
-            (Opening::File(options), Use::Changing) => {
-                open_for_writing(self, SqliteOptions { create: false, ..options }).await?
-            }
-            (Opening::File(options), Use::Creating | Use::Hearing) => open_for_writing(self, options).await?,
-            (Opening::Server(options), _) => open_server(self, options).await?,
-        };
-        self.opened.add(&database);
+        let database = self.open_database(used_for).await?;
         let (results, reply_to) = self.open_results(&database, used_for).await?;
         let recorder: Arc<dyn Recorder> = match &results {
             Some(results) => Arc::new(results.clone()),
@@ -115,6 +107,23 @@ impl Context {
         let sending = Sending { reply_to, ..self.loaded.config.tasks.sending() };
         let client = Client::with_sending(parts, outbox, sending);
         Ok(Platform { database, client, results })
+    }
+
+    /// Opens the database alone, and brings its tables up to date where they are not.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub(crate) async fn open_database(&self, used_for: Use) -> Result<Database> {
+        let database = match (self.loaded.config.database.opening(), used_for) {
+            (Opening::File(options), Use::Reading) => open_for_reading(self, options).await?,
+            (Opening::File(options), Use::Changing) => {
+                open_for_writing(self, SqliteOptions { create: false, ..options }).await?
+            }
+            (Opening::File(options), Use::Creating | Use::Hearing) => open_for_writing(self, options).await?,
+            (Opening::Server(options), _) => open_server(self, options).await?,
+        };
+        self.opened.add(&database);
+        Ok(database)
     }
 
     /// Says whether the queue is in a server beside the database, which has an outbox then.

@@ -1,9 +1,11 @@
 //! What commands print, as people see it and as JSON. The field names are stable.
 
+mod access;
 mod dead;
 mod job;
 mod queue;
 
+pub(crate) use access::{audit_table, sessions_table, tokens_table, users_table};
 pub(crate) use dead::{DeadDetailView, DeadView};
 pub(crate) use job::{JobDetailView, JobView, SnapshotView, pretty};
 pub(crate) use queue::QueueView;

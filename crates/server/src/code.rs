@@ -153,13 +153,15 @@ codes! {
     /// There is no such worker.
     UnknownWorker "unknown_worker" User NotFound NOT_FOUND Hint::each("list what there is with `workers`", "list what there is with GET /api/v1/workers");
     /// There is no such token.
-    UnknownToken "unknown_token" User NotFound NOT_FOUND Hint::cli("list what there is with `tokens list`");
+    UnknownToken "unknown_token" User NotFound NOT_FOUND Hint::each("list what there is with `tokens list`", "list what there is with GET /api/v1/admin/tokens");
     /// There is no such user.
-    UnknownUser "unknown_user" User NotFound NOT_FOUND Hint::cli("list what there is with `users list`");
+    UnknownUser "unknown_user" User NotFound NOT_FOUND Hint::each("list what there is with `users list`", "list what there is with GET /api/v1/admin/users");
     /// There is no such session.
-    UnknownSession "unknown_session" User NotFound NOT_FOUND Hint::NONE;
+    UnknownSession "unknown_session" User NotFound NOT_FOUND Hint::each("list what there is with `sessions list`", "list what there is with GET /api/v1/admin/sessions");
     /// Another user, or another token, has this name.
     NameTaken "name_taken" User Usage CONFLICT Hint::both("choose another name");
+    /// A name, a password or an end can't be what it was to be.
+    InvalidValue "invalid_value" User Usage UNPROCESSABLE_ENTITY Hint::NONE;
     /// A request over HTTP can't be read: its syntax, a parameter or a field.
     InvalidRequest "invalid_request" User Usage BAD_REQUEST Hint::http("/api/v1/openapi.json describes every request");
     /// Nothing is at this address.
@@ -174,6 +176,8 @@ codes! {
     IdempotencyConflict "idempotency_conflict" User Usage CONFLICT Hint::http("make a new key for each thing that is to be done once");
     /// Nobody is logged in, and no valid token came along.
     Unauthenticated "unauthenticated" User Usage UNAUTHORIZED Hint::http("send Authorization: Bearer and a token, or log in");
+    /// User and password do not fit.
+    LoginFailed "login_failed" User Usage UNAUTHORIZED Hint::http("an operator sets another password with `celeriac users password`");
     /// Whoever asks may not do this.
     Forbidden "forbidden" User Usage FORBIDDEN Hint::http("it needs a token of a wider scope");
     /// The request comes from a page of another site.

@@ -4,6 +4,7 @@ mod code;
 pub mod demo_site;
 mod exit;
 mod failure;
+pub mod views;
 
 pub use code::{Code, Kind};
 pub use exit::Exit;

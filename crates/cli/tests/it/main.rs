@@ -1,6 +1,8 @@
 //! The command line as its users meet it: through the binary.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 #[cfg(feature = "amqp")]
 mod amqp;
 #[cfg(test)]

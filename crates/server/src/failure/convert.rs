@@ -16,6 +16,8 @@ use celeriac_store::StoreError;
 use super::Failure;
 use crate::code::Code;
 
+mod access;
+
 impl From<DbError> for Failure {
     fn from(error: DbError) -> Self {
         match &error {
