@@ -23,7 +23,7 @@ pub use broker::of_dangers;
 pub use disk::free_space;
 pub use schedules::{OVERDUE, schedules};
 pub use task::{HEALTH_CHECK, health_check};
-pub use workers::{UNTAKEN, queues, running};
+pub use workers::{UNTAKEN, present, queues, running};
 
 /// What a check came to. The field names are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,7 +156,7 @@ impl HealthReport {
         let checks = vec![
             broker::check(client).await,
             database::check(environment, limits.slow_write).await,
-            workers::check(client, database, now, limits.max_wait).await,
+            workers::check(environment, now, limits.max_wait).await,
             disk::check(database, limits.min_free),
             schedules::check(database, now, limits.max_lag).await,
         ];

@@ -1,10 +1,11 @@
-//! What the platform asks of itself: its own periodic tasks.
+//! What the platform asks of itself: its own tasks, some of them periodic.
 
 use celeriac_engine::RegistryBuilder;
 use celeriac_store::query::schedules::{CatchUp, Overlap, ScheduleEntry};
 
 use crate::cleanup::{CLEANUP_OLD_JOBS, cleanup_old_jobs};
 use crate::health::{HEALTH_CHECK, health_check};
+use crate::jobs::bulk_jobs;
 
 /// The queue that the platform's own periodic tasks wait in.
 ///
@@ -18,7 +19,7 @@ pub const HOUSE_MODULE: &str = "celeriac.house";
 
 /// Adds the platform's own periodic tasks. Their short names yield to the app's own tasks.
 pub(crate) fn register(tasks: RegistryBuilder) -> RegistryBuilder {
-    tasks.task_yielding::<health_check>().task_yielding::<cleanup_old_jobs>()
+    tasks.task_yielding::<health_check>().task_yielding::<cleanup_old_jobs>().task_yielding::<bulk_jobs>()
 }
 
 /// Returns the entries by which the platform looks after itself: a health check every five minutes, a cleanup on the first of

@@ -6,11 +6,13 @@ use celeriac_protocol::JobId;
 
 use crate::Environment;
 
+mod bulk;
 mod delete;
 mod error;
 mod letters;
 mod retry;
 
+pub use bulk::{BULK_JOBS, BulkAction, BulkReport, BulkRequest, MOST_COUNTED, bulk_jobs};
 pub use delete::Deleted;
 pub use error::JobsError;
 pub use letters::{LetterFilter, Letters, LettersRetried, death_reasons};

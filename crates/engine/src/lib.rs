@@ -34,7 +34,7 @@ pub use signature::{Call, Signature};
 pub use states::States;
 pub use task::{Need, Param, Task, TaskOptions};
 pub use task_schedule::TaskSchedule;
-pub use worker::{Checkpoints, MAX_CONCURRENCY, Worker, WorkerError, WorkerOptions};
+pub use worker::{Checkpoints, InHand, MAX_CONCURRENCY, Worker, WorkerError, WorkerGauge, WorkerOptions};
 
 /// Turns a function into a [`Task`]; see the crate `celeriac-macros`.
 pub use celeriac_macros::task;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use celeriac_protocol::{AcceptContent, Address, Clock, DEFAULT_QUEUE, error_text};
+use celeriac_protocol::{AcceptContent, Address, Clock, DEFAULT_QUEUE, JobId, error_text};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -138,6 +138,29 @@ pub struct Worker {
     shared: Arc<Shared>,
 }
 
+/// Tells how much a worker has in hand. Cloning is cheap, and what it tells outlives the worker's run.
+#[derive(Clone, Debug)]
+pub struct WorkerGauge {
+    shared: Arc<Shared>,
+}
+
+/// What a worker has in hand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InHand {
+    /// How many jobs, from when they were fetched until their outcome is settled.
+    pub jobs: usize,
+    /// Some of them.
+    pub ids: Vec<JobId>,
+}
+
+impl WorkerGauge {
+    /// Returns what the worker has in hand, with the ids of up to `most` jobs.
+    pub fn in_hand(&self, most: usize) -> InHand {
+        let (jobs, ids) = self.shared.held.some(most);
+        InHand { jobs, ids }
+    }
+}
+
 /// What all parts of a worker share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -185,6 +208,11 @@ impl Worker {
     /// others have them at once. A thread that does not return is left behind after half a second.
     pub fn hurry(&self) -> CancellationToken {
         self.shared.hurry.clone()
+    }
+
+    /// Returns what tells how much the worker has in hand, also while it runs.
+    pub fn gauge(&self) -> WorkerGauge {
+        WorkerGauge { shared: Arc::clone(&self.shared) }
     }
 
     /// Runs until `stop` is cancelled, then drains: nothing more is fetched, running jobs get the

@@ -10,5 +10,6 @@ pub(crate) mod schedule_state;
 pub(crate) mod session;
 pub(crate) mod token;
 pub(crate) mod user;
+pub(crate) mod worker;
 pub(crate) mod workflow;
 pub(crate) mod workflow_slot;

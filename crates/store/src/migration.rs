@@ -8,6 +8,7 @@ mod m20261122_workflows;
 mod m20261123_access;
 mod m20261123_disabled_words;
 mod m20261123_job_schedules;
+mod m20261123_workers;
 mod m20261123_workflow_settings;
 
 /// The tables that this crate owns.
@@ -41,5 +42,10 @@ pub const MIGRATIONS: MigrationSet = MigrationSet {
             down: Some(m20261123_workflow_settings::down),
         },
         Migration { name: "m20261123_access", up: m20261123_access::up, down: Some(m20261123_access::down) },
+        Migration {
+            name: "m20261123_workers",
+            up: m20261123_workers::up,
+            down: Some(m20261123_workers::down),
+        },
     ],
 };

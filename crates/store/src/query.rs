@@ -7,6 +7,7 @@ use crate::entity::job::Column;
 pub mod access;
 pub mod jobs;
 pub mod schedules;
+pub mod workers;
 pub mod workflows;
 
 /// The condition of the index by status, as a constant: a bound value would hide it from the planner.

@@ -13,6 +13,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("celeriac_job*", "store"),
     ("celeriac_attempt*", "store"),
     ("celeriac_count*", "store"),
+    ("celeriac_worker*", "store"),
     ("celeriac_workflow*", "store"),
     ("celeriac_schedule*", "store"),
     ("celeriac_firing*", "store"),

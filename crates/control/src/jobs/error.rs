@@ -4,6 +4,9 @@ use celeriac_broker::BrokerError;
 use celeriac_engine::{Client, EnqueueError};
 use celeriac_protocol::{JobError, JobId, JobStatus};
 use celeriac_store::StoreError;
+use celeriac_store::query::jobs::StatusFilter;
+
+use super::BulkAction;
 
 /// A job could not be changed.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,14 @@ pub enum JobsError {
         /// The job.
         id: JobId,
     },
+    /// Something was to be done to all jobs that stand as it can't be done to any.
+    #[error("{action} all jobs that are {status}: it can't be done to these")]
+    Unfit {
+        /// What was to be done.
+        action: BulkAction,
+        /// How they stand.
+        status: StatusFilter,
+    },
     /// It could not be asked for, or the record not be written.
     #[error("change a job")]
     Enqueue(#[from] EnqueueError),
@@ -81,7 +92,8 @@ impl JobsError {
             | Self::NotEnded { .. }
             | Self::ArgumentsCut { .. }
             | Self::Arguments { .. }
-            | Self::NoLetter { .. } => true,
+            | Self::NoLetter { .. }
+            | Self::Unfit { .. } => true,
             Self::Enqueue(error) => matches!(
                 error,
                 EnqueueError::Arguments { .. } | EnqueueError::Id { .. } | EnqueueError::Option { .. }
@@ -101,6 +113,7 @@ impl JobsError {
             Self::Arguments { .. } | Self::Enqueue(EnqueueError::Arguments { .. }) => "invalid_arguments",
             Self::Enqueue(EnqueueError::Id { .. } | EnqueueError::Option { .. }) => "invalid_message",
             Self::NoLetter { .. } => "no_letter",
+            Self::Unfit { .. } => "unfit_status",
             Self::Store(StoreError::Corrupt { .. }) => "unreadable",
             Self::Enqueue(_) | Self::Broker(_) | Self::Store(_) => "unavailable",
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use celeriac_broker::{Broker, FetchRequest, MemoryBroker, Settle, Settlement};
-use celeriac_control::jobs::{Deleted, Edits, LetterFilter, Retried};
+use celeriac_control::jobs::{Deleted, Edits, LetterFilter, Retried, bulk_jobs};
 use celeriac_control::{Environment, JobDesk, JobsError, StoreRecorder};
 use celeriac_db::testing::TestDatabase;
 use celeriac_engine::{CancelOutcome, Client, ClientParts, EventHub, Registry, task};
@@ -13,6 +13,8 @@ use celeriac_protocol::{
 };
 use celeriac_store::query::jobs;
 use celeriac_store::{JobRecord, MIGRATIONS};
+
+mod bulk;
 
 #[task(crate = celeriac_engine, name = "add")]
 async fn add(x: i64, #[default(1)] y: i64) -> i64 {
@@ -33,12 +35,13 @@ impl House {
         let db = TestDatabase::open().await.unwrap();
         MIGRATIONS.up(&db, 0).await.unwrap();
         let clock = ManualClock::default();
+        let registry = Registry::builder().task::<add>().task::<bulk_jobs>();
         let broker = Arc::new(MemoryBroker::new(Arc::new(clock.clone())));
         let client = Client::new(ClientParts {
             broker: Arc::clone(&broker) as Arc<dyn Broker>,
             recorder: Arc::new(StoreRecorder::new(db.database().clone())),
             clock: Arc::new(clock.clone()),
-            registry: Registry::builder().task::<add>().build().unwrap(),
+            registry: registry.build().unwrap(),
             events: EventHub::default(),
             origin: "test".to_owned(),
         });
@@ -68,10 +71,15 @@ impl House {
             _ => Settle::Ack,
         };
         self.broker.settle(&[Settlement { delivery, settle }]).await.unwrap();
-        let job = Arc::new(self.record(&id).await.facts());
+        self.tell(&id, what).await;
+        id
+    }
+
+    /// Tells of a job as its worker would.
+    pub(crate) async fn tell(&self, id: &JobId, what: What) {
+        let job = Arc::new(self.record(id).await.facts());
         let event = JobEvent { at: self.clock.now(), job, delivery: 1, attempt: 1, what };
         self.client().recorder().record(&[event]).await.unwrap();
-        id
     }
 
     pub(crate) async fn dead(&self, x: i64) -> JobId {

@@ -19,6 +19,8 @@ mod housekeeping;
 #[cfg(test)]
 mod jobs;
 #[cfg(test)]
+mod presence;
+#[cfg(test)]
 mod recorder;
 #[cfg(test)]
 mod relay;

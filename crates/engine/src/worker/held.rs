@@ -177,6 +177,14 @@ impl Held {
         }
     }
 
+    /// Returns how many jobs are held, and the ids of up to `most` of them, those that run first.
+    pub(crate) fn some(&self, most: usize) -> (usize, Vec<JobId>) {
+        let jobs = self.lock();
+        let (running, others): (Vec<_>, Vec<_>) = jobs.values().partition(|held| held.run.is_some());
+        let ids = running.into_iter().chain(others).take(most).map(|held| held.id.clone());
+        (jobs.len(), ids.collect())
+    }
+
     /// Returns jobs that were told to stop before `then` and run on, each once.
     pub(crate) fn newly_stuck(&self, then: Timestamp) -> Vec<(JobId, StopReason)> {
         let mut stuck = Vec::new();

@@ -225,3 +225,25 @@ async fn facts_read_back_from_a_record_are_those_that_were_told() {
     let read = kit::find(&db, "a").await.facts();
     assert_eq!(format!("{read:?}"), format!("{:?}", JobFacts { created_at: Some(at(0)), ..told }));
 }
+
+#[tokio::test]
+async fn what_fits_is_counted_up_to_a_bound() {
+    let db = kit::database().await;
+    let mut events = Vec::new();
+    for number in 0..5 {
+        let mut story = Story::new(&format!("job-{number}"));
+        story.enqueued().started("w");
+        events.extend(if number < 3 { story.succeeded("1").events.clone() } else { story.events.clone() });
+    }
+    kit::record(&db, &events).await;
+    let count = async |status: &str, most| {
+        let filter = JobFilter { status: Some(status.parse().unwrap()), ..JobFilter::default() };
+        let counted = jobs::count(db.reader(), &filter, most).await.unwrap();
+        (counted.jobs, counted.more)
+    };
+    assert_eq!(count("completed", 10).await, (3, false));
+    assert_eq!(count("ended", 3).await, (3, false));
+    assert_eq!(count("ended", 2).await, (2, true));
+    assert_eq!(count("open", 10).await, (2, false));
+    assert_eq!(count("dead", 10).await, (0, false));
+}

@@ -10,3 +10,4 @@ mod migrations;
 mod recording;
 mod removal;
 mod schedules;
+mod workers;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use celeriac_protocol::RawValue;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, LikeExpr};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::list::{ESCAPE, containing};
@@ -22,9 +23,10 @@ const BATCH: u64 = 500;
 const MAX_PATH: usize = 8;
 
 /// An argument that jobs are looked for by.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ArgumentFilter {
-    /// Where it is.
+    /// Where it is; a text as JSON.
     pub path: ArgumentPath,
     /// What it is: a text, or any other value as JSON.
     pub value: String,
@@ -54,6 +56,18 @@ impl FromStr for ArgumentPath {
 impl fmt::Display for ArgumentPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("."))
+    }
+}
+
+impl Serialize for ArgumentPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ArgumentPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

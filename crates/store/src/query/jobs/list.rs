@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use celeriac_protocol::{JobStatus, JobVersion, Timestamp};
+use celeriac_protocol::{JobStatus, JobVersion};
 use sea_orm::sea_query::extension::postgres::PgExpr as _;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait as _, LikeExpr, SimpleExpr};
+use sea_orm::sea_query::{Asterisk, Condition, Expr, ExprTrait as _, Func, LikeExpr, Query, SimpleExpr};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, DeriveIden, DerivePartialModel, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 
-use super::arguments::{self, ArgumentFilter};
+use super::arguments;
+use super::filter::{JobFilter, StatusFilter};
 use super::find::{job_id, small};
 use crate::StoreError;
 use crate::entity::job::{self, COLUMN, Column, Entity, Word};
@@ -20,59 +21,6 @@ use crate::record::{JobSummary, error_from};
 
 /// The most jobs that one page holds.
 pub const MAX_PAGE: u64 = 1_000;
-
-/// Which jobs a list shows; the default shows all.
-#[derive(Clone, Debug, Default)]
-pub struct JobFilter {
-    /// Only those whose id begins so, or is this.
-    pub id_prefix: Option<String>,
-    /// Only those that stand so.
-    pub status: Option<StatusFilter>,
-    /// Only this task's, by its whole name.
-    pub task: Option<String>,
-    /// Only those listed under this label.
-    pub job_type: Option<String>,
-    /// Only those of this queue.
-    pub queue: Option<String>,
-    /// Only those whose newest attempt this worker ran.
-    pub worker: Option<String>,
-    /// Only those with this account key.
-    pub account_key: Option<String>,
-    /// Only those of the entry of the schedule that had this name when they were enqueued.
-    pub schedule: Option<String>,
-    /// Only those made at or after this instant.
-    pub since: Option<Timestamp>,
-    /// Only those made before this instant.
-    pub until: Option<Timestamp>,
-    /// Only those whose error message has this text in it, in upper or lower case.
-    pub error_text: Option<String>,
-    /// Only those of one of these tasks, by their whole names; empty for any.
-    pub any_task: Vec<String>,
-    /// Only those that have ended and whose newest attempt took longer than this.
-    pub longer_than: Option<Duration>,
-    /// Only those that have ended and whose newest attempt took less than this.
-    pub shorter_than: Option<Duration>,
-    /// Only those that were called with these arguments, all of them.
-    pub arguments: Vec<ArgumentFilter>,
-}
-
-/// What a list by status can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusFilter {
-    /// Jobs of a status.
-    In(JobStatus),
-    /// Failed jobs whose message is among the dead letters.
-    Dead,
-}
-
-impl std::str::FromStr for StatusFilter {
-    type Err = celeriac_protocol::UnknownStatus;
-
-    /// Reads one of the seven words, or `dead`.
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        if word == "dead" { Ok(Self::Dead) } else { word.parse().map(Self::In) }
-    }
-}
 
 /// Some jobs, and where to go on.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +73,53 @@ pub(super) async fn list_above(
     let next = rows.last().map(|row| row.seq).filter(|_| has_more);
     let jobs = rows.into_iter().map(Row::into_summary).collect::<Result<_, _>>()?;
     Ok(JobPage { jobs, next })
+}
+
+/// How many jobs fit, as far as they were counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// How many there are, or the most that were to be counted.
+    pub jobs: u64,
+    /// Whether there are more than that.
+    pub more: bool,
+}
+
+/// The rows that a count goes through, which SQL wants to have a name.
+#[derive(DeriveIden)]
+enum Fitting {
+    Rows,
+}
+
+/// Counts the jobs that fit, and stops behind `most`, so that it takes a bounded time where nearly all do.
+///
+/// # Errors
+/// What the database says.
+pub async fn count(
+    reader: &impl ConnectionTrait,
+    filter: &JobFilter,
+    most: u64,
+) -> Result<Counted, StoreError> {
+    let wanted = condition(reader.get_database_backend(), filter, None, None);
+    let limit = most.saturating_add(1);
+    if !filter.arguments.is_empty() {
+        let found = arguments::matching(reader, &filter.arguments, wanted, None, limit).await?;
+        return Ok(Counted::of(found.len() as u64, most));
+    }
+    let rows = Entity::find().select_only().column(Column::Seq).filter(wanted).limit(limit).into_query();
+    let count =
+        Query::select().expr(Func::count(Expr::col(Asterisk))).from_subquery(rows, Fitting::Rows).to_owned();
+    let counted = async {
+        let row = reader.query_one(&count).await?;
+        row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))
+    };
+    let jobs = counted.await.map_err(StoreError::doing("count jobs that fit"))?;
+    Ok(Counted::of(u64::try_from(jobs).unwrap_or(0), most))
+}
+
+impl Counted {
+    fn of(jobs: u64, most: u64) -> Self {
+        Self { jobs: Ord::min(jobs, most), more: jobs > most }
+    }
 }
 
 fn condition(backend: DbBackend, filter: &JobFilter, before: Option<i64>, floor: Option<i64>) -> Condition {
@@ -184,6 +179,12 @@ fn status(filter: StatusFilter) -> Condition {
         // Nearly every row is one, so the index leaves them out.
         StatusFilter::In(JobStatus::Completed) => Condition::all().add(Column::Status.eq(Word::Completed)),
         StatusFilter::In(status) => is_in(&[status]),
+        StatusFilter::Open => {
+            is_in(&JobStatus::ALL.into_iter().filter(|s| !s.is_final()).collect::<Vec<_>>())
+        }
+        StatusFilter::Ended => Condition::any()
+            .add(Column::Status.eq(Word::Completed))
+            .add(is_in(&[JobStatus::Failed, JobStatus::Cancelled])),
         StatusFilter::Dead => is_in(&[JobStatus::Failed]).add(Column::DeadLetteredAt.is_not_null()),
     }
 }

@@ -3,7 +3,8 @@
 use celeriac_protocol::JobStatus;
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::list::{JobFilter, StatusFilter, list_above};
+use super::filter::{JobFilter, StatusFilter};
+use super::list::list_above;
 use crate::StoreError;
 use crate::entity::job::{COLUMN, Column, Entity};
 use crate::record::JobSummary;
@@ -60,7 +61,7 @@ fn is_indexed(filter: &JobFilter, backend: DbBackend) -> bool {
         // A server orders texts by its language, which is no order of prefixes.
         (Some(_), _) => backend == DbBackend::Sqlite,
         (None, Some(StatusFilter::In(JobStatus::Completed) | StatusFilter::Dead)) => false,
-        (None, Some(StatusFilter::In(_))) => !by_task,
+        (None, Some(StatusFilter::In(_) | StatusFilter::Open | StatusFilter::Ended)) => !by_task,
         (None, None) => true,
     }
 }
