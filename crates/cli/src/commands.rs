@@ -26,13 +26,15 @@ pub(crate) mod doctor;
 mod enqueue;
 mod jobs;
 mod migrate;
-mod names;
+pub(crate) mod names;
 mod password;
 mod queues;
 mod schedule;
+mod server;
 mod sessions;
 mod tasks;
 mod tokens;
+mod up;
 mod users;
 mod version;
 mod worker;
@@ -45,6 +47,10 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Collect sites: their home pages, sitemaps and pages
     Collect(collect::CollectArgs),
+    /// Run everything in one process until stopped: API and dashboard, a worker, a scheduler
+    Up(up::UpArgs),
+    /// Serve API and dashboard until stopped
+    Server(server::ServerArgs),
     /// Run jobs until stopped
     Worker(worker::WorkerArgs),
     /// Enqueue what the schedule says is due, until stopped
@@ -87,6 +93,8 @@ impl Command {
     /// Returns the keys of the configuration that the command's own flags set.
     pub(crate) fn flags(&self) -> Vec<Flag> {
         match self {
+            Self::Up(args) => args.flags(),
+            Self::Server(args) => args.flags(),
             Self::Worker(args) => args.flags(),
             _ => Vec::new(),
         }
@@ -94,7 +102,7 @@ impl Command {
 
     /// Says whether it runs until it is stopped.
     pub(crate) fn is_long(&self) -> bool {
-        matches!(self, Self::Worker(_) | Self::Beat | Self::Demo(_) | Self::Collect(_))
+        self.is_chatty() || matches!(self, Self::Demo(_) | Self::Collect(_))
     }
 
     /// Says whether it needs the configuration, which must not be broken then.
@@ -108,7 +116,7 @@ impl Command {
 
     /// Says whether it tells a story in its log unless asked not to.
     pub(crate) fn is_chatty(&self) -> bool {
-        matches!(self, Self::Worker(_) | Self::Beat)
+        matches!(self, Self::Up(_) | Self::Server(_) | Self::Worker(_) | Self::Beat)
     }
 
     /// Runs a command that works whatever the configuration says.
@@ -126,6 +134,8 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(context, args).await,
             Self::Collect(args) => collect::run(context, args).await,
+            Self::Up(_) => up::run(context).await,
+            Self::Server(_) => server::run(context).await,
             Self::Worker(_) => worker::run(context).await,
             Self::Beat => beat::run(context).await,
             Self::Enqueue(args) => Box::pin(enqueue::run(context, args)).await,

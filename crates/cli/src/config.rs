@@ -21,6 +21,7 @@ mod collect;
 mod database;
 mod environment;
 mod file;
+mod http;
 mod layers;
 mod log;
 mod origin;
@@ -43,6 +44,7 @@ pub(crate) use collect::CollectSection;
 pub(crate) use database::{DatabaseSection, DatabaseUrl, Opening};
 pub(crate) use environment::FILE_VARIABLE;
 pub(crate) use file::{DEFAULT_FILE, schedules_in};
+pub(crate) use http::HttpSection;
 pub(crate) use layers::{Given, Layers, show};
 pub(crate) use log::{LogFormat, LogSection};
 pub(crate) use origin::Origin;
@@ -72,6 +74,7 @@ pub(crate) struct Config {
     pub(crate) results: ResultsSection,
     pub(crate) workflow: WorkflowSections,
     pub(crate) collect: CollectSection,
+    pub(crate) http: HttpSection,
     pub(crate) log: LogSection,
 }
 
@@ -166,6 +169,7 @@ impl Config {
         self.results.validate()?;
         self.workflow.validate()?;
         self.collect.validate()?;
+        self.http.validate()?;
         self.log.validate()
     }
 }

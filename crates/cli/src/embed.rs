@@ -88,6 +88,12 @@ impl Embedded {
         self
     }
 
+    /// Serves API and dashboard, too, where `http.listen` says.
+    pub fn with_server(mut self) -> Self {
+        self.roles.server = true;
+        self
+    }
+
     /// Opens what the settings name and begins to run, on the runtime that this is called on.
     ///
     /// # Errors

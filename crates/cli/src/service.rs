@@ -1,12 +1,13 @@
 //! What of an app runs in a process, for the commands that run it and for programs that embed it.
 
 use celeriac_control::workflow::Workflows;
-use celeriac_control::{Driver, Scheduler};
+use celeriac_control::{Driver, LoopBoard, Scheduler};
 use celeriac_engine::{Registry, States, Worker, WorkerOptions};
+use celeriac_server::{Server, ServerError, ServerParts, ServerState};
 
-use crate::commands::beat;
+use crate::commands::{beat, names};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Code, Failure, Result};
 use crate::loops;
 use crate::platform::{Platform, Use};
 
@@ -23,16 +24,24 @@ pub(crate) struct Roles {
     pub(crate) worker: bool,
     /// Enqueues what the schedule says is due. Beside a worker, `beat.enabled = false` switches it off as well.
     pub(crate) scheduler: bool,
-    /// Makes the app's states, which a worker always needs.
+    /// Serves API and dashboard.
+    pub(crate) server: bool,
+    /// Makes the app's states, which a worker and a server always need.
     pub(crate) states: bool,
 }
 
 impl Roles {
     /// What the command `worker` does, and a program that embeds an app unless it says otherwise.
-    pub(crate) const WORKER: Self = Self { worker: true, scheduler: true, states: true };
+    pub(crate) const WORKER: Self = Self { worker: true, scheduler: true, server: false, states: true };
 
     /// What the command `beat` does.
-    pub(crate) const BEAT: Self = Self { worker: false, scheduler: true, states: false };
+    pub(crate) const BEAT: Self = Self { worker: false, scheduler: true, server: false, states: false };
+
+    /// What the command `server` does.
+    pub(crate) const SERVER: Self = Self { worker: false, scheduler: false, server: true, states: true };
+
+    /// What the command `up` does.
+    pub(crate) const ALL: Self = Self { server: true, ..Self::WORKER };
 }
 
 /// All that is to run, opened and put together.
@@ -43,6 +52,8 @@ pub(crate) struct Prepared {
     pub(crate) states: States,
     /// What takes jobs, where something does.
     pub(crate) crew: Option<Crew>,
+    /// What serves API and dashboard, where something does. It has its address.
+    pub(crate) server: Option<Server>,
     /// The loops.
     pub(crate) driver: Driver,
     /// What adds workflows' jobs to them.
@@ -67,7 +78,7 @@ impl Prepared {
     pub(crate) async fn new(context: &mut Context, roles: Roles) -> Result<Self> {
         let platform = context.open(Use::Hearing).await?;
         let planned = if roles.worker { Some(tasks::plan(context)?) } else { None };
-        let states = match roles.worker || roles.states {
+        let states = match roles.worker || roles.server || roles.states {
             true => platform.make_states(context).await?,
             false => States::default(),
         };
@@ -88,7 +99,12 @@ impl Prepared {
         let (name, lookouts) = (&context.app.name, context.app.lookouts().clone());
         let scheduler = Scheduler::new(name, &platform.environment(), driver.handle(), workflows, lookouts);
         let crew = planned.map(|(registry, options)| Crew::new(&platform, registry, &states, options));
-        Ok(Self { crew: crew.transpose()?, platform, states, driver, scheduler })
+        let crew = crew.transpose()?;
+        let server = match roles.server {
+            true => Some(serve(context, &platform, &states, driver.board()).await?),
+            false => None,
+        };
+        Ok(Self { crew, server, platform, states, driver, scheduler })
     }
 }
 
@@ -99,7 +115,40 @@ impl Crew {
     }
 }
 
+/// Takes the address at which API and dashboard are to be served.
+///
+/// # Errors
+/// Somebody else has it, or it can't be had.
+pub(crate) async fn serve(
+    context: &Context,
+    platform: &Platform,
+    states: &States,
+    board: LoopBoard,
+) -> Result<Server> {
+    let parts = ServerParts {
+        name: context.app.name.clone(),
+        version: context.app.version.clone(),
+        environment: platform.environment(),
+        workflows: states.get::<Workflows>().cloned().unwrap_or_default(),
+        board,
+        queues: names::queues(context),
+        results: platform.results.clone(),
+        options: context.loaded.config.http.options(),
+    };
+    Server::bind(ServerState::new(parts)).await.map_err(not_served)
+}
+
+fn not_served(error: ServerError) -> Failure {
+    let code = match &error {
+        ServerError::AddressInUse { .. } => Code::AddressInUse,
+        ServerError::Option(_) => Code::ConfigInvalidValue,
+        _ => Code::Unavailable,
+    };
+    let hint = "name another one with --listen or in `http.listen`; port 0 is any that is free";
+    Failure::failed_to(code, "serve API and dashboard").caused_by(&error).hint(hint)
+}
+
 /// Begins to run what was prepared, on the runtime that this is called on.
-pub(crate) fn start(crew: Option<Crew>, driver: Driver) -> Service {
-    Service::start(crew.map(|crew| crew.worker), driver)
+pub(crate) fn start(crew: Option<Crew>, driver: Driver, server: Option<Server>) -> Service {
+    Service::start(crew.map(|crew| crew.worker), driver, server)
 }

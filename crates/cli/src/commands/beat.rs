@@ -29,7 +29,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     let Prepared { platform, crew, driver, .. } = Prepared::new(&mut context, Roles::BEAT).await?;
     announce(&context, &platform, "started")?;
     readiness::tell(readiness::READY);
-    let service = service::start(crew, driver);
+    let service = service::start(crew, driver, None);
     let exit = until_stopped(&context, &service, &mut shutdown).await;
     announce(&context, &platform, "stopped")?;
     match service.failure() {
@@ -38,7 +38,8 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     }
 }
 
-async fn until_stopped(context: &Context, service: &Service, shutdown: &mut Shutdown) -> Exit {
+/// Waits for a signal, which ends what is in hand well, and for one that does not.
+pub(super) async fn until_stopped(context: &Context, service: &Service, shutdown: &mut Shutdown) -> Exit {
     tokio::select! {
         _ = service.failed() => {}
         signal = shutdown.next() => {

@@ -94,7 +94,7 @@ fn ambiguous(given: &JobId, several: &[Candidate]) -> Failure {
 }
 
 /// Returns the queues that this app's tasks go to, and those that its worker takes from.
-pub(super) fn queues(context: &Context) -> BTreeSet<String> {
+pub(crate) fn queues(context: &Context) -> BTreeSet<String> {
     let registry = &context.app.registry;
     let sending = context.loaded.config.tasks.sending();
     let queue_of =

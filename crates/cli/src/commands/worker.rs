@@ -74,7 +74,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
     announce(&context, &prepared.platform, &registry, &options)?;
     prepared.platform.warn_of_dangers().await;
     readiness::tell(readiness::READY);
-    let service = service::start(Some(crew), prepared.driver);
+    let service = service::start(Some(crew), prepared.driver, None);
     let exit = until_stopped(&context.output, &service, shutdown, &options).await;
     say(&context.output, "stopped", &registry, &options)?;
     match service.failure() {
@@ -84,7 +84,7 @@ pub(super) async fn run(mut context: Context) -> Result<Exit> {
 }
 
 /// Waits for signals, of which each makes the stop a harder one.
-async fn until_stopped(
+pub(super) async fn until_stopped(
     output: &Output,
     service: &Service,
     mut shutdown: Shutdown,
@@ -119,7 +119,12 @@ async fn until_stopped(
     Exit::Interrupted
 }
 
-fn announce(context: &Context, platform: &Platform, registry: &Registry, options: &WorkerOptions) -> Result {
+pub(super) fn announce(
+    context: &Context,
+    platform: &Platform,
+    registry: &Registry,
+    options: &WorkerOptions,
+) -> Result {
     let output = &context.output;
     if output.stderr_is_terminal() {
         output.note(banner(context, platform, registry, options));
@@ -127,7 +132,12 @@ fn announce(context: &Context, platform: &Platform, registry: &Registry, options
     say(output, "started", registry, options)
 }
 
-fn say(output: &Output, event: &'static str, registry: &Registry, options: &WorkerOptions) -> Result {
+pub(super) fn say(
+    output: &Output,
+    event: &'static str,
+    registry: &Registry,
+    options: &WorkerOptions,
+) -> Result {
     if !output.is_json() {
         return Ok(());
     }

@@ -1,11 +1,13 @@
 //! An app that runs within its caller's program.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use celeriac_control::workflow::Workflows;
 use celeriac_control::{DriverHandle, Environment, LoopBoard, Scheduler, Schedules};
 use celeriac_db::Database;
 use celeriac_engine::{Client, States};
+use celeriac_server::Server;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -24,6 +26,7 @@ pub struct Running {
     handle: DriverHandle,
     scheduler: Scheduler,
     worker: Option<String>,
+    address: Option<SocketAddr>,
     service: Service,
     /// Tells that nobody uses the database through this any more.
     released: DropGuard,
@@ -32,16 +35,17 @@ pub struct Running {
 
 impl Running {
     pub(super) fn start(prepared: Prepared, opened: Opened) -> Self {
-        let Prepared { platform, states, crew, driver, scheduler } = prepared;
+        let Prepared { platform, states, crew, server, driver, scheduler } = prepared;
         let environment = platform.environment();
         let (board, handle) = (driver.board(), driver.handle());
         let worker = crew.as_ref().map(|crew| crew.options.name.clone());
-        let service = service::start(crew, driver);
+        let address = server.as_ref().map(Server::address);
+        let service = service::start(crew, driver, server);
         let (released, closing) = (CancellationToken::new(), TaskTracker::new());
         closing.spawn(close(service.ended(), released.clone(), opened));
         closing.close();
         let released = released.drop_guard();
-        Self { environment, states, board, handle, scheduler, worker, service, released, closing }
+        Self { environment, states, board, handle, scheduler, worker, address, service, released, closing }
     }
 
     /// Returns the client, which enqueues jobs and looks after them.
@@ -94,7 +98,12 @@ impl Running {
         self.worker.as_deref()
     }
 
-    /// Resolves when the worker or the loops have ended though nobody asked them to, which is a fault of ours or of what
+    /// Returns where API and dashboard are served; `None`: nowhere.
+    pub fn server_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Resolves when the worker, the loops or the server have ended though nobody asked them to, which is a fault of ours or of what
     /// they stand on. The rest stops then; nothing is lost, and what was running comes back when its leases end. The program decides
     /// what to do: as a rule it stops, to be started again. While all is well, and after a shutdown, it never resolves.
     ///

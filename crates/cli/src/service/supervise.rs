@@ -1,9 +1,10 @@
-//! Keeps worker and loops running until somebody asks them to stop, or one of them ends by itself.
+//! Keeps worker, loops and server running until somebody asks them to stop, or one of them ends by itself.
 
 use std::pin::Pin;
 
 use celeriac_control::Driver;
 use celeriac_engine::Worker;
+use celeriac_server::Server;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keep {part} running: {reason}")]
 pub struct RunError {
-    /// The worker, or the loops.
+    /// The worker, the loops, or the server.
     pub part: &'static str,
     /// Why, as far as it is known.
     pub reason: String,
@@ -22,7 +23,7 @@ pub struct RunError {
 /// A part of what runs: what it is called, and what it does until the token is cancelled.
 type Part = (&'static str, Pin<Box<dyn Future<Output = ()> + Send>>);
 
-/// What runs: a worker, if there is one, and loops.
+/// What runs: a worker and a server, if there are any, and loops.
 ///
 /// Where this is dropped, it is asked to end at once, and goes on doing so in the background.
 #[derive(Debug)]
@@ -35,11 +36,15 @@ pub(crate) struct Service {
 
 impl Service {
     /// Begins to run them, on the runtime that this is called on.
-    pub(crate) fn start(worker: Option<Worker>, driver: Driver) -> Self {
+    pub(crate) fn start(worker: Option<Worker>, driver: Driver, server: Option<Server>) -> Self {
         let stop = CancellationToken::new();
         let hurry = worker.as_ref().map(Worker::hurry).unwrap_or_default();
         let mut parts: Vec<Part> = vec![("the loops", Box::pin(driver.run(stop.clone())))];
         parts.extend(worker.map(|worker| -> Part { ("the worker", Box::pin(worker.run(stop.clone()))) }));
+        let served = |server: Server| -> Part {
+            ("the server", Box::pin(server.serve(stop.clone().cancelled_owned())))
+        };
+        parts.extend(server.map(served));
         Self::of(parts, stop, hurry)
     }
 

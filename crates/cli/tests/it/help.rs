@@ -8,6 +8,8 @@ const COMMANDS: &[&str] = &[
     "",
     "demo",
     "collect",
+    "up",
+    "server",
     "worker",
     "beat",
     "enqueue",

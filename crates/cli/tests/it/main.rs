@@ -34,6 +34,8 @@ mod redis;
 #[cfg(test)]
 mod schedule;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod settings;
 #[cfg(test)]
 mod support;

@@ -1,0 +1,6 @@
+//! The server as its clients meet it: over a socket.
+
+#[cfg(test)]
+mod basics;
+#[cfg(test)]
+mod house;
