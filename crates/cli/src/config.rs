@@ -247,6 +247,8 @@ fn file_folder(file: &Option<PathBuf>) -> Option<&Path> {
 }
 
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod env_example;
 
 #[cfg(test)]

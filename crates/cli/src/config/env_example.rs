@@ -16,6 +16,12 @@ const HEAD: &str = "\
 
 # The file of settings; celeriac.toml in the working folder where nothing is said.
 #CELERIAC_CONFIG=celeriac.toml
+
+# --- compose.yaml ---
+# The password of the compose file's PostgreSQL, which has to be set, and what each of its workers may use.
+#POSTGRES_PASSWORD=
+#WORKER_CPUS=1
+#WORKER_MEMORY=512M
 ";
 
 /// How the second names of a workflow's keys are introduced.
