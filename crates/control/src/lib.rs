@@ -18,6 +18,7 @@ mod relay;
 mod rescuer;
 mod results;
 mod scheduler;
+pub mod why;
 pub mod words;
 pub mod workflow;
 
