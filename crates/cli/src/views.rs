@@ -1,4 +1,4 @@
-//! What commands print, as people see it and as JSON. The field names are stable.
+//! What commands print, as people see it; as JSON it is [`celeriac_server::views`].
 
 mod access;
 mod dead;
@@ -6,9 +6,9 @@ mod job;
 mod queue;
 
 pub(crate) use access::{audit_table, sessions_table, tokens_table, users_table};
-pub(crate) use dead::{DeadDetailView, DeadView};
-pub(crate) use job::{JobDetailView, JobView, SnapshotView, pretty};
-pub(crate) use queue::QueueView;
+pub(crate) use dead::{letter_text, letters_table};
+pub(crate) use job::{job_text, jobs_table, pretty};
+pub(crate) use queue::queues_table;
 
 use celeriac_protocol::Timestamp;
 

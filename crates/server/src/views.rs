@@ -4,7 +4,15 @@
 //! is not known is `null`.
 
 mod access;
+mod dead;
+mod job;
 mod moment;
+mod queue;
+mod status;
 
 pub use access::{AuditView, FreshTokenView, SessionView, TokenView, UserView};
+pub use dead::{DeadDetailView, DeadView};
+pub use job::{AttemptView, JobDetailView, JobErrorView, JobView, MessageView, SnapshotView};
 pub use moment::Moment;
+pub use queue::QueueView;
+pub use status::StatusWord;

@@ -4,6 +4,7 @@ use celeriac_broker::DeadLetter;
 use celeriac_control::JobDesk;
 use celeriac_control::jobs::{LetterFilter, death_reasons};
 use celeriac_protocol::JobId;
+use celeriac_server::views::{DeadDetailView, DeadView};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
@@ -14,7 +15,7 @@ use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::Use;
 use crate::values::job_id;
-use crate::views::{DeadDetailView, DeadView};
+use crate::views::{letter_text, letters_table};
 
 mod change;
 
@@ -96,7 +97,7 @@ async fn list(context: &Context, args: ListArgs) -> Result<Exit> {
     let known = platform.recorded(found.iter().map(|letter| &letter.envelope.id)).await?;
     let is_known = |letter: &DeadLetter| known.contains(&letter.envelope.id);
     let views: Vec<DeadView> = found.iter().map(|letter| DeadView::new(letter, is_known(letter))).collect();
-    context.output.list(&views, |views| DeadView::table(views, now))?;
+    context.output.list(&views, |views| letters_table(views, now))?;
     if views.is_empty() {
         task.iter().for_each(|task| names::note_task(context, task));
     }
@@ -126,7 +127,7 @@ async fn show(context: &Context, id: &JobId) -> Result<Exit> {
     if context.output.is_json() {
         context.output.json(&view)?;
     } else {
-        context.output.text(&view.text(&context.output, context.clock.now()))?;
+        context.output.text(&letter_text(&view, &context.output, context.clock.now()))?;
     }
     Ok(Exit::Done)
 }

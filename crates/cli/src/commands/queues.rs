@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use celeriac_broker::QueueDepth;
 use celeriac_protocol::suggest::did_you_mean;
+use celeriac_server::views::QueueView;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ use crate::error::{Code, Failure, Result};
 use crate::exit::Exit;
 use crate::output::counted;
 use crate::platform::{Platform, Use};
-use crate::views::QueueView;
+use crate::views::queues_table;
 
 /// Arguments of `queues`.
 #[derive(Args, Debug)]
@@ -76,7 +77,7 @@ async fn list(context: &Context) -> Result<Exit> {
     depths.extend(platform.client.outbox_depths().await?);
     let views: Vec<QueueView> = depths.into_iter().map(Into::into).collect();
     let now = context.clock.now();
-    context.output.list(&views, |views| QueueView::table(views, now))?;
+    context.output.list(&views, |views| queues_table(views, now))?;
     Ok(Exit::Done)
 }
 

@@ -1,6 +1,7 @@
 //! `jobs list`: jobs, newest first, page by page.
 
 use celeriac_protocol::JobStatus;
+use celeriac_server::views::JobView;
 use celeriac_store::query::jobs::{self, JobFilter, MAX_PAGE, StatusFilter};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::platform::Use;
 use crate::values::When;
-use crate::views::JobView;
+use crate::views::jobs_table;
 
 /// Arguments of `jobs list`.
 #[derive(Args, Debug)]
@@ -80,7 +81,7 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> Result<Exit> {
     };
     let page = jobs::list(platform.database.reader(), &filter, args.cursor, args.limit).await?;
     let views: Vec<JobView> = page.jobs.into_iter().map(Into::into).collect();
-    context.output.list(&views, |views| JobView::table(views, now))?;
+    context.output.list(&views, |views| jobs_table(views, now))?;
     if views.is_empty() {
         task.iter().for_each(|task| names::note_task(context, task));
         queue.iter().for_each(|queue| names::note_queue(context, queue));

@@ -1,6 +1,7 @@
 //! `jobs show`: all that is known of a job, and why it is not running where it is not.
 
 use celeriac_protocol::JobId;
+use celeriac_server::views::JobDetailView;
 use celeriac_store::query::jobs;
 use clap::Args;
 
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::exit::Exit;
 use crate::platform::Use;
 use crate::values::job_id;
-use crate::views::JobDetailView;
+use crate::views::job_text;
 
 /// Arguments of `jobs show`.
 #[derive(Args, Debug)]
@@ -41,11 +42,11 @@ pub(super) async fn run(context: &Context, args: &ShowArgs) -> Result<Exit> {
         None => None,
     };
     let now = context.clock.now();
-    let view = JobDetailView::new(record, message.as_ref(), paused_at, now);
+    let view = JobDetailView::new(record, message.as_ref(), paused_at);
     if context.output.is_json() {
         context.output.json(&view)?;
     } else {
-        context.output.text(&view.text(&context.output, now))?;
+        context.output.text(&job_text(&view, &context.output, now))?;
     }
     Ok(Exit::Done)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use celeriac_broker::MessageState;
 use celeriac_engine::{Client, JobSnapshot};
 use celeriac_protocol::{JobId, JobStatus};
+use celeriac_server::views::SnapshotView;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -18,7 +19,7 @@ use crate::output::Output;
 use crate::platform::Use;
 use crate::shutdown::Shutdown;
 use crate::values::job_id;
-use crate::views::{SnapshotView, pretty};
+use crate::views::pretty;
 
 /// How often the record is looked at, at first and at last.
 const POLL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
