@@ -13,11 +13,13 @@ pub mod jobs;
 mod r#loop;
 pub mod presence;
 mod pruner;
+mod queues;
 mod recorder;
 mod relay;
 mod rescuer;
 mod results;
 mod scheduler;
+mod tasks;
 pub mod why;
 pub mod words;
 pub mod workflow;
@@ -36,11 +38,13 @@ pub use jobs::{JobDesk, JobsError};
 pub use r#loop::{Loop, LoopCtx, LoopError, LoopSettingsError, PassReport};
 pub use presence::{Identity, Presence, Role, Usage};
 pub use pruner::{LAST_FIRINGS, Pruner, PrunerSettings};
+pub use queues::{QueueDesk, QueuesError};
 pub use recorder::StoreRecorder;
 pub use relay::Relay;
 pub use rescuer::{Rescuer, RescuerSettings};
 pub use results::{ResultReader, ResultRecorder, ResultSettings};
 pub use scheduler::{Scheduler, SchedulerError};
+pub use tasks::{UnknownTask, check_call, find_task};
 
 /// What an entry of the schedule says, for [`App::schedule`].
 pub use celeriac_store::query::schedules::{CatchUp, Overlap, ScheduleEntry};

@@ -66,6 +66,15 @@ impl ResultRecorder {
         self.results.is_sent()
     }
 
+    /// Returns what is kept of a job for Celery's clients, whoever has run it; `None` where nothing is.
+    ///
+    /// # Errors
+    /// The results can't be read.
+    pub async fn read(&self, id: &JobId) -> Result<Option<TaskResult>, RecordError> {
+        let kept = self.results.get(std::slice::from_ref(id)).await.map_err(RecordError::Results)?;
+        Ok(kept.into_iter().next().flatten().and_then(|bytes| read(id, &bytes)))
+    }
+
     /// Makes the results of what has happened: where they are kept, the last of each job; where they are sent, every
     /// one of which somebody waits.
     fn results_of(&self, events: &[JobEvent]) -> Vec<KeptResult> {

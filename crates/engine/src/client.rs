@@ -316,7 +316,7 @@ impl Client {
     }
 
     /// Returns the queue of a task's jobs where nobody names one.
-    pub(crate) fn queue_of(&self, task: &str) -> String {
+    pub fn queue_of(&self, task: &str) -> String {
         let own = self.inner.registry.find(task).and_then(|task| task.options.queue);
         own.unwrap_or_else(|| self.inner.sending.queue_of(task)).to_owned()
     }

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use celeriac_control::access::{Caller, Scope};
 
-use crate::problem::Problem;
+use crate::code::Code;
+use crate::failure::Failure;
 
 /// Lets in who may do what a route is for, and tells its handler who it is.
 pub(crate) async fn guard(need: Scope, mut request: Request, next: Next) -> Response {
@@ -17,9 +17,8 @@ pub(crate) async fn guard(need: Scope, mut request: Request, next: Next) -> Resp
         .get::<ConnectInfo<SocketAddr>>()
         .is_some_and(|ConnectInfo(peer)| peer.ip().is_loopback());
     if !is_near {
-        return Problem::new(StatusCode::UNAUTHORIZED, "login_required", "Nobody is logged in.")
-            .detail(format!("this needs the scope `{need}`"))
-            .into_response();
+        let said = format!("nobody is logged in; this needs the scope `{need}`");
+        return Failure::plain(Code::Unauthenticated, said).into_response();
     }
     request.extensions_mut().insert(Caller::loopback(Scope::Admin));
     next.run(request).await

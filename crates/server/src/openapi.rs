@@ -3,7 +3,8 @@
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
-use crate::problem::Problem;
+use crate::problem::ProblemView;
+use crate::router::routes;
 
 /// Says what the API is, before any route is in it.
 #[derive(OpenApi)]
@@ -14,7 +15,7 @@ use crate::problem::Problem;
             `code`; lists have `items` and `next`, which is the cursor of the next page; times are RFC 3339 in UTC.",
         license(name = "MIT OR Apache-2.0")
     ),
-    components(schemas(Problem))
+    components(schemas(ProblemView))
 )]
 struct Head;
 
@@ -30,4 +31,9 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
     let session = ApiKeyValue::with_description("celeriac_session", "What a login has set.");
     components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     head
+}
+
+/// Returns the whole description, made from the table of routes.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().into_parts().1
 }

@@ -7,15 +7,23 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::code::Kind;
-use crate::failure::{Failure, Object};
+use crate::code::{Code, Kind};
+use crate::failure::Failure;
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// An error as HTTP tells it, by RFC 9457. The codes are stable; programs may rely on them.
+///
+/// It is one pointer wide, because it travels in results that are mostly good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Problem(Box<ProblemView>);
+
+/// What is told of an error, by RFC 9457. The codes are stable; programs may rely on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Problem {
+#[schema(as = Problem)]
+pub(crate) struct ProblemView {
     /// Names the kind of problem by an address where more is said of it; it ends in the code.
     #[serde(rename = "type")]
     #[schema(example = "/api#unknown_job")]
@@ -63,7 +71,7 @@ pub(crate) struct ObjectView {
 impl Problem {
     /// Begins with what is the same each time: a code, a status and a sentence.
     pub fn new(status: StatusCode, code: &str, title: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(ProblemView {
             type_uri: format!("/api#{code}"),
             title: title.into(),
             status: status.as_u16(),
@@ -74,76 +82,65 @@ impl Problem {
             field: None,
             object: None,
             instance: None,
-        }
-    }
-
-    /// Says that a request can't be read, or asks for what can't be.
-    pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_request", "The request can't be understood.")
-            .detail(detail)
+        }))
     }
 
     /// Says that something went wrong that should not; the log says what.
     pub fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong that should not have.")
+        let code = Code::Internal;
+        Self::new(code.status(), code.as_str(), "Something went wrong that should not have.")
             .hint("the server's log says more; look there for the request named by `instance`")
     }
 
     /// Says what happened this time.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = Some(detail.into());
+        self.0.detail = Some(detail.into());
         self
     }
 
     /// Says what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Names the parameter, header or field that is wrong.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.0.field = Some(field.into());
         self
     }
 
     /// Returns the status of the answer.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// Returns the code.
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// Returns what kind of problem it is, in words.
     pub fn title(&self) -> &str {
-        &self.title
+        &self.0.title
     }
 
     /// Returns what happened this time.
     pub fn what(&self) -> Option<&str> {
-        self.detail.as_deref()
+        self.0.detail.as_deref()
     }
 
     /// Returns what to do next.
     pub fn advice(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// Names what it is about.
-    fn about(mut self, object: Option<&Object>) -> Self {
-        self.object = object.map(|object| ObjectView { kind: object.kind.to_owned(), id: object.id.clone() });
-        self
+        self.0.hint.as_deref()
     }
 
     /// Writes the answer of a request that goes by this id. What the answer's head had said before is kept.
     pub(crate) fn answer(mut self, request_id: &str, headers: HeaderMap) -> Response {
-        self.instance = Some(format!("urn:uuid:{request_id}"));
+        self.0.instance = Some(format!("urn:uuid:{request_id}"));
         let body = serde_json::to_vec(&self).expect("texts and numbers can be written as JSON");
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
@@ -163,18 +160,24 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Failure> for Problem {
+impl<E> From<E> for Problem
+where
+    Failure: From<E>,
+{
     /// Tells what the command line would tell, in the same words. What went wrong inside is told to the log alone.
-    fn from(failure: Failure) -> Self {
+    fn from(error: E) -> Self {
+        let failure = Failure::from(error);
         let code = failure.code();
-        let problem = Self::new(code.status(), code.as_str(), code.meaning());
         if code.kind() == Kind::Internal {
             tracing::error!(code = code.as_str(), error = %failure, "request failed");
             return Self::internal();
         }
-        let mut problem = problem.detail(failure.headline()).about(failure.object());
-        problem.causes = failure.causes().to_vec();
-        problem.hint = failure.http_advice().map(str::to_owned);
+        let mut problem = Self::new(code.status(), code.as_str(), code.meaning()).detail(failure.headline());
+        let object = failure.object();
+        problem.0.object =
+            object.map(|object| ObjectView { kind: object.kind.to_owned(), id: object.id.clone() });
+        problem.0.causes = failure.causes().to_vec();
+        problem.0.hint = failure.http_advice().map(str::to_owned);
         problem
     }
 }

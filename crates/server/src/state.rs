@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use celeriac_control::workflow::{SettingsDesk, Workflows};
-use celeriac_control::{Environment, LoopBoard, ResultRecorder, Schedules};
+use celeriac_control::{Environment, JobDesk, LoopBoard, QueueDesk, ResultRecorder, Schedules};
 use celeriac_db::Database;
 use celeriac_engine::{Client, Registry};
 use celeriac_protocol::Clock;
@@ -86,6 +86,16 @@ impl ServerState {
     /// Returns the tasks that are known here.
     pub fn registry(&self) -> &Registry {
         self.client().registry()
+    }
+
+    /// Returns what people do to jobs and dead letters.
+    pub fn job_desk(&self) -> JobDesk {
+        JobDesk::new(self.environment())
+    }
+
+    /// Returns what people do to queues.
+    pub fn queue_desk(&self) -> QueueDesk {
+        QueueDesk::new(self.environment(), self.queues().clone())
     }
 
     /// Returns what people do to the schedule.

@@ -7,12 +7,16 @@ mod access;
 mod dead;
 mod job;
 mod moment;
+mod page;
 mod queue;
 mod status;
+mod task;
 
 pub use access::{AuditView, FreshTokenView, SessionView, TokenView, UserView};
 pub use dead::{DeadDetailView, DeadView};
 pub use job::{AttemptView, JobDetailView, JobErrorView, JobView, MessageView, SnapshotView};
 pub use moment::Moment;
+pub use page::Page;
 pub use queue::QueueView;
 pub use status::StatusWord;
+pub use task::TaskView;

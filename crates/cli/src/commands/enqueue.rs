@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use celeriac_control::check_call;
 use celeriac_engine::{Call, Client, RegisteredTask, eager_client};
 use celeriac_protocol::{Compression, JobId, RecordLevel, Serializer, Timestamp};
 use clap::Args;
@@ -191,21 +192,7 @@ fn known_task<'a>(context: &'a Context, name: &str, unchecked: bool) -> Result<O
 
 /// Checks that a call's arguments fit, before it costs anybody an attempt.
 fn check(call: &Call, task: &RegisteredTask) -> Result {
-    call.check(task).map_err(|error| {
-        let params: Vec<String> = task
-            .params
-            .iter()
-            .map(|param| {
-                if param.required {
-                    format!("<{}: {}>", param.name, param.type_name)
-                } else {
-                    format!("[{}: {}]", param.name, param.type_name)
-                }
-            })
-            .collect();
-        let takes = if params.is_empty() { "no arguments".to_owned() } else { params.join(" ") };
-        Failure::from(error).hint(format!("`{}` takes {takes}", task.name))
-    })
+    check_call(call, task).map_err(|(error, takes)| Failure::from(error).hint(takes))
 }
 
 fn refuse_to_wait_for_nothing(task: &RegisteredTask, wait: bool) -> Result {

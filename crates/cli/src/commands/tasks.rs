@@ -1,11 +1,10 @@
 //! `tasks`: what this app can run.
 
-use celeriac_control::HOUSE_MODULE;
+use celeriac_control::find_task;
 use celeriac_engine::{Param, RegisteredTask, Sending};
-use celeriac_protocol::suggest::{closest, did_you_mean};
 use celeriac_protocol::{Backoff, RecordLevel, RetryPolicy};
+use celeriac_server::views::TaskView;
 use clap::Args;
-use serde::Serialize;
 
 use crate::config::Period;
 use crate::context::Context;
@@ -23,53 +22,6 @@ pub(crate) struct TasksArgs {
     module: Option<String>,
 }
 
-/// A task as JSON. The field names are stable.
-#[derive(Serialize)]
-struct TaskView {
-    name: &'static str,
-    module: &'static str,
-    description: &'static str,
-    job_type: &'static str,
-    aliases: Vec<&'static str>,
-    params: &'static [Param],
-    queue: String,
-    priority: Option<u8>,
-    max_retries: Option<u32>,
-    backoff: Backoff,
-    jitter: bool,
-    soft_limit_secs: Option<f64>,
-    acks_late: bool,
-    ignore_result: bool,
-    record: RecordLevel,
-    needs: Vec<&'static str>,
-    defined_at: String,
-}
-
-impl TaskView {
-    fn of(task: &RegisteredTask, sending: &Sending) -> Self {
-        let options = &task.options;
-        Self {
-            name: task.name,
-            module: task.module,
-            description: options.description,
-            job_type: task.job_type(),
-            aliases: options.aliases.clone(),
-            params: task.params,
-            queue: options.queue.unwrap_or_else(|| sending.queue_of(task.name)).to_owned(),
-            priority: options.priority,
-            max_retries: options.retry.max_retries,
-            backoff: options.retry.backoff,
-            jitter: options.retry.jitter,
-            soft_limit_secs: options.soft_limit.map(|limit| limit.as_secs_f64()),
-            acks_late: options.acks_late,
-            ignore_result: options.ignore_result,
-            record: options.record,
-            needs: options.needs.iter().map(|need| need.type_name).collect(),
-            defined_at: options.defined_at.to_string(),
-        }
-    }
-}
-
 /// Runs the command.
 pub(super) fn run(context: &Context, args: &TasksArgs) -> Result<Exit> {
     match &args.name {
@@ -81,22 +33,12 @@ pub(super) fn run(context: &Context, args: &TasksArgs) -> Result<Exit> {
 
 /// Finds a task, or says which one was probably meant.
 pub(super) fn find<'a>(context: &'a Context, name: &str) -> Result<&'a RegisteredTask> {
-    let registry = &context.app.registry;
-    registry.find(name).map(AsRef::as_ref).ok_or_else(|| {
-        let names =
-            |task: &'a RegisteredTask| std::iter::once(task.name).chain(task.options.aliases.iter().copied());
-        let is_ours = |task: &&RegisteredTask| task.module == HOUSE_MODULE;
-        let tasks = || registry.tasks().map(AsRef::as_ref);
-        let theirs = tasks().filter(|task| !is_ours(task)).flat_map(names);
-        // What every app has is named only where it is meant.
-        let ours = closest(name, tasks().filter(is_ours).flat_map(names));
-        let known = theirs.chain(ours);
-        let error = Failure::plain(Code::UnknownTask, format!("unknown task `{name}`"));
-        match did_you_mean(name, known.collect::<Vec<_>>()) {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })
+    Ok(find_task(&context.app.registry, name)?)
+}
+
+/// Takes what is told of a task.
+fn view_of(task: &RegisteredTask, sending: &Sending) -> TaskView {
+    TaskView::new(task, task.options.queue.unwrap_or_else(|| sending.queue_of(task.name)))
 }
 
 fn list(context: &Context, module: Option<&str>) -> Result {
@@ -108,7 +50,7 @@ fn list(context: &Context, module: Option<&str>) -> Result {
         None => context.app.registry.clone(),
     };
     let sending = context.loaded.config.tasks.sending();
-    let views: Vec<TaskView> = registry.tasks().map(|task| TaskView::of(task, &sending)).collect();
+    let views: Vec<TaskView> = registry.tasks().map(|task| view_of(task, &sending)).collect();
     context.output.list(&views, table)
 }
 
@@ -139,7 +81,7 @@ fn short(param: &Param) -> String {
 
 fn describe(context: &Context, task: &RegisteredTask) -> Result {
     let output = &context.output;
-    let view = TaskView::of(task, &context.loaded.config.tasks.sending());
+    let view = view_of(task, &context.loaded.config.tasks.sending());
     if output.is_json() {
         return output.json(&view);
     }

@@ -7,10 +7,13 @@ use celeriac_control::celery_beat::{ImportError, TablesError};
 use celeriac_control::health::HealthError;
 use celeriac_control::jobs::JobsError;
 use celeriac_control::workflow::WorkflowError;
-use celeriac_control::{AppError, DuplicateLoop, LoopSettingsError, SchedulesError};
+use celeriac_control::{
+    AppError, DuplicateLoop, LoopSettingsError, QueuesError, SchedulesError, UnknownTask,
+};
 use celeriac_db::{DbError, ServerFault, StorageFault};
 use celeriac_engine::{EnqueueError, RecordError, WaitError, WorkerError};
 use celeriac_protocol::schedule::ScheduleError;
+use celeriac_protocol::suggest::did_you_mean;
 use celeriac_store::StoreError;
 
 use super::Failure;
@@ -223,6 +226,44 @@ impl From<JobsError> for Failure {
             JobsError::Broker(error) => error.into(),
             JobsError::Store(error) => error.into(),
             other => Self::failed_to(Code::Internal, &other),
+        }
+    }
+}
+
+impl From<QueuesError> for Failure {
+    fn from(error: QueuesError) -> Self {
+        let meant = |queue: &str, known: &[String]| did_you_mean(queue, known.iter().map(String::as_str));
+        match error {
+            QueuesError::Unnamed { queue, known } => {
+                let ahead = format!("`queues pause {queue} --force` pauses it before its first job comes");
+                let meant = meant(&queue, &known);
+                let hint = meant.as_ref().map_or_else(|| ahead.clone(), |meant| format!("{meant} {ahead}"));
+                let text = format!("queue {queue} holds nothing, and no task of this app goes to it");
+                let failure = Self::plain(Code::UnknownQueue, text).hint(hint).about("queue", &queue);
+                meant.into_iter().fold(failure, Self::http_hint)
+            }
+            QueuesError::Empty { queue, known } => {
+                let text = format!("queue {queue} holds nothing and is not paused");
+                let failure = Self::plain(Code::UnknownQueue, text).about("queue", &queue);
+                match meant(&queue, &known) {
+                    Some(hint) => failure.hint(hint.clone()).http_hint(hint),
+                    None => failure,
+                }
+            }
+            QueuesError::Broker(error) => error.into(),
+            QueuesError::Outbox(error) => error.into(),
+            other => Self::failed_to(Code::Internal, &other),
+        }
+    }
+}
+
+impl From<UnknownTask> for Failure {
+    fn from(error: UnknownTask) -> Self {
+        let UnknownTask { name, hint } = error;
+        let failure = Self::plain(Code::UnknownTask, format!("unknown task `{name}`"));
+        match hint {
+            Some(hint) => failure.hint(hint.clone()).http_hint(hint),
+            None => failure,
         }
     }
 }

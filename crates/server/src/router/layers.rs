@@ -14,6 +14,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tracing::Instrument;
 
+use crate::code::Code;
+use crate::failure::Failure;
 use crate::problem::Problem;
 use crate::state::ServerState;
 
@@ -57,16 +59,12 @@ pub(super) fn around(routes: Router, state: &ServerState) -> Router {
 }
 
 async fn no_such_route(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "unknown_route", "There is nothing at this address.")
-        .detail(format!("there is nothing at {}", uri.path()))
-        .hint("GET /api tells all routes")
+    Failure::plain(Code::NotFound, format!("there is nothing at {}", uri.path())).into()
 }
 
 async fn no_such_method(request: Request) -> Problem {
     let (method, path) = (request.method(), request.uri().path());
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This can't be done with it.")
-        .detail(format!("{path} does not know {method}"))
-        .hint("the header `Allow` tells what it knows")
+    Failure::plain(Code::MethodNotAllowed, format!("{path} does not know {method}")).into()
 }
 
 /// A panic is a fault of ours; it ends its request and nothing else.

@@ -28,8 +28,8 @@ async fn version_and_health_answer() {
 async fn what_is_not_there_is_a_problem_with_an_instance_that_the_head_names_too() {
     let house = house().await;
     let answer = house.get("/api/v1/nothing").await;
-    let problem = answer.refused(404, "unknown_route");
-    assert_eq!(problem["type"], "/api#unknown_route");
+    let problem = answer.refused(404, "not_found");
+    assert_eq!(problem["type"], "/api#not_found");
     assert!(problem["detail"].as_str().unwrap().contains("/api/v1/nothing"));
     let id = answer.header("x-request-id");
     assert_eq!(problem["instance"], format!("urn:uuid:{id}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,6 +141,11 @@ impl House {
         self.send(request.body(Full::from(body.to_owned())).unwrap()).await
     }
 
+    /// Sends a body of JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.ask(Method::POST, path, &[("content-type", "application/json")], &body.to_string()).await
+    }
+
     async fn send(&self, mut request: Request<Full<Bytes>>) -> Answer {
         let host = self.address.to_string();
         request.headers_mut().entry("host").or_insert(host.parse().unwrap());
@@ -152,9 +158,12 @@ impl House {
                 let body = body.collect().await.unwrap().to_bytes();
                 Answer { status: head.status, headers: head.headers, body }
             };
+            let mut answering = pin!(answering);
             tokio::select! {
-                answer = answering => answer,
-                ended = connection => panic!("the connection ended before the answer: {ended:?}"),
+                biased;
+                answer = &mut answering => answer,
+                // The server may close behind an answer that is not read yet.
+                _ = connection => answering.await,
             }
         };
         tokio::time::timeout(LONGEST, asking).await.expect("an answer comes")
