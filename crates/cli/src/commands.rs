@@ -134,7 +134,7 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(context, args).await,
             Self::Collect(args) => collect::run(context, args).await,
-            Self::Up(_) => up::run(context).await,
+            Self::Up(_) => Box::pin(up::run(context)).await,
             Self::Server(_) => server::run(context).await,
             Self::Worker(_) => worker::run(context).await,
             Self::Beat => beat::run(context).await,

@@ -104,7 +104,7 @@ impl Prepared {
             true => Some(serve(context, &platform, &states, driver.board()).await?),
             false => None,
         };
-        Ok(Self { crew, server, platform, states, driver, scheduler })
+        Ok(Self { platform, states, crew, server, driver, scheduler })
     }
 }
 

@@ -37,7 +37,7 @@ pub fn find_task<'a>(registry: &'a Registry, name: &str) -> Result<&'a Registere
 ///
 /// # Errors
 /// They don't; and which the task takes, in a sentence.
-pub fn check_call(call: &Call, task: &RegisteredTask) -> Result<(), (EnqueueError, String)> {
+pub fn check_call(call: &Call, task: &RegisteredTask) -> Result<(), Box<(EnqueueError, String)>> {
     call.check(task).map_err(|error| {
         let param = |param: &celeriac_engine::Param| match param.required {
             true => format!("<{}: {}>", param.name, param.type_name),
@@ -45,6 +45,6 @@ pub fn check_call(call: &Call, task: &RegisteredTask) -> Result<(), (EnqueueErro
         };
         let params: Vec<String> = task.params.iter().map(param).collect();
         let takes = if params.is_empty() { "no arguments".to_owned() } else { params.join(" ") };
-        (error, format!("`{}` takes {takes}", task.name))
+        Box::new((error, format!("`{}` takes {takes}", task.name)))
     })
 }

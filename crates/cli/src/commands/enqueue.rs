@@ -192,7 +192,10 @@ fn known_task<'a>(context: &'a Context, name: &str, unchecked: bool) -> Result<O
 
 /// Checks that a call's arguments fit, before it costs anybody an attempt.
 fn check(call: &Call, task: &RegisteredTask) -> Result {
-    check_call(call, task).map_err(|(error, takes)| Failure::from(error).hint(takes))
+    check_call(call, task).map_err(|misfit| {
+        let (error, takes) = *misfit;
+        Failure::from(error).hint(takes)
+    })
 }
 
 fn refuse_to_wait_for_nothing(task: &RegisteredTask, wait: bool) -> Result {

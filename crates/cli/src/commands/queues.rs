@@ -81,9 +81,9 @@ async fn pause(context: &Context, queue: &str, force: bool) -> Result<Exit> {
     let platform = context.open(Use::Changing).await?;
     let desk = desk(context, &platform);
     if force {
-        desk.pause_unseen(queue).await?
+        desk.pause_unseen(queue).await?;
     } else {
-        desk.pause(queue).await?
+        desk.pause(queue).await?;
     }
     report(context, queue, true)
 }

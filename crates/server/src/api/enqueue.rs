@@ -267,8 +267,10 @@ fn call_of(
     let mut call = Call::new(&asked.task, Arguments { positional: args, named: kwargs }).id(id.clone());
     if !asked.unchecked {
         let task = find_task(state.registry(), &asked.task)?;
-        check_call(&call, task)
-            .map_err(|(error, takes)| Problem::from(Failure::from(error)).hint(takes).field("args"))?;
+        check_call(&call, task).map_err(|misfit| {
+            let (error, takes) = *misfit;
+            Problem::from(Failure::from(error)).hint(takes).field("args")
+        })?;
     }
     call = asked.queue.into_iter().fold(call, Call::queue);
     call = asked.priority.into_iter().fold(call, Call::priority);

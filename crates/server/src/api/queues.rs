@@ -49,9 +49,9 @@ pub(crate) async fn pause_queue(
 ) -> Result<Json<PausedView>, Problem> {
     let desk = state.queue_desk();
     if how.force {
-        desk.pause_unseen(&queue).await?
+        desk.pause_unseen(&queue).await?;
     } else {
-        desk.pause(&queue).await?
+        desk.pause(&queue).await?;
     }
     Ok(Json(PausedView { queue, paused: true }))
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, HOST, HeaderName, HeaderValue};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -115,7 +116,7 @@ async fn for_us(State(state): State<ServerState>, request: Request, next: Next) 
 /// Returns the host that a request is for, without its port.
 fn host_of(request: &Request) -> Option<String> {
     let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-    let named = request.uri().authority().map(|authority| authority.as_str()).or(named)?;
+    let named = request.uri().authority().map(Authority::as_str).or(named)?;
     let host = match named.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => named,
