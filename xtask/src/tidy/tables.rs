@@ -17,6 +17,11 @@ const OWNERS: &[(&str, &str)] = &[
     ("celeriac_workflow*", "store"),
     ("celeriac_schedule*", "store"),
     ("celeriac_firing*", "store"),
+    ("celeriac_token*", "store"),
+    ("celeriac_user*", "store"),
+    // The whole name: `celeriac_session` is what the cookie of a login is called.
+    ("celeriac_sessions", "store"),
+    ("celeriac_audit*", "store"),
     ("celeriac_host*", "collect"),
     ("celeriac_domain*", "collect"),
     ("celeriac_sitemap*", "collect"),
