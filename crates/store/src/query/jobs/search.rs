@@ -25,7 +25,7 @@ pub struct JobSearch {
     pub cut: bool,
 }
 
-/// Lists jobs as [`list`](super::list) does, looking through at most [`SEARCH_WINDOW`] rows below the cursor where no index
+/// Lists jobs as [`list`](super::list()) does, looking through at most [`SEARCH_WINDOW`] rows below the cursor where no index
 /// leads to what is wanted.
 ///
 /// # Errors
