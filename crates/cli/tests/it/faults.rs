@@ -147,6 +147,7 @@ fn the_disk_is_full() {
     platform m20261123_disabled_words made
     platform m20261123_workflow_settings made
     platform m20261123_access made
+    platform m20261123_workers made
     error: failed to use database "celeriac.db": no space left on its disk
      hint: free some space on its disk; nothing that was stored before is lost
     "#);
